@@ -1,0 +1,1 @@
+"""An embedded database server that speaks the HTTP API of ArangoDB."""

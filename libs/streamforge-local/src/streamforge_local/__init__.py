@@ -1,0 +1,1 @@
+"""The embedded StreamForge platform and the command line."""

@@ -1,0 +1,1 @@
+"""Stores the records of a data topic in ArangoDB, once each."""

@@ -1,0 +1,1 @@
+"""The smallest StreamForge service: the worked example and the probe."""

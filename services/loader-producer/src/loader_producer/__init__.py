@@ -1,0 +1,1 @@
+"""Loads history from an exchange into a data topic."""

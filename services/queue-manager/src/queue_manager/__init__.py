@@ -1,0 +1,1 @@
+"""Takes workflows over REST and brings them to their end."""
