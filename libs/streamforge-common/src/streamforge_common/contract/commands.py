@@ -1,0 +1,76 @@
+"""What queue-manager tells tasks (contract section 2), and how a task folds it into one wanted state."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+TopicOffsets = Mapping[int, int]
+"""Partition to offset; of end offsets, the offset of the message to be written next."""
+
+
+class CommandKind(StrEnum):
+    """What a task is told."""
+
+    START = "start"
+    DRAIN = "drain"
+    STOP = "stop"
+    PAUSE = "pause"
+    RESUME = "resume"
+
+
+class Command(BaseModel):
+    """One message on `queue-control`; a field that does not apply is the empty string."""
+
+    model_config = ConfigDict(frozen=True)
+
+    command: CommandKind
+    queue_id: str
+    target: str
+    telemetry_id: str
+    attempt: int
+    exchange: str = ""
+    market: str = ""
+    symbol: str = ""
+    type: str = ""
+    time_range: str = ""
+    kafka_topic: str = ""
+    collection_name: str = ""
+    options: dict[str, Any] = Field(default_factory=dict)
+    end_offsets: dict[str, int] | None = None
+    """With `drain`: partition (as a string) to the offset to reach."""
+    image: str = ""
+    timestamp: float
+    """Unix seconds."""
+
+    def encode(self) -> bytes:
+        """Return the message's value."""
+        return self.model_dump_json(exclude_none=True).encode()
+
+
+class Wanted(BaseModel):
+    """What the commands of one attempt, read in order, ask of a task; reading one twice changes nothing."""
+
+    model_config = ConfigDict(frozen=True)
+
+    start: Command | None = None
+    paused: bool = False
+    stopped: bool = False
+    end_offsets: dict[int, int] | None = None
+    """No more input will come than up to here; None while it may."""
+
+    def fold(self, command: Command) -> "Wanted":
+        """Return the wanted state after one more command; nothing takes back a `stop`."""
+        match command.command:
+            case CommandKind.START:
+                return self if self.start else self.model_copy(update={"start": command})
+            case CommandKind.DRAIN:
+                offsets = {int(partition): offset for partition, offset in (command.end_offsets or {}).items()}
+                return self.model_copy(update={"end_offsets": offsets})
+            case CommandKind.STOP:
+                return self.model_copy(update={"stopped": True})
+            case CommandKind.PAUSE:
+                return self.model_copy(update={"paused": True})
+            case CommandKind.RESUME:
+                return self.model_copy(update={"paused": False})

@@ -1,0 +1,63 @@
+"""What is loaded and how: a type is `<source>_<kind>`, e.g. `api_candles_5m` (contract section 6)."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from streamforge_common.contract.intervals import Interval
+
+_CANDLES = "candles_"
+
+
+class Source(StrEnum):
+    """Where the records of a type come from."""
+
+    API = "api"
+    """REST history."""
+    DUMP = "dump"
+    """The exchange's public archives."""
+    WS = "ws"
+    """Live, pushed by the exchange."""
+    POLL = "poll"
+    """Live, asked for again and again."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether a dataset of this source has no end."""
+        return self in (Source.WS, Source.POLL)
+
+
+@dataclass(frozen=True, slots=True)
+class DataType:
+    """A parsed type."""
+
+    source: Source
+    kind: str
+
+    @classmethod
+    def parse(cls, text: str) -> "DataType":
+        """Split a type into its source and kind.
+
+        Raises:
+            ValueError: The source is unknown, or a candle interval is.
+        """
+        source, _, kind = text.partition("_")
+        if source not in set(Source) or not kind:
+            raise ValueError(f"unknown type {text!r}: expected <source>_<kind> such as api_candles_5m")
+        parsed = cls(Source(source), kind)
+        if kind.startswith(_CANDLES):
+            Interval(kind.removeprefix(_CANDLES))
+        return parsed
+
+    @property
+    def interval(self) -> Interval:
+        """The candle interval.
+
+        Raises:
+            ValueError: The kind is not one of candles.
+        """
+        if not self.kind.startswith(_CANDLES):
+            raise ValueError(f"{self.kind!r} has no interval")
+        return Interval(self.kind.removeprefix(_CANDLES))
+
+    def __str__(self) -> str:
+        return f"{self.source}_{self.kind}"

@@ -1,0 +1,60 @@
+"""What tasks tell queue-manager (contract section 3)."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+
+class TaskStatus(StrEnum):
+    """How a task stands."""
+
+    PENDING = "pending"
+    STARTING = "starting"
+    LOADING = "loading"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    ERROR = "error"
+    STOPPED = "stopped"
+
+
+class TaskError(BaseModel):
+    """Why a task failed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: str
+    """A word for programs."""
+    detail: str
+    """A sentence for people."""
+    retryable: bool
+    """Whether the same work may succeed later, unchanged."""
+
+
+class Event(BaseModel):
+    """One message on `queue-events`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    queue_id: str
+    producer: str
+    """The task's telemetry_id."""
+    attempt: int
+    symbol: str = ""
+    type: str = ""
+    status: TaskStatus
+    message: str = ""
+    records_written: int = 0
+    """Published or stored by this attempt so far, repeats included: progress, not proof."""
+    finished: bool = False
+    """Whether this is the attempt's last event."""
+    timestamp: float
+    """Unix seconds."""
+    error: TaskError | None = None
+    end_offsets: dict[str, int] | None = None
+    """With a loader's `completed`: partition (as a string) to the broker's end offset after the last flush."""
+    metrics_port: int | None = None
+    """With `starting`: where this process answers `/health` and `/metrics`."""
+
+    def encode(self) -> bytes:
+        """Return the message's value."""
+        return self.model_dump_json(exclude_none=True).encode()

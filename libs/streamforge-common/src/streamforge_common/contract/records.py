@@ -1,0 +1,76 @@
+"""The normalised market-data items (contract section 7): the value of one message on a data topic, one document.
+
+The loader makes a record's bytes once; from then on they are only checked and forwarded. `_key` is a pure function
+of the record, so whatever is loaded twice ends in the same document.
+"""
+
+import msgspec
+
+from streamforge_common.contract.data_types import DataType
+from streamforge_common.contract.intervals import Interval
+from streamforge_common.errors import RejectedRecordError
+
+RECEIPT_TIME_HEADER = "receipt_time_ms"
+"""Message header: when the loader received the record, Unix milliseconds in decimal digits."""
+REJECTED_HEADER = "rejected"
+"""Message header: the reason why the value is not a record but a refused input, kept as it came."""
+
+
+class Candle(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"key": "_key"}):
+    """One closed candle; prices and quantities are the doubles nearest to the exchange's decimal strings.
+
+    Times in Unix milliseconds; `volume` in the base asset, `quote_volume` in the quote asset. A field that an
+    exchange does not give is absent.
+    """
+
+    key: str
+    exchange: str
+    market: str
+    symbol: str
+    type: str
+    open_time: int
+    close_time: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    quote_volume: float | msgspec.UnsetType = msgspec.UNSET
+    trades: int | msgspec.UnsetType = msgspec.UNSET
+    taker_buy_volume: float | msgspec.UnsetType = msgspec.UNSET
+    taker_buy_quote_volume: float | msgspec.UnsetType = msgspec.UNSET
+
+
+def record_key_prefix(exchange: str, market: str, symbol: str, kind: str) -> str:
+    """Return what the keys of a dataset's records share; the record's id follows."""
+    return f"{exchange}:{market}:{symbol}:{kind}:"
+
+
+class RecordCheck:
+    """Decides whether the bytes of a message are a record of one dataset."""
+
+    def __init__(self, exchange: str, market: str, symbol: str, data_type: DataType) -> None:
+        self._interval: Interval = data_type.interval
+        self._prefix = record_key_prefix(exchange, market, symbol, data_type.kind)
+        self._identity = (exchange, market, symbol, data_type.kind)
+        self._decoder = msgspec.json.Decoder(Candle)
+
+    def check(self, value: bytes) -> str:
+        """Validate a message's value and return its `_key`.
+
+        Raises:
+            RejectedRecordError: The value is no JSON, has a wrong or missing field, or belongs elsewhere.
+        """
+        try:
+            candle = self._decoder.decode(value)
+        except msgspec.MsgspecError as exc:
+            raise RejectedRecordError(f"not a {self._identity[3]} record: {exc}") from exc
+        except UnicodeDecodeError as exc:
+            raise RejectedRecordError(f"not UTF-8: {exc.reason} at byte {exc.start}") from exc
+        if (candle.exchange, candle.market, candle.symbol, candle.type) != self._identity:
+            raise RejectedRecordError(f"record of {candle.key!r} does not belong to {self._prefix!r}")
+        if candle.key != f"{self._prefix}{candle.open_time}":
+            raise RejectedRecordError(f"_key {candle.key!r} is not that of open time {candle.open_time}")
+        if candle.close_time != self._interval.close_time(candle.open_time):
+            raise RejectedRecordError(f"close time {candle.close_time} does not fit open time {candle.open_time}")
+        return candle.key

@@ -1,0 +1,66 @@
+"""What an exchange module declares about one market's REST API, so that nothing else knows an exchange."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from streamforge_common.contract.intervals import Interval
+from streamforge_common.contract.records import Candle
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One GET, relative to the market's base URL."""
+
+    path: str
+    params: Mapping[str, str]
+    weight: int
+    """What it costs in the market's pool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A rate limit that requests share, per address they come from."""
+
+    name: str
+    weight_per_minute: int
+    used_weight_header: str
+    """Response header: the weight that this address has used in the running minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the exchange answered with an error, in its own words."""
+
+    code: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class CandleHistory:
+    """How closed candles are asked for, page by page."""
+
+    intervals: tuple[str, ...]
+    """The intervals that exist here."""
+    page_size: int
+    """Candles in a full page."""
+    request: Callable[[str, Interval, int, int], Request]
+    """(symbol, interval, first open time, last open time; Unix milliseconds, both inclusive) to the request."""
+    parse: Callable[[bytes, str, Interval], list[Candle]]
+    """(body, symbol, interval) to candles, oldest first. Raises RejectedRecordError: the body is not such a page."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestMarket:
+    """One exchange's market, as far as REST history goes."""
+
+    exchange: str
+    market: str
+    base_url_setting: str
+    """The field of `ExchangeSettings` that holds the base URL."""
+    pool: Pool
+    candles: CandleHistory
+    time_request: Request
+    parse_time: Callable[[bytes], int]
+    """Body of `time_request`'s answer to the exchange's clock, Unix ms. Raises RejectedRecordError."""
+    parse_refusal: Callable[[bytes], Refusal | None]
+    """Body of an answer that is not 200 to the reason; None where the body has none."""

@@ -1,0 +1,322 @@
+"""The life of a job: read the commands, do the work, report, end with the exit code that the launcher understands.
+
+    commands folded → `starting` → the work, steered by later commands → one last event → exit code
+
+A service brings the work as a coroutine function that takes a `JobRun` and returns how it ended. Exit codes: 0 when
+the work ended in a foreseen way, also on SIGTERM; `FATAL_EXIT_CODE` when trying again cannot help; 1 otherwise, which
+the launcher answers with a restart in the same attempt.
+"""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+from time import monotonic, time
+from typing import Any
+
+import stamina
+from loguru import logger
+from pydantic import ValidationError
+
+from streamforge_common.contract.commands import Command, Wanted
+from streamforge_common.contract.events import Event, TaskError, TaskStatus
+from streamforge_common.errors import FATAL_EXIT_CODE, FatalError, StreamForgeError, TransientError
+from streamforge_common.kafka.messages import LogReader, Message, MessageWriter
+from streamforge_common.kafka.topics import Topics
+from streamforge_common.outages import Neighbour
+from streamforge_common.serving import probes_served
+from streamforge_common.settings import JobSettings
+
+_LOADING_EVERY_S = 1.0
+"""`loading` is reported at most this often (contract section 3)."""
+_CONNECT_EVERY_S = 5.0
+_FAILURE_REPORT_S = 10.0
+"""A failure is reported if the broker is there; the launcher has less patience than `OUTAGE_SECONDS`."""
+_SIGTERM_GRACE_S = 7.0
+"""Below the 10 s after which the launcher kills."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """All of the work is done."""
+
+    message: str
+    end_offsets: Mapping[int, int] | None = None
+    """Of a loader: the ends of its data topic after the last flush."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The work was ended by a `stop` command."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The work was ended by SIGTERM; it goes on where it stands when the job is started again."""
+
+
+Ending = Completed | Stopped | Interrupted
+Work = Callable[["JobRun"], Awaitable[Ending]]
+
+
+class JobRun:
+    """What the work sees of its job: the `start` command, later wishes, and the way to report."""
+
+    def __init__(self, settings: JobSettings, start: Command, wanted: Wanted, events: MessageWriter) -> None:
+        self.start = start
+        self.records_written = 0
+        """Published or stored by this attempt so far; the work counts up."""
+        self._settings = settings
+        self._wanted = wanted
+        self._events = events
+        self._changed = asyncio.Event()
+        self._interrupted = False
+        self._reported_at = 0.0
+
+    @property
+    def wanted(self) -> Wanted:
+        """What the commands so far ask for."""
+        return self._wanted
+
+    @property
+    def ending(self) -> Stopped | Interrupted | None:
+        """How the work must end now; None while it may go on."""
+        if self._wanted.stopped:
+            return Stopped("stopped on request")
+        return Interrupted() if self._interrupted else None
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the work must take nothing new."""
+        return self._wanted.paused
+
+    @property
+    def end_offsets(self) -> Mapping[int, int] | None:
+        """Up to where the input goes, per partition; None while more may come."""
+        return self._wanted.end_offsets
+
+    async def wait_for_change(self, timeout_s: float | None = None) -> None:
+        """Return when something is wanted that was not before, or after the time-out."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+        self._changed.clear()
+
+    def apply(self, wanted: Wanted) -> None:
+        """Take over a new wanted state."""
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._changed.set()
+
+    def interrupt(self) -> None:
+        """Ask the work to end where it stands (SIGTERM)."""
+        self._interrupted = True
+        self._changed.set()
+
+    async def report_progress(self, message: str) -> None:
+        """Report `loading` (or `paused`), at most once a second."""
+        if monotonic() - self._reported_at < _LOADING_EVERY_S:
+            return
+        await self.report(TaskStatus.PAUSED if self.is_paused else TaskStatus.LOADING, message)
+
+    async def report(self, status: TaskStatus, message: str, **fields: object) -> None:
+        """Write an event; the time and who reports are added."""
+        self._reported_at = monotonic()
+        event = Event.model_validate(
+            {
+                "queue_id": self._settings.queue_id,
+                "producer": self._settings.telemetry_id,
+                "attempt": self._settings.attempt,
+                "symbol": self.start.symbol,
+                "type": self.start.type,
+                "status": status,
+                "message": message,
+                "records_written": self.records_written,
+                "timestamp": time(),
+                **fields,
+            }
+        )
+        await self._events.write(self._settings.queue_events_topic, event.queue_id, event.encode())
+        logger.info("{}: {}", status, message)
+
+
+async def run_job(settings: JobSettings, work: Work, neighbours: Sequence[Neighbour] = ()) -> int:
+    """Run one job to its end and return the process's exit code.
+
+    Args:
+        settings: Who this job is and where its broker is.
+        work: The service's part.
+        neighbours: What the service needs besides Kafka.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    on_sigterm = _OnSigterm(task)
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, on_sigterm)
+    try:
+        async with AsyncExitStack() as stack:
+            return await _run(settings, work, neighbours, stack, on_sigterm)
+    except asyncio.CancelledError:
+        if not on_sigterm.received:
+            raise
+        logger.warning("ended by SIGTERM before the work had reached a good place; it goes on from its last one")
+        return 0
+    except FatalError as exc:
+        logger.error("{}", exc)
+        return FATAL_EXIT_CODE
+    except StreamForgeError as exc:
+        logger.error("{}; the launcher starts this job again", exc)
+        return 1
+
+
+async def _run(
+    settings: JobSettings,
+    work: Work,
+    neighbours: Sequence[Neighbour],
+    stack: AsyncExitStack,
+    on_sigterm: "_OnSigterm",
+) -> int:
+    topics = Topics(settings)
+    neighbours = [Neighbour("kafka", topics.ping, settings.outage_seconds), *neighbours]
+    port = await stack.enter_async_context(probes_served(settings.metrics_port, neighbours))
+    control = LogReader(settings, settings.queue_control_topic)
+    events = MessageWriter(settings, delivery_timeout_s=settings.outage_seconds)
+    for client in (topics, control, events):
+        await connect(stack, client, settings.outage_seconds)
+    wanted = await _read_commands(settings, control)
+    assert wanted.start is not None
+    run = JobRun(settings, wanted.start, wanted, events)
+    on_sigterm.run = run
+    await run.report(TaskStatus.STARTING, f"{settings.target} started", metrics_port=port)
+    try:
+        ending = await _work(settings, work, run, control, neighbours)
+    except StreamForgeError as exc:
+        await _report_failure(run, exc)
+        raise
+    match ending:
+        case Completed(message, end_offsets):
+            ends = None if end_offsets is None else {str(part): offset for part, offset in end_offsets.items()}
+            await run.report(TaskStatus.COMPLETED, message, finished=True, end_offsets=ends)
+        case Stopped(message):
+            await run.report(TaskStatus.STOPPED, message, finished=True)
+        case Interrupted():
+            logger.info("ended by SIGTERM; the work goes on from here when the job is started again")
+    return 0
+
+
+async def connect(stack: AsyncExitStack, client: AbstractAsyncContextManager[Any], outage_seconds: float) -> None:
+    """Enter a client, waiting for a server that is away.
+
+    Raises:
+        FatalError: It was away for longer than it may.
+    """
+    try:
+        async for attempt in stamina.retry_context(
+            on=TransientError, attempts=None, timeout=outage_seconds, wait_max=_CONNECT_EVERY_S
+        ):
+            with attempt:
+                await stack.enter_async_context(client)
+    except TransientError as exc:
+        raise FatalError(f"gave up after {outage_seconds:g} s: {exc}", code="outage") from exc
+
+
+async def _read_commands(settings: JobSettings, control: LogReader) -> Wanted:
+    """Fold the log up to its end as it is now; without a `start` in it, go on until one comes."""
+    wanted = Wanted()
+    for message in await control.read_since(settings.commands_since):
+        wanted = _fold(settings, wanted, message)
+    if wanted.start is not None:
+        return wanted
+    logger.info("waiting for the start command")
+    try:
+        async with asyncio.timeout(settings.outage_seconds):
+            async for message in control.tail():
+                wanted = _fold(settings, wanted, message)
+                if wanted.start is not None:
+                    return wanted
+    except TimeoutError as exc:
+        raise FatalError(
+            f"no start command for {settings.telemetry_id!r}, attempt {settings.attempt}, on "
+            f"{settings.queue_control_topic!r} within {settings.outage_seconds:g} s",
+            code="no_start_command",
+        ) from exc
+    raise AssertionError("the log has no end")
+
+
+async def _work(
+    settings: JobSettings, work: Work, run: JobRun, control: LogReader, neighbours: Sequence[Neighbour]
+) -> Ending:
+    """Do the work beside those who watch the commands and the neighbours; the first failure ends all of them."""
+
+    async def follow_commands() -> None:
+        wanted = run.wanted
+        async for message in control.tail():
+            wanted = _fold(settings, wanted, message)
+            run.apply(wanted)
+
+    if run.ending is not None:
+        return run.ending
+    try:
+        async with asyncio.TaskGroup() as group:
+            beside = [group.create_task(follow_commands())]
+            beside += [group.create_task(neighbour.watch()) for neighbour in neighbours]
+            ending: Ending = await work(run)
+            for task in beside:
+                task.cancel()
+    except ExceptionGroup as errors:
+        foreseen = errors.subgroup(StreamForgeError)
+        if foreseen is None:
+            raise
+        # Where one has failed the others are cancelled; the first is the cause.
+        cause: BaseException = foreseen
+        while isinstance(cause, ExceptionGroup):
+            cause = cause.exceptions[0]
+        raise cause from None
+    return ending
+
+
+def _fold(settings: JobSettings, wanted: Wanted, message: Message) -> Wanted:
+    try:
+        command = Command.model_validate_json(message.value or b"")
+    except ValidationError as exc:
+        logger.warning("skipped a malformed command at offset {}: {}", message.offset, exc.errors()[0]["msg"])
+        return wanted
+    addressee = (command.queue_id, command.target, command.telemetry_id, command.attempt)
+    if addressee != (settings.queue_id, settings.target, settings.telemetry_id, settings.attempt):
+        return wanted
+    return wanted.fold(command)
+
+
+async def _report_failure(run: JobRun, failure: StreamForgeError) -> None:
+    fatal = isinstance(failure, FatalError)
+    code = failure.code if isinstance(failure, FatalError) else "transient"
+    error = TaskError(code=code, detail=str(failure), retryable=not fatal)
+    try:
+        async with asyncio.timeout(_FAILURE_REPORT_S):
+            await run.report(TaskStatus.ERROR, str(failure), finished=fatal, error=error)
+    except (TimeoutError, StreamForgeError) as exc:
+        # queue-manager learns it from the job's end.
+        logger.warning("could not report the failure: {!r}", exc)
+
+
+class _OnSigterm:
+    """Asks the work to end, and after a grace ends it."""
+
+    def __init__(self, main: "asyncio.Task[Any]") -> None:
+        self.received = False
+        self.run: JobRun | None = None
+        self._main = main
+
+    def __call__(self) -> None:
+        self.received = True
+        if self.run is None:
+            self._main.cancel()
+        else:
+            self.run.interrupt()
+            asyncio.get_running_loop().call_later(_SIGTERM_GRACE_S, self._main.cancel)

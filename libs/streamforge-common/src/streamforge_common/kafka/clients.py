@@ -1,0 +1,52 @@
+"""Connection options for aiokafka, and what its errors mean to StreamForge."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from aiokafka import errors
+from aiokafka.helpers import create_ssl_context
+
+from streamforge_common.errors import FatalError, TransientError
+from streamforge_common.settings import KafkaSettings
+
+_FATAL = (
+    errors.TopicAuthorizationFailedError,
+    errors.GroupAuthorizationFailedError,
+    errors.ClusterAuthorizationFailedError,
+    errors.SaslAuthenticationFailed,
+    errors.UnsupportedSaslMechanismError,
+    errors.InvalidTopicError,
+    errors.MessageSizeTooLargeError,
+)
+"""What a person has to mend. Everything else may be over when the process starts anew, whatever `retriable` says: an
+idempotent producer, for one, never recovers from a lost sequence, but its successor starts a new one."""
+
+
+def connection_options(settings: KafkaSettings) -> dict[str, Any]:
+    """Return the keyword arguments that every aiokafka client takes."""
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.kafka_bootstrap_servers,
+        "security_protocol": settings.kafka_security_protocol,
+    }
+    if settings.kafka_security_protocol.startswith("SASL"):
+        password = settings.kafka_sasl_password
+        options |= {
+            "sasl_mechanism": settings.kafka_sasl_mechanism,
+            "sasl_plain_username": settings.kafka_sasl_username,
+            "sasl_plain_password": password.get_secret_value() if password else None,
+        }
+    if settings.kafka_security_protocol.endswith("SSL"):
+        options["ssl_context"] = create_ssl_context(cafile=settings.kafka_ssl_cafile)
+    return options
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Turn Kafka's errors into TransientError or FatalError; `doing` completes the sentence "Kafka failed while …"."""
+    try:
+        yield
+    except _FATAL as exc:
+        raise FatalError(f"Kafka refused {doing}: {exc!r}", code="kafka_refused") from exc
+    except errors.KafkaError as exc:
+        raise TransientError(f"Kafka failed while {doing}: {exc!r}") from exc

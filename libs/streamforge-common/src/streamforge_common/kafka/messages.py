@@ -1,0 +1,155 @@
+"""Small messages, one at a time: commands and events."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from streamforge_common.kafka.clients import connection_options, translated
+from streamforge_common.settings import KafkaSettings
+
+_POLL_MESSAGES = 1_000
+"""Bounds what one poll holds in memory."""
+_SESSION_TIMEOUT_MS = 10_000
+"""How long the place of a killed member stays empty before the group gives it to another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message as it was read."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    timestamp_ms: int
+    """When the broker appended it, Unix milliseconds."""
+
+
+class MessageWriter:
+    """Writes messages, each of them acknowledged before the call returns; an async context manager."""
+
+    def __init__(self, settings: KafkaSettings, *, delivery_timeout_s: float) -> None:
+        """Prepare a writer.
+
+        Args:
+            settings: Where the broker is.
+            delivery_timeout_s: How long a message may wait for a broker that is away.
+        """
+        self._producer = AIOKafkaProducer(
+            **connection_options(settings),
+            acks="all",
+            enable_idempotence=True,
+            request_timeout_ms=int(delivery_timeout_s * 1000),
+        )
+
+    async def __aenter__(self) -> Self:
+        with translated("connecting"):
+            await self._producer.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with translated("disconnecting"):
+            await self._producer.stop()
+
+    async def write(self, topic: str, key: str, value: bytes) -> int:
+        """Write one message and return the broker's append time, Unix milliseconds.
+
+        Raises:
+            TransientError: It is not known to be in the log; writing it again may write it twice.
+        """
+        with translated(f"writing to {topic!r}"):
+            metadata = await self._producer.send_and_wait(topic, value, key=key.encode())
+        timestamp: int = metadata.timestamp
+        return timestamp
+
+
+class _Reader:
+    """What both readers share: the life of the consumer, and messages as StreamForge knows them."""
+
+    def __init__(self, topic: str, consumer: AIOKafkaConsumer) -> None:
+        self._topic = topic
+        self._consumer = consumer
+
+    async def __aenter__(self) -> Self:
+        with translated("connecting"):
+            await self._consumer.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with translated("disconnecting"):
+            await self._consumer.stop()
+
+    async def _poll(self, wait_ms: int) -> list[Message]:
+        with translated(f"reading {self._topic!r}"):
+            polled = await self._consumer.getmany(timeout_ms=wait_ms, max_records=_POLL_MESSAGES)
+        return [
+            Message(record.partition, record.offset, record.key, record.value, record.timestamp)
+            for records in polled.values()
+            for record in records
+        ]
+
+
+class LogReader(_Reader):
+    """Reads a whole topic from a moment on, outside any group; an async context manager."""
+
+    def __init__(self, settings: KafkaSettings, topic: str) -> None:
+        consumer = AIOKafkaConsumer(
+            topic, **connection_options(settings), enable_auto_commit=False, auto_offset_reset="earliest"
+        )
+        super().__init__(topic, consumer)
+
+    async def read_since(self, since_ms: int) -> list[Message]:
+        """Return what was appended from a moment (Unix milliseconds) to the end as it is now; `tail` goes on there."""
+        with translated(f"reading {self._topic!r}"):
+            partitions = self._consumer.assignment()
+            ends = await self._consumer.end_offsets(partitions)
+            starts = await self._consumer.offsets_for_times(dict.fromkeys(partitions, since_ms))
+            for partition in partitions:
+                found = starts[partition]
+                self._consumer.seek(partition, found.offset if found else ends[partition])
+            messages: list[Message] = []
+            while [tp for tp in partitions if await self._consumer.position(tp) < ends[tp]]:
+                messages += await self._poll(1_000)
+        return messages
+
+    async def tail(self) -> AsyncIterator[Message]:
+        """Yield what is appended from now on, for ever, in the order of each partition."""
+        while True:
+            for message in await self._poll(1_000):
+                yield message
+
+
+class GroupReader(_Reader):
+    """Reads a topic as a member of a group that remembers its place; an async context manager."""
+
+    def __init__(self, settings: KafkaSettings, topic: str, group: str) -> None:
+        consumer = AIOKafkaConsumer(
+            topic,
+            **connection_options(settings),
+            group_id=group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=_SESSION_TIMEOUT_MS,
+        )
+        super().__init__(topic, consumer)
+
+    async def poll(self, *, wait_ms: int) -> list[Message]:
+        """Return what has come, in the order of each partition; empty after `wait_ms` without anything."""
+        return await self._poll(wait_ms)
+
+    async def commit(self, next_offsets: Mapping[int, int]) -> None:
+        """Remember the place: partition to the offset to go on from."""
+        with translated(f"committing on {self._topic!r}"):
+            await self._consumer.commit({TopicPartition(self._topic, part): at for part, at in next_offsets.items()})
+
+    async def positions(self) -> dict[int, int]:
+        """Return, for every partition held by this member, the offset that the next poll goes on from."""
+        with translated(f"reading {self._topic!r}"):
+            return {tp.partition: await self._consumer.position(tp) for tp in self._consumer.assignment()}

@@ -1,0 +1,242 @@
+"""Records, many at a time: publishing a page, consuming batches.
+
+Neither end waits for single records: the writer fills batches itself and awaits their acknowledgements together, the
+reader takes what has come in one call. That is worth more than the choice of the client library.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalGenerationError,
+    OffsetOutOfRangeError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
+from aiokafka.partitioner import murmur2
+from aiokafka.producer.message_accumulator import BatchBuilder
+from loguru import logger
+
+from streamforge_common.errors import FatalError
+from streamforge_common.kafka.clients import connection_options, translated
+from streamforge_common.settings import KafkaSettings
+
+_BATCH_BYTES = 512 * 1024
+"""Large enough that a page of 1,000 candles is one batch, small beside the broker's limit for a message."""
+_SESSION_TIMEOUT_MS = 10_000
+"""How long the partitions of a killed member rest before another gets them."""
+_FETCH_BYTES = 4 * 1024 * 1024
+"""The most that is fetched ahead per partition; with the batch in hand it bounds the memory of a connector."""
+_PARTITION_MOVED = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+class RecordMessage(Protocol):
+    """One message of a data topic, as aiokafka hands it out."""
+
+    @property
+    def partition(self) -> int:
+        """Partition that it was read from."""
+
+    @property
+    def offset(self) -> int:
+        """Its place there."""
+
+    @property
+    def value(self) -> bytes | None:
+        """The record's JSON."""
+
+    @property
+    def headers(self) -> Headers:
+        """As in contract section 7."""
+
+
+class RecordWriter:
+    """Publishes records on one data topic; an async context manager."""
+
+    def __init__(self, settings: KafkaSettings, topic: str, *, delivery_timeout_s: float) -> None:
+        """Prepare a writer.
+
+        Args:
+            settings: Where the broker is.
+            topic: The data topic; it exists.
+            delivery_timeout_s: How long a batch may wait for a broker that is away. Shorter than the worst tolerated
+                outage, it would turn every longer one into errors.
+        """
+        self._topic = topic
+        self._partitions: list[int] = []
+        self._producer = AIOKafkaProducer(
+            **connection_options(settings),
+            acks="all",
+            enable_idempotence=True,
+            compression_type="lz4",
+            max_batch_size=_BATCH_BYTES,
+            request_timeout_ms=int(delivery_timeout_s * 1000),
+        )
+
+    async def __aenter__(self) -> Self:
+        with translated("connecting"):
+            await self._producer.start()
+            self._partitions = sorted(await self._producer.partitions_for(self._topic))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with translated("disconnecting"):
+            await self._producer.stop()
+
+    async def publish(self, records: Iterable[tuple[bytes, bytes]], headers: Headers) -> None:
+        """Publish (key, value) pairs in order, all with the same headers; one key always goes to one partition.
+
+        Raises:
+            TransientError: Not every record is known to be in the log; publishing all again may repeat some.
+        """
+        pending: list[asyncio.Future[Any]] = []
+        builders: dict[int, BatchBuilder] = {}
+        with translated(f"publishing on {self._topic!r}"):
+            for key, value in records:
+                partition = self._partition_of(key)
+                builder = builders.get(partition) or self._producer.create_batch()
+                if builder.append(timestamp=None, key=key, value=value, headers=headers) is None:
+                    pending.append(await self._send(builder, partition))
+                    builder = self._producer.create_batch()
+                    builder.append(timestamp=None, key=key, value=value, headers=headers)
+                builders[partition] = builder
+            for partition, builder in builders.items():
+                pending.append(await self._send(builder, partition))
+            await asyncio.gather(*pending)
+
+    async def _send(self, builder: BatchBuilder, partition: int) -> "asyncio.Future[Any]":
+        builder.close()
+        future: asyncio.Future[Any] = await self._producer.send_batch(builder, self._topic, partition=partition)
+        return future
+
+    def _partition_of(self, key: bytes) -> int:
+        if len(self._partitions) == 1:
+            return self._partitions[0]
+        positive_hash: int = murmur2(key) & 0x7FFFFFFF
+        return self._partitions[positive_hash % len(self._partitions)]
+
+
+class RecordReader:
+    """Consumes one data topic as a member of the task's group; an async context manager.
+
+    A batch is taken with `poll` and acknowledged with `ack`, or given back with `rewind`: nothing else moves the
+    committed place, and what is not acknowledged comes again, to this member or another.
+    """
+
+    def __init__(self, settings: KafkaSettings, topic: str, group: str, *, longest_batch_s: float) -> None:
+        """Prepare a reader.
+
+        Args:
+            settings: Where the broker is.
+            topic: The data topic; it exists.
+            group: The consumer group, the task's telemetry_id.
+            longest_batch_s: How long one batch may take until the group gives its partitions away.
+        """
+        self._topic = topic
+        self._consumer = AIOKafkaConsumer(
+            **connection_options(settings),
+            group_id=group,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            session_timeout_ms=_SESSION_TIMEOUT_MS,
+            max_poll_interval_ms=int(longest_batch_s * 1000),
+            max_partition_fetch_bytes=_FETCH_BYTES,
+        )
+        self._read_up_to: dict[TopicPartition, int] = {}
+
+    async def __aenter__(self) -> Self:
+        with translated("connecting"):
+            self._consumer.subscribe([self._topic], listener=_StartWhereCommitted(self._consumer))
+            await self._consumer.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with translated("disconnecting"):
+            await self._consumer.stop()
+
+    async def poll(self, *, max_records: int, wait_ms: int) -> list[RecordMessage]:
+        """Return what has come, in the order of each partition; empty after `wait_ms` without anything.
+
+        Raises:
+            FatalError: The topic no longer holds what comes next (`data_expired`).
+        """
+        with translated(f"reading {self._topic!r}"):
+            try:
+                polled = await self._consumer.getmany(timeout_ms=wait_ms, max_records=max_records)
+            except OffsetOutOfRangeError as exc:
+                raise FatalError(
+                    f"topic {self._topic!r} no longer holds the next records ({exc}); load the range again",
+                    code="data_expired",
+                ) from exc
+        for partition, records in polled.items():
+            self._read_up_to[partition] = records[-1].offset + 1
+        return [record for records in polled.values() for record in records]
+
+    async def ack(self, messages: Sequence[RecordMessage]) -> None:
+        """Commit the place behind these messages: each of them is stored, or kept as rejected.
+
+        Where a partition has moved to another member meanwhile the commit is refused; the new owner gets the messages
+        again, which is no loss.
+        """
+        behind: dict[TopicPartition, int] = {}
+        for message in messages:
+            behind[TopicPartition(self._topic, message.partition)] = message.offset + 1
+        with translated(f"committing on {self._topic!r}"):
+            try:
+                await self._consumer.commit(behind)
+            except _PARTITION_MOVED as exc:
+                logger.info("commit on {!r} refused, the partitions have moved: {!r}", self._topic, exc)
+
+    def rewind(self, messages: Sequence[RecordMessage]) -> None:
+        """Give a batch back: the next poll starts at its first messages again."""
+        first: dict[TopicPartition, int] = {}
+        for message in messages:
+            first.setdefault(TopicPartition(self._topic, message.partition), message.offset)
+        for partition, offset in first.items():
+            if partition in self._consumer.assignment():
+                self._consumer.seek(partition, offset)
+
+    async def has_committed(self, end_offsets: Mapping[int, int]) -> bool:
+        """Say whether the group's committed place has reached the given offset on every partition."""
+        with translated(f"reading the places on {self._topic!r}"):
+            for number, end in end_offsets.items():
+                committed = await self._consumer.committed(TopicPartition(self._topic, number))
+                if (committed or 0) < end:
+                    return False
+        return True
+
+    def lag(self) -> int:
+        """Count the messages behind the last poll, as far as the broker has told."""
+        total = 0
+        for partition in self._consumer.assignment():
+            end = self._consumer.highwater(partition)
+            if end is not None:
+                total += max(0, end - self._read_up_to.get(partition, end))
+        return total
+
+
+class _StartWhereCommitted(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no types
+    """A group without a place starts at offset 0, not at what retention has left over: nothing is ever skipped."""
+
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self._consumer = consumer
+
+    async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
+        if revoked:
+            logger.info("partitions revoked: {}", sorted(tp.partition for tp in revoked))
+
+    async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
+        for partition in assigned:
+            if await self._consumer.committed(partition) is None:
+                self._consumer.seek(partition, 0)
+        logger.info("partitions assigned: {}", sorted(tp.partition for tp in assigned))

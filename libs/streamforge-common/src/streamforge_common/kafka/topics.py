@@ -1,0 +1,72 @@
+"""Creating topics, reading their ends and the places of groups."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+
+from streamforge_common.kafka.clients import connection_options, translated
+from streamforge_common.settings import KafkaSettings
+
+_TOPIC_CONFIG = {"message.timestamp.type": "LogAppendTime"}
+"""Of every topic: a reader can then trust the order of the log's own clock; event times are in the values."""
+
+
+class Topics:
+    """The broker's topics; an async context manager."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        options = connection_options(settings)
+        self._admin = AIOKafkaAdminClient(**options)
+        # The admin client has no call for end offsets.
+        self._reader = AIOKafkaConsumer(**options, enable_auto_commit=False)
+
+    async def __aenter__(self) -> Self:
+        with translated("connecting"):
+            await self._reader.start()
+            try:
+                await self._admin.start()
+            except BaseException:
+                await self._reader.stop()
+                raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with translated("disconnecting"):
+            await self._admin.close()
+            await self._reader.stop()
+
+    async def ping(self) -> None:
+        """Ask the broker for anything.
+
+        Raises:
+            TransientError: It does not answer.
+        """
+        with translated("asking for the cluster"):
+            await self._admin.describe_cluster()
+
+    async def ensure(self, topic: str, partitions: int, config: Mapping[str, str]) -> None:
+        """Create a topic unless it is there; `config` adds to what every topic has."""
+        new = NewTopic(topic, partitions, replication_factor=-1, topic_configs={**_TOPIC_CONFIG, **config})
+        with translated(f"creating topic {topic!r}"):
+            response = await self._admin.create_topics([new])
+            for _, code, *_ in response.topic_errors:
+                error = for_code(code)
+                if code and error is not TopicAlreadyExistsError:
+                    raise error(f"creating topic {topic!r}")
+
+    async def end_offsets(self, topic: str) -> dict[int, int]:
+        """Return, for every partition, the offset of the message to be written next."""
+        with translated(f"reading the ends of {topic!r}"):
+            description = await self._admin.describe_topics([topic])
+            error = for_code(description[0]["error_code"])
+            if description[0]["error_code"]:
+                raise error(topic)
+            partitions = [TopicPartition(topic, part["partition"]) for part in description[0]["partitions"]]
+            ends = await self._reader.end_offsets(partitions)
+        return {tp.partition: offset for tp, offset in ends.items()}

@@ -1,0 +1,88 @@
+"""Log lines and metrics (contract section 11), each declared once.
+
+Logs go to stderr through loguru; the standard library's loggers (uvicorn, aiokafka) are led there too. Fields that
+tell one workflow from another travel in log lines, never in metric labels: their number has no bound.
+"""
+
+import logging
+import sys
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+import msgspec
+from loguru import logger
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from streamforge_common.settings import LogSettings
+
+if TYPE_CHECKING:
+    from loguru import Message, Record
+
+RECORDS = Counter(
+    "streamforge_records", "Records that passed a service, by what became of them.", ["service", "type", "outcome"]
+)
+BATCH_SECONDS = Histogram("streamforge_batch_seconds", "Time a batch spent in a stage, seconds.", ["service", "stage"])
+CONSUMER_LAG = Gauge(
+    "streamforge_consumer_lag_records", "Records on the topic that are not yet acknowledged.", ["type"]
+)
+EXCHANGE_REQUESTS = Counter(
+    "streamforge_exchange_requests", "Requests answered by an exchange.", ["exchange", "pool", "status"]
+)
+EXCHANGE_WEIGHT_USED = Gauge(
+    "streamforge_exchange_weight_used_ratio",
+    "Share of the rate limit that the exchange reports as used, 0 to 1.",
+    ["exchange", "pool"],
+)
+WORKFLOWS = Gauge("streamforge_workflows", "Stored workflows.", ["status"])
+JOBS = Gauge("streamforge_jobs", "Jobs that the launcher knows.", ["target", "status"])
+EVENTS = Counter("streamforge_events", "Events that queue-manager has read; `malformed` ones are skipped.", ["status"])
+
+METRICS_CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+
+def metrics_page() -> bytes:
+    """Render every metric of this process in Prometheus' text format."""
+    return generate_latest(REGISTRY)
+
+
+def configure_logging(settings: LogSettings, service: str, **fields: str | int) -> None:
+    """Send all log lines to stderr in the chosen format, each carrying `service` and the given fields."""
+    logger.remove()
+    logger.configure(extra={"service": service, **fields})
+    if settings.log_format == "json":
+        logger.add(_write_json, level=settings.log_level, format="{message}")
+    else:
+        logger.add(sys.stderr, level=settings.log_level, format=_format_text, backtrace=False, diagnose=False)
+    logging.basicConfig(handlers=[_ToLoguru()], level=logging.INFO, force=True)
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)
+    logging.captureWarnings(capture=True)
+
+
+def _write_json(message: "Message") -> None:
+    record = message.record
+    line = {
+        "time": record["time"].astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "level": record["level"].name,
+        **record["extra"],
+        "message": record["message"],
+    }
+    if record["exception"] is not None:
+        # loguru has already rendered the traceback behind the message.
+        line["traceback"] = str(message).partition("\n")[2].rstrip()
+    sys.stderr.write(msgspec.json.encode(line, enc_hook=str).decode() + "\n")
+    sys.stderr.flush()
+
+
+def _format_text(record: "Record") -> str:
+    fields = {key: value for key, value in record["extra"].items() if key != "service"}
+    tail = " {extra}" if fields else ""
+    return "{time:HH:mm:ss.SSS} {level: <7} {extra[service]}: {message}" + tail + "\n{exception}"
+
+
+class _ToLoguru(logging.Handler):
+    """Leads the standard library's log records to loguru."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = record.levelname if record.levelname in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL") else "INFO"
+        logger.opt(exception=record.exc_info).log(level, "{}", record.getMessage())
