@@ -1,0 +1,82 @@
+"""The tool's own pages below `/_sim/`: what can be asked for, what was asked, and what was served."""
+
+from collections.abc import Iterable
+
+import msgspec
+from aiohttp import web
+
+from exchange_sim.exchange import Exchange
+from exchange_sim.ledger import ServedItem
+from exchange_sim.market import Series
+
+_CHUNK_BYTES = 256 * 1024
+
+
+class Control:
+    """Looks at the exchange from behind; nothing here counts as a request to it."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def routes(self) -> list[web.RouteDef]:
+        """The pages."""
+        return [
+            web.get("/_sim/markets", self._markets),
+            web.get("/_sim/requests", self._requests),
+            web.get("/_sim/served", self._served),
+        ]
+
+    async def _markets(self, http: web.Request) -> web.StreamResponse:
+        market, now_us = self._exchange.market, self._exchange.clock()
+        lines = (
+            _market_line(market.mode, series, now_us) for symbol in market.symbols() for series in market.series(symbol)
+        )
+        return await _json_lines(http, lines)
+
+    async def _requests(self, http: web.Request) -> web.StreamResponse:
+        return await _json_lines(http, (msgspec.json.encode(request) for request in self._exchange.journal))
+
+    async def _served(self, http: web.Request) -> web.StreamResponse:
+        query = http.query
+        items = self._exchange.ledger.items(query.get("symbol"), query.get("kind"), self._exchange.clock())
+        return await _json_lines(http, map(_served_line, items))
+
+
+def _market_line(mode: str, series: Series, now_us: int) -> bytes:
+    first, end = series.first, series.end(now_us)
+    return msgspec.json.encode(
+        {
+            "mode": mode,
+            "symbol": series.symbol,
+            "kind": series.kind,
+            "first": series.time_us(first) // 1000,
+            "last": series.time_us(end - 1) // 1000,
+            "items": end - first,
+        }
+    )
+
+
+def _served_line(served: ServedItem) -> bytes:
+    """E.g. `{"symbol":"BTCUSDT","kind":"candles_5m","times":1,"open":false,"item":[1657756800000,"20234.87",…]}`."""
+    return b'{"symbol":%b,"kind":%b,"times":%d,"open":%b,"item":%b}' % (
+        msgspec.json.encode(served.symbol),
+        msgspec.json.encode(served.kind),
+        served.times,
+        b"true" if served.is_open else b"false",
+        served.row,
+    )
+
+
+async def _json_lines(http: web.Request, lines: Iterable[bytes]) -> web.StreamResponse:
+    """Send lines as they are made: there may be millions of them."""
+    response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson; charset=utf-8"})
+    await response.prepare(http)
+    chunk = bytearray()
+    for line in lines:
+        chunk += line + b"\n"
+        if len(chunk) >= _CHUNK_BYTES:
+            await response.write(bytes(chunk))
+            chunk.clear()
+    await response.write(bytes(chunk))
+    await response.write_eof()
+    return response
