@@ -1,0 +1,87 @@
+"""What the embedded platform takes from the environment of the person who starts it.
+
+This is the only module that reads environment variables. Everything below gets values.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+PASSED_ON = frozenset(
+    {
+        "LOG_LEVEL",
+        "OUTAGE_SECONDS",
+        "STOP_GRACE_SECONDS",
+        "DATA_TOPIC_PARTITIONS",
+        "DATA_TOPIC_RETENTION_HOURS",
+        "STREAMFORGE_ADMIN_KEY_FILE",
+        "BINANCE_SPOT_REST_URL",
+        "BINANCE_SPOT_WS_URL",
+        "BINANCE_FUTURES_REST_URL",
+        "BINANCE_FUTURES_WS_URL",
+        "BINANCE_DUMPS_URL",
+        "BYBIT_REST_URL",
+        "BYBIT_WS_URL",
+    }
+)
+"""The contract's variables (section 10) that a person may set for the embedded platform and all its jobs."""
+
+PLATFORM_OWNED = frozenset(
+    {
+        "KAFKA_BOOTSTRAP_SERVERS",
+        "KAFKA_SECURITY_PROTOCOL",
+        "KAFKA_SASL_MECHANISM",
+        "KAFKA_SASL_USERNAME",
+        "KAFKA_SASL_PASSWORD",
+        "KAFKA_SSL_CAFILE",
+        "QUEUE_CONTROL_TOPIC",
+        "QUEUE_EVENTS_TOPIC",
+        "ARANGO_URL",
+        "ARANGO_DATABASE",
+        "ARANGO_USERNAME",
+        "ARANGO_PASSWORD",
+        "API_HOST",
+        "API_PORT",
+        "LOG_FORMAT",
+        "METRICS_PORT",
+        "JOB_RUNNER_URL",
+        "JOB_RUNNER_TOKEN",
+        "QUEUE_ID",
+        "TARGET",
+        "TELEMETRY_ID",
+        "ATTEMPT",
+        "COMMANDS_SINCE",
+    }
+)
+"""The contract's variables that the platform decides itself: a leftover `KAFKA_SASL_USERNAME` must not reach a job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The environment, read once."""
+
+    inherited: Mapping[str, str]
+    """What every child process starts from: the person's environment without the variables that the platform owns."""
+
+    cache_folder: Path
+    """Where downloads are kept for all platforms of this user."""
+
+    java_home: Path | None
+    """Which Java to use; without it the first `java` on the path."""
+
+    binance_spot_rest_url: str | None
+    """Set by a person who has Binance behind another address; asked by `--exchange auto`."""
+
+    @classmethod
+    def from_environment(cls) -> "Settings":
+        """Read the environment of this process."""
+        environment = dict(os.environ)  # noqa: TID251  # the one place
+        cache = environment.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+        java_home = environment.get("JAVA_HOME")
+        return cls(
+            inherited={name: value for name, value in environment.items() if name not in PLATFORM_OWNED},
+            cache_folder=Path(cache) / "streamforge",
+            java_home=Path(java_home) if java_home else None,
+            binance_spot_rest_url=environment.get("BINANCE_SPOT_REST_URL"),
+        )
