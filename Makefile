@@ -1,0 +1,46 @@
+# What a person types. Every target sets up what it needs; a second run finds everything there.
+
+EXCHANGE ?= auto
+HOME_FOLDER ?= $(HOME)/.streamforge
+
+SOURCES := $(wildcard libs/*/src services/*/src)
+SYNCED := .venv/.synced
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.PHONY: demo
+demo: setup ## Load real candles end to end and report [EXCHANGE=auto|live|simulated|replay:PATH]
+	@.venv/bin/python -m streamforge_local.demo --exchange "$(EXCHANGE)"
+
+.PHONY: up
+up: setup ## Start the platform and keep it running [EXCHANGE=…] [HOME_FOLDER=~/.streamforge]
+	@exec .venv/bin/streamforge up --home "$(HOME_FOLDER)" --exchange "$(EXCHANGE)"
+
+.PHONY: test
+test: setup ## Run all tests, with a real broker and real servers
+	@.venv/bin/pytest
+
+.PHONY: lint
+lint: $(SYNCED) ## Check style, types and who imports whom
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+	@.venv/bin/mypy $(SOURCES)
+	@.venv/bin/lint-imports
+
+.PHONY: fmt
+fmt: $(SYNCED) ## Format, and fix what can be fixed
+	@.venv/bin/ruff check --fix
+	@.venv/bin/ruff format
+
+# Everything that demo, up and test need: the Python environment, Java, and Kafka's jars in the cache folder.
+.PHONY: setup
+setup: $(SYNCED)
+	@scripts/ensure-kafka
+
+$(SYNCED): pyproject.toml uv.lock $(wildcard libs/*/pyproject.toml services/*/pyproject.toml)
+	@scripts/sync
+	@touch $@
