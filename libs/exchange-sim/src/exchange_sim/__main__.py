@@ -1,4 +1,4 @@
-"""The command line: `exchange-sim serve` builds the exchange from its arguments and serves it until it is told to stop."""
+"""The command line: `exchange-sim serve` builds the exchange from its arguments and serves it until it is stopped."""
 
 import argparse
 import asyncio

@@ -6,6 +6,7 @@ import msgspec
 from aiohttp import web
 
 from exchange_sim.exchange import Exchange
+from exchange_sim.faults.plan import Fault, FaultKind
 from exchange_sim.ledger import ServedItem
 from exchange_sim.market import Series
 
@@ -24,6 +25,9 @@ class Control:
             web.get("/_sim/markets", self._markets),
             web.get("/_sim/requests", self._requests),
             web.get("/_sim/served", self._served),
+            web.get("/_sim/faults", self._faults),
+            web.put("/_sim/faults", self._plan_faults),
+            web.delete("/_sim/faults", self._clear_faults),
         ]
 
     async def _markets(self, http: web.Request) -> web.StreamResponse:
@@ -40,6 +44,29 @@ class Control:
         query = http.query
         items = self._exchange.ledger.items(query.get("symbol"), query.get("kind"), self._exchange.clock())
         return await _json_lines(http, map(_served_line, items))
+
+    async def _faults(self, http: web.Request) -> web.StreamResponse:
+        lines = [
+            {**msgspec.to_builtins(planned.fault), "seen": planned.seen, "fired": planned.fired}
+            | {"remaining": planned.fault.count - planned.fired}
+            for planned in self._exchange.faults.planned
+        ]
+        return web.Response(body=msgspec.json.encode(lines), content_type="application/json", charset="utf-8")
+
+    async def _plan_faults(self, http: web.Request) -> web.StreamResponse:
+        try:
+            faults = msgspec.json.decode(await http.read(), type=list[Fault])
+        except msgspec.DecodeError as exc:
+            raise web.HTTPBadRequest(
+                text=f'{exc}; expected [{{"path","kind","count","after","seconds"}}], '
+                f"kind one of {', '.join(FaultKind)}\n"
+            ) from exc
+        self._exchange.faults.replace(faults)
+        return await self._faults(http)
+
+    async def _clear_faults(self, http: web.Request) -> web.StreamResponse:
+        self._exchange.faults.replace([])
+        return web.Response(status=204)
 
 
 def _market_line(mode: str, series: Series, now_us: int) -> bytes:

@@ -18,7 +18,3 @@ class ExchangeError(Exception):
 
 class RecordingError(Exception):
     """A file of recorded data that cannot be replayed; the message is one line that names the file and the line."""
-
-
-class ControlError(Exception):
-    """A request to `/_sim/…` that cannot be understood; the message says what is expected."""

@@ -1,9 +1,9 @@
 """The port between the exchange's front (its REST interface) and where its data come from.
 
 A market is recorded (`recording`) or simulated (`simulation`); the front cannot tell them apart. Data come as series:
-items in order, numbered without holes by *position*. A position is an index of a recording, the number of a candle on its
-grid, or a trade id; only the series knows. That is all that the window rules, the ledger of served items and the faults
-need.
+items in order, numbered without holes by *position*. A position is an index of a recording, the number of a candle on
+its grid, or a trade id; only the series knows. That is all that the window rules, the ledger of served items and the
+faults need.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,0 +1,99 @@
+"""Which request meets which fault.
+
+A plan is a list of faults. Each watches the requests to its path, lets some pass and then fires a number of times; of
+several that are due the first in the list takes the request, the others wait for the next one. A fault that cannot show
+on an answer (there are no rows to leave out) waits too, so that `fired` proves what the client was really given.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Annotated, Final
+
+import msgspec
+
+
+class FaultKind(StrEnum):
+    """What a fault does to a request."""
+
+    TOO_MANY_REQUESTS = "429"
+    BAN = "418"
+    INTERNAL_ERROR = "500"
+    BAD_GATEWAY = "502"
+    UNAVAILABLE = "503"
+    GATEWAY_TIMEOUT = "504"
+    TIMEOUT = "timeout"
+    SLOW = "slow"
+    RESET = "reset"
+    TRUNCATED_JSON = "truncated_json"
+    MALFORMED_JSON = "malformed_json"
+    HTML = "html"
+    SHORT_PAGE = "short_page"
+    DUPLICATED_ROWS = "duplicated_rows"
+    MISSING_ROWS = "missing_rows"
+
+
+_DEFAULT_SECONDS: Final = {FaultKind.TOO_MANY_REQUESTS: 1.0, FaultKind.BAN: 120.0, FaultKind.SLOW: 2.0}
+
+_LEAST_ROWS: Final = {FaultKind.SHORT_PAGE: 2, FaultKind.DUPLICATED_ROWS: 1, FaultKind.MISSING_ROWS: 3}
+"""How many rows an answer must have for the fault to show; missing rows are taken from between others."""
+
+
+class Fault(msgspec.Struct, forbid_unknown_fields=True):
+    """One fault as it is asked for."""
+
+    path: str
+    """The path of the requests, e.g. `/api/v3/klines`; `*` stands for anything."""
+    kind: FaultKind
+    count: Annotated[int, msgspec.Meta(ge=1)] = 1
+    """How often it fires."""
+    after: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """How many requests to the path pass before."""
+    seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    """Of `429` what Retry-After says, of `418` how long the ban lasts, of `slow` how long the answer takes."""
+
+    @property
+    def lasting_s(self) -> float:
+        """The seconds asked for, or the kind's own."""
+        return self.seconds if self.seconds is not None else _DEFAULT_SECONDS.get(self.kind, 0.0)
+
+
+class PlannedFault(msgspec.Struct):
+    """A fault and what became of it."""
+
+    fault: Fault
+    seen: int = 0
+    """Requests to its path so far."""
+    fired: int = 0
+
+    def is_due(self, rows: int) -> bool:
+        """Whether it takes this request, which it has already seen."""
+        fault = self.fault
+        return self.seen > fault.after and self.fired < fault.count and rows >= _LEAST_ROWS.get(fault.kind, 0)
+
+
+class FaultPlan:
+    """The faults of now."""
+
+    def __init__(self) -> None:
+        self.planned: list[PlannedFault] = []
+
+    def replace(self, faults: Sequence[Fault]) -> None:
+        """Forget the old plan and begin a new one; what fired before is counted no more."""
+        self.planned = [PlannedFault(fault) for fault in faults]
+
+    def take(self, path: str, rows: int) -> Fault | None:
+        """Show a request to the plan; the fault that it meets, if any.
+
+        Args:
+            path: The request's path.
+            rows: How many items its answer would have.
+        """
+        watching = [planned for planned in self.planned if fnmatchcase(path, planned.fault.path)]
+        for planned in watching:
+            planned.seen += 1
+        due = next((planned for planned in watching if planned.is_due(rows)), None)
+        if due is None:
+            return None
+        due.fired += 1
+        return due.fault
