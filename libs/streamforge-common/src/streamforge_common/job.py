@@ -10,27 +10,25 @@ the launcher answers with a restart in the same attempt.
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from time import monotonic, time
 from typing import Any
 
-import stamina
 from loguru import logger
 from pydantic import ValidationError
 
 from streamforge_common.contract.commands import Command, Wanted
 from streamforge_common.contract.events import Event, TaskError, TaskStatus
-from streamforge_common.errors import FATAL_EXIT_CODE, FatalError, StreamForgeError, TransientError
+from streamforge_common.errors import FATAL_EXIT_CODE, FatalError, StreamForgeError
 from streamforge_common.kafka.messages import LogReader, Message, MessageWriter
 from streamforge_common.kafka.topics import Topics
-from streamforge_common.outages import Neighbour
+from streamforge_common.outages import Neighbour, connect
 from streamforge_common.serving import probes_served
 from streamforge_common.settings import JobSettings
 
 _LOADING_EVERY_S = 1.0
 """`loading` is reported at most this often (contract section 3)."""
-_CONNECT_EVERY_S = 5.0
 _FAILURE_REPORT_S = 10.0
 """A failure is reported if the broker is there; the launcher has less patience than `OUTAGE_SECONDS`."""
 _SIGTERM_GRACE_S = 7.0
@@ -208,22 +206,6 @@ async def _run(
         case Interrupted():
             logger.info("ended by SIGTERM; the work goes on from here when the job is started again")
     return 0
-
-
-async def connect(stack: AsyncExitStack, client: AbstractAsyncContextManager[Any], outage_seconds: float) -> None:
-    """Enter a client, waiting for a server that is away.
-
-    Raises:
-        FatalError: It was away for longer than it may.
-    """
-    try:
-        async for attempt in stamina.retry_context(
-            on=TransientError, attempts=None, timeout=outage_seconds, wait_max=_CONNECT_EVERY_S
-        ):
-            with attempt:
-                await stack.enter_async_context(client)
-    except TransientError as exc:
-        raise FatalError(f"gave up after {outage_seconds:g} s: {exc}", code="outage") from exc
 
 
 async def _read_commands(settings: JobSettings, control: LogReader) -> Wanted:

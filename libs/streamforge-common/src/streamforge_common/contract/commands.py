@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 TopicOffsets = Mapping[int, int]
 """Partition to offset; of end offsets, the offset of the message to be written next."""
@@ -38,11 +38,18 @@ class Command(BaseModel):
     kafka_topic: str = ""
     collection_name: str = ""
     options: dict[str, Any] = Field(default_factory=dict)
-    end_offsets: dict[str, int] | None = None
+    end_offsets: dict[Annotated[str, StringConstraints(pattern=r"^[0-9]+$")], int] | None = None
     """With `drain`: partition (as a string) to the offset to reach."""
     image: str = ""
     timestamp: float
     """Unix seconds."""
+
+    @model_validator(mode="after")
+    def _a_drain_says_how_far(self) -> Self:
+        # Without an end every place would count as reached, and what comes after it as drained.
+        if self.command is CommandKind.DRAIN and not self.end_offsets:
+            raise ValueError("a drain command needs end_offsets")
+        return self
 
     def encode(self) -> bytes:
         """Return the message's value."""

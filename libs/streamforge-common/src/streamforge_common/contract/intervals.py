@@ -51,12 +51,16 @@ class Interval:
             hint = " (a month is 1mo)" if self.name == "1M" else ""
             raise ValueError(f"unknown interval {self.name!r}{hint}: one of {', '.join(INTERVALS)}")
 
+    def floor(self, time_ms: int) -> int:
+        """Return the last open time at or before a time, both in Unix milliseconds."""
+        if self.name == "1mo":
+            return _month_start_ms(_month_of(time_ms))
+        return time_ms - (time_ms - self._phase_ms) % _LENGTHS_MS[self.name]
+
     def ceil(self, time_ms: int) -> int:
         """Return the first open time at or after a time, both in Unix milliseconds."""
-        if self.name == "1mo":
-            month = _month_of(time_ms)
-            return _month_start_ms(month) if _month_start_ms(month) == time_ms else _month_start_ms(month + 1)
-        return time_ms + (self._phase_ms - time_ms) % _LENGTHS_MS[self.name]
+        opened = self.floor(time_ms)
+        return opened if opened == time_ms else self.advance(opened)
 
     def advance(self, open_time_ms: int, candles: int = 1) -> int:
         """Return the open time that lies a number of candles after another one, in Unix milliseconds."""

@@ -4,6 +4,8 @@ The loader makes a record's bytes once; from then on they are only checked and f
 of the record, so whatever is loaded twice ends in the same document.
 """
 
+from typing import Annotated
+
 import msgspec
 
 from streamforge_common.contract.data_types import DataType
@@ -14,6 +16,11 @@ RECEIPT_TIME_HEADER = "receipt_time_ms"
 """Message header: when the loader received the record, Unix milliseconds in decimal digits."""
 REJECTED_HEADER = "rejected"
 """Message header: the reason why the value is not a record but a refused input, kept as it came."""
+
+TimeMs = Annotated[int, msgspec.Meta(ge=0, le=32_503_680_000_000)]
+"""Unix milliseconds up to the year 3000: what lies behind is another unit, and would overflow a calendar."""
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+"""As far as every reader of JSON counts exactly."""
 
 
 class Candle(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"key": "_key"}):
@@ -28,15 +35,15 @@ class Candle(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"key":
     market: str
     symbol: str
     type: str
-    open_time: int
-    close_time: int
+    open_time: TimeMs
+    close_time: TimeMs
     open: float
     high: float
     low: float
     close: float
     volume: float
     quote_volume: float | msgspec.UnsetType = msgspec.UNSET
-    trades: int | msgspec.UnsetType = msgspec.UNSET
+    trades: Count | msgspec.UnsetType = msgspec.UNSET
     taker_buy_volume: float | msgspec.UnsetType = msgspec.UNSET
     taker_buy_quote_volume: float | msgspec.UnsetType = msgspec.UNSET
 

@@ -59,7 +59,10 @@ def _instant(text: str) -> datetime:
         raise ValueError(f"{text!r} is not an RFC 3339 instant such as 2024-08-01T00:00:00Z") from exc
     if instant.tzinfo is None:
         raise ValueError(f"{text!r} names no time zone; end it with Z for UTC")
-    return instant.astimezone(UTC)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as exc:
+        raise ValueError(f"{text!r} lies outside the calendar") from exc
 
 
 def _to_ms(instant: datetime) -> int:

@@ -23,6 +23,7 @@ class Pool:
 
     name: str
     weight_per_minute: int
+    """As documented; what the exchange itself says counts more."""
     used_weight_header: str
     """Response header: the weight that this address has used in the running minute."""
 
@@ -46,7 +47,9 @@ class CandleHistory:
     request: Callable[[str, Interval, int, int], Request]
     """(symbol, interval, first open time, last open time; Unix milliseconds, both inclusive) to the request."""
     parse: Callable[[bytes, str, Interval], list[Candle]]
-    """(body, symbol, interval) to candles, oldest first. Raises RejectedRecordError: the body is not such a page."""
+    """(body, symbol, interval) to candles, one per row. Raises RejectedRecordError: the body is not such a page."""
+    rows: Callable[[bytes], list[bytes]]
+    """Body to its rows as they came, in the order of `parse`, for those that are refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,5 +65,10 @@ class RestMarket:
     time_request: Request
     parse_time: Callable[[bytes], int]
     """Body of `time_request`'s answer to the exchange's clock, Unix ms. Raises RejectedRecordError."""
+    limits_request: Callable[[str], Request]
+    """Symbol to the request whose answer tells the pool's limit; a symbol that does not exist is refused here."""
+    parse_weight_per_minute: Callable[[bytes], int | None]
+    """Body of `limits_request`'s answer to the pool's limit as it is today, None where it is not told. Raises
+    RejectedRecordError."""
     parse_refusal: Callable[[bytes], Refusal | None]
     """Body of an answer that is not 200 to the reason; None where the body has none."""

@@ -1,11 +1,13 @@
 """Connection options for aiokafka, and what its errors mean to StreamForge."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from aiokafka import errors
 from aiokafka.helpers import create_ssl_context
+from loguru import logger
 
 from streamforge_common.errors import FatalError, TransientError
 from streamforge_common.settings import KafkaSettings
@@ -21,6 +23,8 @@ _FATAL = (
 )
 """What a person has to mend. Everything else may be over when the process starts anew, whatever `retriable` says: an
 idempotent producer, for one, never recovers from a lost sequence, but its successor starts a new one."""
+_CLOSING_S = 1.0
+"""A client that has nothing left to say closes at once; one whose broker is away would wait for it."""
 
 
 def connection_options(settings: KafkaSettings) -> dict[str, Any]:
@@ -50,3 +54,13 @@ def translated(doing: str) -> Iterator[None]:
         raise FatalError(f"Kafka refused {doing}: {exc!r}", code="kafka_refused") from exc
     except errors.KafkaError as exc:
         raise TransientError(f"Kafka failed while {doing}: {exc!r}") from exc
+
+
+async def close(*stops: Callable[[], Awaitable[None]]) -> None:
+    """Close clients; what was not acknowledged before counts as not done, so a broker that is away is not waited for."""
+    for stop in stops:
+        try:
+            async with asyncio.timeout(_CLOSING_S):
+                await stop()
+        except (TimeoutError, errors.KafkaError) as exc:
+            logger.info("left a Kafka client without a goodbye: {!r}", exc)

@@ -70,3 +70,9 @@ class Topics:
             partitions = [TopicPartition(topic, part["partition"]) for part in description[0]["partitions"]]
             ends = await self._reader.end_offsets(partitions)
         return {tp.partition: offset for tp, offset in ends.items()}
+
+    async def committed(self, group: str, topic: str) -> dict[int, int]:
+        """Return a group's committed place on every partition where it has one."""
+        with translated(f"reading the places of group {group!r}"):
+            places = await self._admin.list_consumer_group_offsets(group)
+        return {tp.partition: place.offset for tp, place in places.items() if tp.topic == topic and place.offset >= 0}

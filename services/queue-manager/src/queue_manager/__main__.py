@@ -1,0 +1,91 @@
+"""Wires queue-manager: the only place where its parts are built."""
+
+import asyncio
+import ipaddress
+import signal
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from datetime import UTC, datetime
+
+import uvicorn
+import uvloop
+from loguru import logger
+
+from queue_manager.adapters.api import create_api
+from queue_manager.adapters.local_jobs import LocalLauncher
+from queue_manager.adapters.messages import EVENTS_GROUP, KafkaControlLog, read_events
+from queue_manager.adapters.store import ArangoWorkflowStore
+from queue_manager.app.controller import Controller
+from queue_manager.settings import Settings
+from streamforge_common.arango.database import ensure_database, open_database, ping_database
+from streamforge_common.errors import StreamForgeError
+from streamforge_common.kafka.messages import GroupReader, MessageWriter
+from streamforge_common.kafka.topics import Topics
+from streamforge_common.outages import Neighbour, connect, patiently
+from streamforge_common.settings import read_settings
+from streamforge_common.telemetry import configure_logging
+
+
+def main() -> None:
+    """Run queue-manager until SIGTERM or SIGINT."""
+    settings = read_settings(Settings)
+    if not ipaddress.ip_address(settings.api_host).is_loopback:
+        raise SystemExit(f"API_HOST {settings.api_host} is no loopback address, and this version has no API keys")
+    configure_logging(settings, "queue-manager")
+    try:
+        uvloop.run(_serve(settings))
+    except* StreamForgeError as group:
+        logger.error("{}", "; ".join(str(error) for error in group.exceptions))
+        raise SystemExit(1) from None
+
+
+async def _serve(settings: Settings) -> None:
+    database = open_database(settings)
+    topics = Topics(settings)
+    writer = MessageWriter(settings, delivery_timeout_s=settings.outage_seconds)
+    launcher = LocalLauncher(settings.job_runner_url, settings.job_runner_token.get_secret_value())
+    store = ArangoWorkflowStore(database)
+    log = KafkaControlLog(settings, topics, writer, settings.data_topic_partitions)
+    neighbours = [
+        Neighbour("kafka", topics.ping, settings.outage_seconds),
+        Neighbour("arangodb", lambda: ping_database(database), settings.outage_seconds),
+        Neighbour("launcher", launcher.ping, settings.outage_seconds),
+    ]
+    controller = Controller(
+        store, log, launcher, clock=lambda: datetime.now(UTC), stop_grace_s=settings.stop_grace_seconds
+    )
+    app = create_api(controller, store, launcher, neighbours)
+    config = uvicorn.Config(app, settings.api_host, settings.api_port, log_config=None, access_log=False)
+    server = _Server(config)
+    async with AsyncExitStack() as stack:
+        for client in (topics, writer, launcher):
+            await connect(stack, client, settings.outage_seconds)
+        await patiently(lambda: ensure_database(settings), settings.outage_seconds)
+        await store.prepare()
+        await log.prepare()
+        reader = GroupReader(settings, settings.queue_events_topic, EVENTS_GROUP)
+        await connect(stack, reader, settings.outage_seconds)
+        async with asyncio.TaskGroup() as group:
+            loops = [
+                group.create_task(controller.run()),
+                group.create_task(read_events(reader, controller.take_events)),
+                *(group.create_task(neighbour.watch()) for neighbour in neighbours),
+            ]
+            await server.serve()
+            for loop in loops:
+                loop.cancel()
+
+
+class _Server(uvicorn.Server):
+    """Ends on SIGTERM and SIGINT without raising them again behind itself, so that what comes after can end too."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, self.handle_exit, signum, None)
+        yield
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What queue-manager talks to, one module per outside system."""

@@ -1,0 +1,196 @@
+"""The REST API (contract section 5): thin routes over the controller, the store and the launcher."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from fastapi import FastAPI, Query, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+from pydantic import AwareDatetime, BaseModel
+
+from queue_manager.adapters.problems import BodyLimit, install_problems
+from queue_manager.app import lifecycle
+from queue_manager.app.catalog import TARGETS, CatalogEntry, catalog_entries
+from queue_manager.app.controller import Controller, UnknownWorkflowError
+from queue_manager.app.ports import Job, Launcher, WorkflowFilter, WorkflowStore
+from queue_manager.app.requests import FieldError, InvalidRequestError, WorkflowRequest
+from queue_manager.app.workflow import AuditItem, Workflow, WorkflowStatus, rfc3339
+from streamforge_common import telemetry
+from streamforge_common.outages import Neighbour, health_of
+
+_DESCRIPTION = "Takes workflows and brings them to their end. Errors are RFC 9457 problem details."
+Limit = Annotated[int, Query(ge=1, le=1_000, description="The most items in one answer.")]
+Cursor = Annotated[str | None, Query(description="`next_cursor` of the answer before.")]
+Steering = Literal["stop", "pause", "resume", "retry"]
+_WISHES = {
+    "stop": lifecycle.stop,
+    "pause": lifecycle.pause,
+    "resume": lifecycle.resume,
+    "retry": lifecycle.retry,
+}
+
+
+class Catalog(BaseModel):
+    """What can be asked for."""
+
+    entries: list[CatalogEntry]
+    targets: list[str]
+
+
+def create_api(
+    controller: Controller, store: WorkflowStore, launcher: Launcher, neighbours: Sequence[Neighbour]
+) -> FastAPI:
+    """Build the application from its parts."""
+    app = FastAPI(title="StreamForge queue-manager", description=_DESCRIPTION, version="0.1.0")
+    app.add_middleware(BodyLimit)
+    install_problems(app)
+    _add_workflow_routes(app, controller, store)
+    _add_job_routes(app, store, launcher)
+    _add_platform_routes(app, neighbours)
+    return app
+
+
+def _add_workflow_routes(app: FastAPI, controller: Controller, store: WorkflowStore) -> None:
+    @app.post("/workflows", status_code=201)
+    async def create_workflow(request: WorkflowRequest, response: Response) -> dict[str, Any]:
+        """Start a workflow."""
+        workflow = await controller.submit(request)
+        response.headers["Location"] = f"/workflows/{workflow.queue_id}"
+        return workflow.shown()
+
+    @app.get("/workflows")
+    async def list_workflows(
+        status: WorkflowStatus | None = None,
+        symbol: str | None = None,
+        type: str | None = None,
+        created_after: AwareDatetime | None = None,
+        limit: Limit = 100,
+        cursor: Cursor = None,
+    ) -> dict[str, Any]:
+        """List workflows, newest first."""
+        wanted = WorkflowFilter(
+            status=status,
+            symbol=symbol.upper() if symbol else None,
+            type=type,
+            created_after=rfc3339(created_after) if created_after else None,
+        )
+        documents = await store.page(wanted, _read_cursor(cursor), limit + 1)
+        items = list(documents[:limit])
+        more = len(documents) > limit
+        return {"items": items, "next_cursor": _cursor_of(items[-1]) if more else None}
+
+    @app.get("/workflows/{queue_id}")
+    async def show_workflow(queue_id: str) -> dict[str, Any]:
+        """Show one workflow."""
+        return (await _find(store, queue_id)).shown()
+
+    @app.get("/workflows/{queue_id}/events")
+    async def list_events(queue_id: str, limit: Limit = 1_000, cursor: Cursor = None) -> dict[str, Any]:
+        """List the audit trail, oldest first."""
+        workflow = await _find(store, queue_id)
+        items: Sequence[AuditItem] = await store.audit_page(workflow.queue_id, _read_seq(cursor), limit + 1)
+        shown = [item.model_dump() for item in items[:limit]]
+        return {"items": shown, "next_cursor": str(shown[-1]["seq"]) if len(items) > limit else None}
+
+    @app.post("/workflows/{queue_id}/{steering}", status_code=202)
+    async def steer_workflow(queue_id: str, steering: Steering) -> dict[str, Any]:
+        """Stop, pause, resume or retry a workflow; what already holds changes nothing."""
+        return (await controller.steer(queue_id, _WISHES[steering])).shown()
+
+
+def _add_job_routes(app: FastAPI, store: WorkflowStore, launcher: Launcher) -> None:
+    @app.get("/workflows/{queue_id}/jobs")
+    async def list_jobs(queue_id: str) -> dict[str, Any]:
+        """List the jobs of a workflow."""
+        workflow = await _find(store, queue_id)
+        jobs = await launcher.jobs(workflow.queue_id)
+        return {"items": [_shown_job(workflow, job) for job in jobs], "next_cursor": None}
+
+    @app.get("/workflows/{queue_id}/logs")
+    async def show_logs(queue_id: str, target: str | None = None) -> PlainTextResponse:
+        """Show what the jobs of a workflow have written, all of them or those of one target."""
+        workflow = await _find(store, queue_id)
+        targets = sorted({task.target for task in workflow.tasks})
+        if target is not None and target not in targets:
+            raise InvalidRequestError(
+                [
+                    FieldError(
+                        pointer="#/target", detail=f"{target!r} is no target of this workflow: {', '.join(targets)}"
+                    )
+                ]
+            )
+        jobs = await launcher.jobs(workflow.queue_id)
+        logs = [await launcher.logs(job.name) for job in jobs if target in (None, job.target)]
+        return PlainTextResponse(b"".join(logs))
+
+
+def _add_platform_routes(app: FastAPI, neighbours: Sequence[Neighbour]) -> None:
+    @app.get("/catalog")
+    async def show_catalog() -> Catalog:
+        """List every combination that can be asked for."""
+        return Catalog(entries=catalog_entries(), targets=list(TARGETS))
+
+    @app.get("/health")
+    async def show_health() -> JSONResponse:
+        """Say whether all is well; 503 with the reason per component where it is not."""
+        healthy, body = health_of(neighbours)
+        return JSONResponse(body, status_code=200 if healthy else 503)
+
+    @app.get("/metrics")
+    async def show_metrics() -> Response:
+        """Metrics in Prometheus' text format."""
+        return Response(telemetry.metrics_page(), headers={"Content-Type": telemetry.METRICS_CONTENT_TYPE})
+
+
+async def _find(store: WorkflowStore, queue_id: str) -> Workflow:
+    stored = await store.get(queue_id)
+    if stored is None:
+        raise UnknownWorkflowError(queue_id)
+    return stored.workflow
+
+
+def _shown_job(workflow: Workflow, job: Job) -> dict[str, Any]:
+    task = workflow.task_of(job.telemetry_id)
+    is_current = task is not None and task.job_name == job.name
+    return {
+        "name": job.name,
+        "target": job.target,
+        "telemetry_id": job.telemetry_id,
+        "attempt": job.attempt,
+        "status": job.status,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+        "exit_code": job.exit_code,
+        "reason": job.reason,
+        "restarts": job.restarts,
+        "metrics_port": task.metrics_port if task is not None and is_current and job.status.is_live else None,
+    }
+
+
+def _cursor_of(document: dict[str, Any]) -> str:
+    return base64.urlsafe_b64encode(f"{document['created_at']} {document['queue_id']}".encode()).decode()
+
+
+def _read_cursor(cursor: str | None) -> tuple[str, str] | None:
+    if cursor is None:
+        return None
+    try:
+        at, _, queue_id = base64.b64decode(cursor, altchars=b"-_", validate=True).decode().partition(" ")
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        raise _bad_cursor() from None
+    if not queue_id:
+        raise _bad_cursor()
+    return at, queue_id
+
+
+def _read_seq(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    if not (cursor.isascii() and cursor.isdigit()):
+        raise _bad_cursor()
+    return int(cursor)
+
+
+def _bad_cursor() -> InvalidRequestError:
+    return InvalidRequestError([FieldError(pointer="#/cursor", detail="not a next_cursor of this list")])

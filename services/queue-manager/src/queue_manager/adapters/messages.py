@@ -1,0 +1,84 @@
+"""queue-manager on Kafka: commands out, events in, topics made."""
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+
+from loguru import logger
+from pydantic import ValidationError
+
+from streamforge_common import telemetry
+from streamforge_common.contract.commands import Command
+from streamforge_common.contract.events import Event
+from streamforge_common.kafka.messages import GroupReader, Message, MessageWriter
+from streamforge_common.kafka.topics import Topics
+from streamforge_common.settings import KafkaSettings
+
+EVENTS_GROUP = "queue-manager"
+"""All replicas are one group: each event is taken in by one of them."""
+_FOREVER = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
+_EVENTS_CONFIG = {"cleanup.policy": "delete"}
+"""Events are read within seconds and kept in the audit trail; the broker's default retention is for looking back."""
+
+NotedEvents = dict[str, list[tuple[Event, int, int]]]
+"""queue_id to events in the order of the log, each with its partition and offset."""
+
+
+class KafkaControlLog:
+    """Implements `ControlLog`."""
+
+    def __init__(self, settings: KafkaSettings, topics: Topics, writer: MessageWriter, partitions: int) -> None:
+        self._settings = settings
+        self._topics = topics
+        self._writer = writer
+        self._partitions = partitions
+
+    async def prepare(self) -> None:
+        """Create the topics of commands and events unless they are there; one partition each keeps the order."""
+        await self._topics.ensure(self._settings.queue_control_topic, 1, _FOREVER)
+        await self._topics.ensure(self._settings.queue_events_topic, 1, _EVENTS_CONFIG)
+
+    async def create_data_topic(self, topic: str) -> None:
+        """Create a data topic, which keeps everything until its workflow has ended."""
+        await self._topics.ensure(topic, self._partitions, _FOREVER)
+
+    async def tell(self, command: Command) -> int:
+        """Write a command and return the broker's append time, Unix milliseconds."""
+        return await self._writer.write(self._settings.queue_control_topic, command.queue_id, command.encode())
+
+    async def end_offsets(self, topic: str) -> dict[int, int]:
+        """Return the ends of a topic."""
+        return await self._topics.end_offsets(topic)
+
+    async def events_are_read(self) -> bool:
+        """Say whether every event that is on the log now has been taken in, by whichever replica."""
+        ends = await self._topics.end_offsets(self._settings.queue_events_topic)
+        places = await self._topics.committed(EVENTS_GROUP, self._settings.queue_events_topic)
+        return all(places.get(partition, 0) >= end for partition, end in ends.items())
+
+
+async def read_events(
+    reader: GroupReader, take: Callable[[str, Sequence[tuple[Event, int, int]]], Awaitable[bool]]
+) -> None:
+    """Take in events for ever; the place is committed only once they are stored with their workflows."""
+    while True:
+        messages = await reader.poll(wait_ms=1_000)
+        if not messages:
+            continue
+        for queue_id, events in _by_workflow(messages).items():
+            if not await take(queue_id, events):
+                logger.bind(queue_id=queue_id).warning("skipped {} events of an unknown workflow", len(events))
+        await reader.commit({message.partition: message.offset + 1 for message in messages})
+
+
+def _by_workflow(messages: Sequence[Message]) -> NotedEvents:
+    events: NotedEvents = defaultdict(list)
+    for message in messages:
+        try:
+            event = Event.model_validate_json(message.value or b"")
+        except ValidationError as exc:
+            telemetry.EVENTS.labels("malformed").inc()
+            logger.warning("skipped a malformed event at offset {}: {}", message.offset, exc.errors()[0]["msg"])
+        else:
+            telemetry.EVENTS.labels(event.status).inc()
+            events[event.queue_id].append((event, message.partition, message.offset))
+    return events

@@ -1,0 +1,182 @@
+"""Workflows and their audit trail in ArangoDB.
+
+Two collections, and no transaction over both: the audit items of a change are written inside the document, with the
+change, by one compare-and-set; then they are copied to `workflow_events` under keys made of their sequence numbers.
+Whoever reads a document whose items may not have been copied copies them, which twice is harmless.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from arango.database import StandardDatabase
+
+from queue_manager.app.ports import ChangedMeanwhileError, Stored, SuffixTakenError, WorkflowFilter
+from queue_manager.app.workflow import AuditItem, Workflow, WorkflowStatus
+from streamforge_common.arango.database import (
+    CONFLICT,
+    NO_DOCUMENT,
+    UNIQUE_VIOLATION,
+    DocumentRefusedError,
+    ensure_collection,
+    in_thread,
+)
+from streamforge_common.errors import TransientError
+from streamforge_common.ids import QueueId
+
+_WORKFLOWS, _AUDIT = "workflows", "workflow_events"
+_ACTIVE = [status.value for status in WorkflowStatus if not status.is_terminal]
+_POSSIBLY_NOT_COPIED = 1_000
+"""Workflows looked through at the start: what a killed predecessor had in hand is among those changed last, and it had
+no more in hand than its few workers."""
+
+_PAGE = """
+FOR workflow IN @@workflows
+    FILTER @status == null OR workflow.status == @status
+    FILTER @created_after == null OR workflow.created_at > @created_after
+    FILTER @symbol == null OR @symbol IN workflow.datasets[*].symbol
+    FILTER @type == null OR @type IN workflow.datasets[*].type
+    FILTER @at == null OR workflow.created_at < @at OR (workflow.created_at == @at AND workflow.queue_id < @id)
+    SORT workflow.created_at DESC, workflow.queue_id DESC
+    LIMIT @limit
+    RETURN workflow
+"""
+
+
+class ArangoWorkflowStore:
+    """Implements `WorkflowStore`."""
+
+    def __init__(self, database: StandardDatabase) -> None:
+        self._database = database
+        self._copied: dict[str, int] = {}
+        """Active workflows to the last sequence number known to be in `workflow_events`; only saves work."""
+
+    async def prepare(self) -> None:
+        """Create the collections and indexes, and copy what a killed predecessor has not."""
+        await ensure_collection(
+            self._database,
+            _WORKFLOWS,
+            [
+                {"type": "persistent", "fields": ["control.suffix"], "unique": True, "name": "by_suffix"},
+                {"type": "persistent", "fields": ["created_at", "queue_id"], "name": "by_age"},
+                {"type": "persistent", "fields": ["status", "created_at", "queue_id"], "name": "by_status"},
+                {"type": "persistent", "fields": ["updated_at"], "name": "by_change"},
+            ],
+        )
+        await ensure_collection(
+            self._database,
+            _AUDIT,
+            [{"type": "persistent", "fields": ["queue_id", "seq"], "unique": True, "name": "by_workflow"}],
+        )
+        newest = "FOR w IN @@workflows SORT w.updated_at DESC LIMIT @limit RETURN w.queue_id"
+        for queue_id in await self._query(newest, limit=_POSSIBLY_NOT_COPIED):
+            await self.get(queue_id)
+
+    async def insert(self, workflow: Workflow) -> None:
+        """Store a new workflow."""
+        document = {"_key": workflow.queue_id, **workflow.model_dump(mode="json")}
+        collection = self._database.collection(_WORKFLOWS)
+        try:
+            await in_thread(lambda: collection.insert(document, sync=True, silent=True), "storing a workflow")
+        except DocumentRefusedError as exc:
+            if exc.error_num == UNIQUE_VIOLATION:
+                raise SuffixTakenError(str(exc)) from exc
+            raise
+        await self._copy_outbox(workflow)
+
+    async def get(self, queue_id: str) -> Stored | None:
+        """Read a workflow."""
+        collection = self._database.collection(_WORKFLOWS)
+        document = await in_thread(lambda: collection.get({"_key": queue_id}), "reading a workflow")
+        if not isinstance(document, dict):
+            return None
+        stored = Stored(Workflow.model_validate(document), document["_rev"])
+        await self._copy_outbox(stored.workflow)
+        return stored
+
+    async def replace(self, stored: Stored) -> Stored:
+        """Store a changed workflow if it is still of the revision it was read at."""
+        workflow = stored.workflow
+        copied = self._copied.get(workflow.queue_id, 0)
+        workflow.control.outbox = [item for item in workflow.control.outbox if item.seq > copied]
+        document = {"_key": workflow.queue_id, "_rev": stored.revision, **workflow.model_dump(mode="json")}
+        collection = self._database.collection(_WORKFLOWS)
+        try:
+            meta = await in_thread(
+                lambda: collection.replace(document, check_rev=True, sync=True), "storing a workflow's change"
+            )
+        except DocumentRefusedError as exc:
+            if exc.error_num in (CONFLICT, NO_DOCUMENT):
+                raise ChangedMeanwhileError(str(exc)) from exc
+            raise
+        await self._copy_outbox(workflow)
+        assert isinstance(meta, dict)
+        return Stored(workflow, meta["_rev"])
+
+    async def active(self) -> list[QueueId]:
+        """List the workflows that have not ended."""
+        ids = await self._query("FOR w IN @@workflows FILTER w.status IN @active RETURN w.queue_id", active=_ACTIVE)
+        for ended in self._copied.keys() - set(ids):
+            del self._copied[ended]
+        return [QueueId(queue_id) for queue_id in ids]
+
+    async def page(self, wanted: WorkflowFilter, after: tuple[str, str] | None, limit: int) -> Sequence[dict[str, Any]]:
+        """List documents as the API shows them, newest first."""
+        at, queue_id = after or (None, None)
+        documents = await self._query(
+            _PAGE,
+            status=wanted.status,
+            symbol=wanted.symbol,
+            type=wanted.type,
+            created_after=wanted.created_after,
+            at=at,
+            id=queue_id,
+            limit=limit,
+        )
+        return [Workflow.model_validate(document).shown() for document in documents]
+
+    async def audit_page(self, queue_id: QueueId, after_seq: int, limit: int) -> Sequence[AuditItem]:
+        """List the audit trail, oldest first."""
+        items = await self._query(
+            "FOR e IN @@audit FILTER e.queue_id == @id AND e.seq > @seq SORT e.seq LIMIT @limit RETURN e",
+            id=queue_id,
+            seq=after_seq,
+            limit=limit,
+        )
+        return [AuditItem.model_validate(item) for item in items]
+
+    async def counts(self) -> dict[str, int]:
+        """Count the workflows by status."""
+        rows = await self._query("FOR w IN @@workflows COLLECT status = w.status WITH COUNT INTO n RETURN {status, n}")
+        return {row["status"]: row["n"] for row in rows}
+
+    async def _copy_outbox(self, workflow: Workflow) -> None:
+        copied = self._copied.get(workflow.queue_id, 0)
+        items = [
+            {
+                "_key": f"{workflow.queue_id}:{item.seq:010d}",
+                "queue_id": workflow.queue_id,
+                **item.model_dump(mode="json"),
+            }
+            for item in workflow.control.outbox
+            if item.seq > copied
+        ]
+        if not items:
+            return
+        collection = self._database.collection(_AUDIT)
+        outcomes = await in_thread(
+            lambda: collection.insert_many(items, overwrite_mode="ignore", sync=True), "storing the audit trail"
+        )
+        assert isinstance(outcomes, list)
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise TransientError(f"ArangoDB did not take an audit item of {workflow.queue_id!r}: {outcome}")
+        self._copied[workflow.queue_id] = items[-1]["seq"]
+
+    async def _query(self, aql: str, **bind: Any) -> list[Any]:  # noqa: ANN401
+        collections = {"@workflows": _WORKFLOWS, "@audit": _AUDIT}
+        used = {name: value for name, value in collections.items() if f"@{name}" in aql}
+
+        def run() -> list[Any]:
+            return list(self._database.aql.execute(aql, bind_vars={**used, **bind}, batch_size=1_000))  # type: ignore[arg-type]
+
+        return await in_thread(run, "querying workflows")

@@ -1,0 +1,1 @@
+"""What queue-manager decides; nothing here talks to the outside."""

@@ -1,0 +1,251 @@
+"""Brings every workflow to where it is wanted: looks, decides, stores, acts; over and over.
+
+A workflow is looked at when something about it may have changed (a request, an event, a job) and on a timer, so that
+a change that nobody told of is found too. What is decided is stored before it is done, and doing it twice is harmless:
+whoever dies in between is continued by whoever looks next.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from weakref import WeakValueDictionary
+
+from loguru import logger
+
+from queue_manager.app import lifecycle
+from queue_manager.app.ports import (
+    ChangedMeanwhileError,
+    ControlLog,
+    Launcher,
+    NameTakenError,
+    Stored,
+    SuffixTakenError,
+    WorkflowStore,
+)
+from queue_manager.app.requests import WorkflowRequest, check_request
+from queue_manager.app.workflow import Workflow, new_workflow, rfc3339
+from streamforge_common import telemetry
+from streamforge_common.contract.events import Event
+from streamforge_common.errors import FatalError, TransientError
+from streamforge_common.ids import QueueId, new_suffix
+
+_WORKERS = 8
+"""Workflows that are looked at side by side; each waits mostly for the database."""
+_LOOK_EVERY_S = 5.0
+"""The timer: how late a change is found that nobody told of."""
+_SUFFIX_DRAWS = 20
+"""With a million stored workflows one draw in seventeen is taken; twenty in a row never are."""
+_WATCH_AGAIN_S = 1.0
+
+NotedEvent = tuple[Event, int, int]
+"""An event, and the partition and offset it was read from."""
+
+
+class UnknownWorkflowError(Exception):
+    """No workflow of that queue_id is stored."""
+
+
+class Controller:
+    """Owns the movement of all workflows."""
+
+    def __init__(
+        self,
+        store: WorkflowStore,
+        log: ControlLog,
+        launcher: Launcher,
+        *,
+        clock: Callable[[], datetime],
+        stop_grace_s: float,
+    ) -> None:
+        self._store = store
+        self._log = log
+        self._launcher = launcher
+        self._clock = clock
+        self._stop_grace_s = stop_grace_s
+        self._waiting: asyncio.Queue[QueueId] = asyncio.Queue()
+        self._is_waiting: set[QueueId] = set()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    # --- what the API and the event reader call -------------------------------------------------------------------
+
+    async def submit(self, request: WorkflowRequest) -> Workflow:
+        """Store a new workflow and see to it.
+
+        Raises:
+            InvalidRequestError: The request cannot be carried out.
+        """
+        now = self._clock()
+        checked = check_request(request, now)
+        as_given = request.model_dump(exclude_unset=True)
+        for _ in range(_SUFFIX_DRAWS):
+            workflow = new_workflow(as_given, checked, new_suffix(), now)
+            with suppress(SuffixTakenError):
+                await self._store.insert(workflow)
+                self.wake(workflow.queue_id)
+                return workflow
+        raise TransientError(f"no free suffix in {_SUFFIX_DRAWS} draws")
+
+    async def steer(self, queue_id: str, wish: Callable[[Workflow, datetime], None]) -> Workflow:
+        """Apply a wish of `lifecycle` and see to the workflow.
+
+        Raises:
+            UnknownWorkflowError: It is not stored.
+            NotPossibleError: It cannot do that as it stands.
+        """
+        workflow = await self._change(queue_id, lambda workflow: wish(workflow, self._clock()))
+        if workflow is None:
+            raise UnknownWorkflowError(queue_id)
+        self.wake(workflow.queue_id)
+        return workflow
+
+    async def take_events(self, queue_id: str, events: Sequence[NotedEvent]) -> bool:
+        """Note the events of one workflow, in the order of the log; False where no such workflow is stored."""
+
+        def note(workflow: Workflow) -> None:
+            for event, partition, offset in events:
+                lifecycle.note_event(workflow, event, partition, offset, self._clock())
+
+        workflow = await self._change(queue_id, note)
+        if workflow is not None:
+            self.wake(workflow.queue_id)
+        return workflow is not None
+
+    def wake(self, queue_id: QueueId) -> None:
+        """Have a workflow looked at soon."""
+        if queue_id not in self._is_waiting:
+            self._is_waiting.add(queue_id)
+            self._waiting.put_nowait(queue_id)
+
+    # --- the loops ------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Look at workflows for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._look_at_all())
+            group.create_task(self._watch_jobs())
+            for _ in range(_WORKERS):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
+        while True:
+            queue_id = await self._waiting.get()
+            self._is_waiting.discard(queue_id)
+            try:
+                await self.reconcile(queue_id)
+            except TransientError as exc:
+                logger.bind(queue_id=queue_id).warning("will look again: {}", exc)
+
+    async def _look_at_all(self) -> None:
+        while True:
+            try:
+                for queue_id in await self._store.active():
+                    self.wake(queue_id)
+                await self._look_at_jobs()
+                await self._count()
+            except TransientError as exc:
+                logger.warning("could not look at all workflows: {}", exc)
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _look_at_jobs(self) -> None:
+        """A live job whose workflow has ended is left over: looking at the workflow deletes it."""
+        jobs = await self._launcher.jobs()
+        for queue_id in {job.queue_id for job in jobs if job.status.is_live}:
+            self.wake(QueueId(queue_id))
+        telemetry.JOBS.clear()
+        for job in jobs:
+            telemetry.JOBS.labels(job.target, job.status).inc()
+
+    async def _count(self) -> None:
+        counts = await self._store.counts()
+        telemetry.WORKFLOWS.clear()
+        for status, number in counts.items():
+            telemetry.WORKFLOWS.labels(status).set(number)
+
+    async def _watch_jobs(self) -> None:
+        while True:
+            try:
+                async for queue_id in self._launcher.watch():
+                    self.wake(queue_id)
+            except TransientError as exc:
+                logger.warning("lost the watch on jobs, the timer goes on: {}", exc)
+            await asyncio.sleep(_WATCH_AGAIN_S)
+
+    # --- one workflow ---------------------------------------------------------------------------------------------
+
+    async def reconcile(self, queue_id: QueueId) -> None:
+        """Look at one workflow and act until there is nothing to do but wait."""
+        while True:
+            async with self._lock(queue_id):
+                try:
+                    if not await self._step(queue_id):
+                        return
+                except ChangedMeanwhileError:
+                    continue
+
+    async def _step(self, queue_id: QueueId) -> bool:
+        """Look, decide, store, act, store; returns whether anything was done."""
+        jobs = {job.name: job for job in await self._launcher.jobs(queue_id)}
+        events_are_read = False
+        stored = await self._store.get(queue_id)
+        if stored is None:
+            return False
+        if lifecycle.needs_judgement(stored.workflow, jobs):
+            events_are_read = await self._log.events_are_read()
+            stored = await self._store.get(queue_id)
+            if stored is None:
+                return False
+        before = stored.workflow.model_dump_json()
+        seen = lifecycle.Seen(jobs, events_are_read)
+        actions = lifecycle.advance(stored.workflow, seen, self._clock(), self._stop_grace_s)
+        if stored.workflow.model_dump_json() != before:
+            stored = await self._save(stored)
+        for action in actions:
+            await self._do(stored.workflow, action)
+        if actions and not stored.workflow.status.is_terminal:
+            await self._save(stored)
+        return bool(actions) and not stored.workflow.status.is_terminal
+
+    async def _do(self, workflow: Workflow, action: lifecycle.Action) -> None:
+        bound = logger.bind(queue_id=workflow.queue_id)
+        match action:
+            case lifecycle.CreateTopic(topic):
+                await self._log.create_data_topic(topic)
+                lifecycle.note_topic_created(workflow)
+            case lifecycle.Tell(telemetry_id, command):
+                appended_ms = await self._log.tell(command)
+                lifecycle.note_told(workflow, command, appended_ms, self._clock())
+                bound.info("told {} to {}", telemetry_id, command.command)
+            case lifecycle.Launch(spec):
+                try:
+                    await self._launcher.launch(spec)
+                except (NameTakenError, FatalError) as exc:
+                    lifecycle.note_launch_refused(workflow, spec, str(exc))
+                    bound.error("{}", exc)
+                else:
+                    lifecycle.note_launched(workflow, spec)
+                    bound.info("launched {}", spec.name)
+            case lifecycle.ReadEnds(topic):
+                lifecycle.note_ends(workflow, await self._log.end_offsets(topic))
+            case lifecycle.DeleteJob(name):
+                await self._launcher.delete(name)
+                bound.info("deleted job {}", name)
+
+    async def _change(self, queue_id: str, change: Callable[[Workflow], None]) -> Workflow | None:
+        """Read, change and store a document; again where another was faster. None where it is not stored."""
+        async with self._lock(queue_id):
+            while True:
+                stored = await self._store.get(queue_id)
+                if stored is None:
+                    return None
+                change(stored.workflow)
+                with suppress(ChangedMeanwhileError):
+                    return (await self._save(stored)).workflow
+
+    async def _save(self, stored: Stored) -> Stored:
+        stored.workflow.updated_at = rfc3339(self._clock())
+        return await self._store.replace(stored)
+
+    def _lock(self, queue_id: str) -> asyncio.Lock:
+        """One lock per workflow, so that this process does not race itself; other replicas meet at the revision."""
+        return self._locks.setdefault(queue_id, asyncio.Lock())

@@ -1,0 +1,427 @@
+"""How a workflow moves: the state machine, without any I/O.
+
+Four things move a workflow: a wish of a person, an event of a task, what is seen of its jobs, and an action that has
+been carried out. Each is a function here that changes the document in memory; the controller stores it before it acts
+on it. `advance` is the heart: from the document and what is seen it says what to do next. It is level-triggered:
+nothing depends on having seen every change, and asking twice asks for the same.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from queue_manager.app.catalog import LOADER
+from queue_manager.app.ports import Job, JobSpec, JobStatus
+from queue_manager.app.workflow import Task, Wish, Workflow, WorkflowStatus, rfc3339
+from streamforge_common.contract.commands import Command, CommandKind
+from streamforge_common.contract.events import Event, TaskError, TaskStatus
+
+_MOST_REPLACED_JOBS = 3
+"""How often a job that ended without a last event is launched anew; more is no accident."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateTopic:
+    """Create the data topic."""
+
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Write a command."""
+
+    telemetry_id: str
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Create a task's job."""
+
+    spec: JobSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ReadEnds:
+    """Read the ends of the data topic, to which nothing is added any more."""
+
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteJob:
+    """End a job that has outlived its workflow or the grace of a stop."""
+
+    name: str
+
+
+Action = CreateTopic | Tell | Launch | ReadEnds | DeleteJob
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the controller sees when it looks."""
+
+    jobs: Mapping[str, Job]
+    """By name, all of this workflow's."""
+    events_are_read: bool
+    """Whether every event written before `jobs` was listed has been noted."""
+
+
+class NotPossibleError(Exception):
+    """The workflow cannot do that as it stands; says why."""
+
+
+# --- wishes of a person -------------------------------------------------------------------------------------------
+
+
+def stop(workflow: Workflow, now: datetime) -> None:
+    """End the workflow, storing what was published.
+
+    Raises:
+        NotPossibleError: It has ended otherwise.
+    """
+    if workflow.status is WorkflowStatus.STOPPED or workflow.control.wish.winds_down:
+        return
+    _refuse_if_ended(workflow, "stop")
+    _set_wish(workflow, Wish.STOP, now)
+    _set_status(workflow, WorkflowStatus.STOPPING, now)
+
+
+def pause(workflow: Workflow, now: datetime) -> None:
+    """Let all tasks keep their place and take no new work.
+
+    Raises:
+        NotPossibleError: It has ended, or is being stopped.
+    """
+    _refuse_if_ended(workflow, "pause")
+    if workflow.control.wish.winds_down:
+        raise NotPossibleError(f"{workflow.queue_id!r} is being stopped and cannot pause")
+    if workflow.control.wish is Wish.RUN:
+        _set_wish(workflow, Wish.PAUSE, now)
+
+
+def resume(workflow: Workflow, now: datetime) -> None:
+    """Go on after a pause.
+
+    Raises:
+        NotPossibleError: It has ended, or is being stopped.
+    """
+    _refuse_if_ended(workflow, "resume")
+    if workflow.control.wish.winds_down:
+        raise NotPossibleError(f"{workflow.queue_id!r} is being stopped and cannot resume")
+    if workflow.control.wish is Wish.PAUSE:
+        _set_wish(workflow, Wish.RUN, now)
+
+
+def retry(workflow: Workflow, now: datetime) -> None:
+    """Go on from where the work stopped: what has not completed, and what comes after it, gets another attempt.
+
+    Raises:
+        NotPossibleError: It is neither stopped nor in error.
+    """
+    if workflow.status not in (WorkflowStatus.STOPPED, WorkflowStatus.ERROR):
+        raise NotPossibleError(
+            f"{workflow.queue_id!r} is {workflow.status}; only what is stopped or in error can retry"
+        )
+    again = False
+    for position, task in enumerate(workflow.tasks):
+        again = again or task.status is not TaskStatus.COMPLETED
+        if again:
+            workflow.tasks[position] = task.next_attempt()
+    workflow.control.drain_offsets = None
+    workflow.error = None
+    workflow.finished_at = None
+    _set_wish(workflow, Wish.RUN, now)
+    _set_status(workflow, WorkflowStatus.PENDING, now)
+
+
+def _refuse_if_ended(workflow: Workflow, wish: str) -> None:
+    if workflow.status.is_terminal:
+        raise NotPossibleError(f"{workflow.queue_id!r} is {workflow.status} and cannot {wish}")
+
+
+# --- events of tasks ----------------------------------------------------------------------------------------------
+
+
+def note_event(workflow: Workflow, event: Event, partition: int, offset: int, now: datetime) -> None:
+    """Take in one event; reading it again adds nothing."""
+    if offset < workflow.control.events_read.get(str(partition), 0):
+        return
+    workflow.control.events_read[str(partition)] = offset + 1
+    workflow.audit("event", event.model_dump(mode="json", exclude_none=True), now)
+    task = workflow.task_of(event.producer)
+    if task is None or workflow.status.is_terminal or task.finished or event.attempt != task.attempt:
+        return
+    task.status = event.status
+    task.message = event.message
+    task.records_written = event.records_written
+    task.finished = event.finished
+    task.error = event.error
+    if event.end_offsets is not None:
+        task.end_offsets = event.end_offsets
+    if event.metrics_port is not None:
+        task.metrics_port = event.metrics_port
+
+
+# --- actions that were carried out --------------------------------------------------------------------------------
+
+
+def note_topic_created(workflow: Workflow) -> None:
+    """The data topic is there."""
+    workflow.control.topic_created = True
+
+
+def note_told(workflow: Workflow, command: Command, appended_ms: int, now: datetime) -> None:
+    """A command is on the log."""
+    workflow.audit("command", command.model_dump(mode="json", exclude_none=True), now)
+    task = workflow.task_of(command.telemetry_id)
+    if task is None or task.attempt != command.attempt:
+        return
+    match command.command:
+        case CommandKind.START:
+            task.started_since_ms = appended_ms
+        case CommandKind.DRAIN:
+            task.told_drain = True
+        case CommandKind.STOP:
+            task.told_stop = True
+        case CommandKind.PAUSE:
+            task.told_pause = True
+        case CommandKind.RESUME:
+            task.told_pause = False
+
+
+def note_launched(workflow: Workflow, spec: JobSpec) -> None:
+    """The job is created."""
+    task = workflow.task_of(spec.telemetry_id)
+    if task is not None and task.attempt == spec.attempt:
+        task.launched = True
+
+
+def note_launch_refused(workflow: Workflow, spec: JobSpec, reason: str) -> None:
+    """The launcher will never create the job."""
+    task = workflow.task_of(spec.telemetry_id)
+    if task is not None and task.attempt == spec.attempt:
+        _fail(task, "launch_refused", reason)
+
+
+def note_ends(workflow: Workflow, ends: Mapping[int, int]) -> None:
+    """These are the ends of the data topic after its loader was gone."""
+    workflow.control.drain_offsets = {str(partition): offset for partition, offset in ends.items()}
+
+
+# --- what to do next ----------------------------------------------------------------------------------------------
+
+
+def needs_judgement(workflow: Workflow, jobs: Mapping[str, Job]) -> bool:
+    """Say whether a job has ended without its last event having been noted: only reading all events can tell why."""
+    return not workflow.status.is_terminal and any(
+        task.launched and not task.finished and not _is_live(task, jobs) for task in workflow.tasks
+    )
+
+
+def advance(workflow: Workflow, seen: Seen, now: datetime, stop_grace_s: float) -> list[Action]:
+    """Say what to do next; empty when there is nothing to do but wait.
+
+    Args:
+        workflow: The document; its statuses and judgements are brought up to date.
+        seen: The jobs, and whether all events were noted.
+        now: The time.
+        stop_grace_s: How long tasks may take to end by themselves once they are told to, seconds.
+    """
+    live = [job.name for job in seen.jobs.values() if job.status.is_live]
+    if workflow.status.is_terminal:
+        return [DeleteJob(name) for name in live]
+    for task in workflow.tasks:
+        task.launched = task.launched or task.job_name in seen.jobs
+    if seen.events_are_read:
+        _judge(workflow, seen.jobs, now)
+    _fail_with_its_tasks(workflow, now)
+    actions: list[Action] = [DeleteJob(name) for name in live if name not in _current_jobs(workflow)]
+    actions += (
+        _wind_down(workflow, seen.jobs, now, stop_grace_s) if workflow.control.wish.winds_down else _run(workflow, now)
+    )
+    actions += _drain(workflow, seen.jobs, now)
+    _update_status(workflow, seen.jobs, now)
+    return actions
+
+
+def _current_jobs(workflow: Workflow) -> set[str]:
+    return {task.job_name for task in workflow.tasks}
+
+
+def _is_live(task: Task, jobs: Mapping[str, Job]) -> bool:
+    job = jobs.get(task.job_name)
+    return job is not None and job.status.is_live
+
+
+def _judge(workflow: Workflow, jobs: Mapping[str, Job], now: datetime) -> None:
+    """Decide on tasks whose jobs are over without a last event."""
+    for position, task in enumerate(workflow.tasks):
+        if not task.launched or task.finished or _is_live(task, jobs):
+            continue
+        job = jobs.get(task.job_name)
+        if workflow.control.wish.winds_down:
+            task.finished, task.status, task.message = True, TaskStatus.STOPPED, "its job ended while being stopped"
+        elif job is not None and job.status is JobStatus.FAILED:
+            _fail(
+                task,
+                "job_failed",
+                f"job {job.name!r} failed: {job.reason or 'no reason given'}, exit code {job.exit_code}",
+            )
+        elif task.replaced_jobs < _MOST_REPLACED_JOBS:
+            workflow.audit("status", {"task": task.telemetry_id, "replaced_job": task.job_name}, now)
+            successor = task.next_attempt()
+            successor.replaced_jobs = task.replaced_jobs + 1
+            workflow.tasks[position] = successor
+        else:
+            _fail(task, "job_vanished", f"job {task.job_name!r} ended without a word, and so did those before it")
+
+
+def _fail(task: Task, code: str, detail: str) -> None:
+    task.finished = True
+    task.status = TaskStatus.ERROR
+    task.message = detail
+    task.error = TaskError(code=code, detail=detail, retryable=True)
+
+
+def _failed(task: Task) -> bool:
+    return task.finished and task.status is TaskStatus.ERROR
+
+
+def _fail_with_its_tasks(workflow: Workflow, now: datetime) -> None:
+    failed = next((task for task in workflow.tasks if _failed(task)), None)
+    if failed is not None and workflow.error is None:
+        workflow.error = failed.error or TaskError(code="task_failed", detail=failed.message, retryable=True)
+    if failed is not None and not workflow.control.wish.winds_down:
+        _set_wish(workflow, Wish.FAIL, now)
+
+
+def _run(workflow: Workflow, now: datetime) -> list[Action]:
+    """Topic, then `start`, then the job; pause and resume."""
+    topic = workflow.datasets[0].kafka_topic
+    if not workflow.control.topic_created:
+        return [CreateTopic(topic)]
+    actions: list[Action] = []
+    wants_pause = workflow.control.wish is Wish.PAUSE
+    for task in workflow.tasks:
+        if task.finished:
+            continue
+        if task.started_since_ms is None:
+            actions.append(_tell(workflow, task, CommandKind.START, now))
+            continue
+        if not task.launched:
+            actions.append(Launch(_job_spec(workflow, task, task.started_since_ms)))
+        if wants_pause != task.told_pause:
+            actions.append(_tell(workflow, task, CommandKind.PAUSE if wants_pause else CommandKind.RESUME, now))
+    return actions
+
+
+def _wind_down(workflow: Workflow, jobs: Mapping[str, Job], now: datetime, stop_grace_s: float) -> list[Action]:
+    """Tell loaders to stop; what is left after the grace is deleted. Connectors are drained, see `_drain`."""
+    actions: list[Action] = []
+    too_late = now > datetime.fromisoformat(workflow.control.wish_at) + timedelta(seconds=stop_grace_s)
+    for task in workflow.tasks:
+        if _is_live(task, jobs) and too_late:
+            actions.append(DeleteJob(task.job_name))
+        elif task.started_since_ms is not None and not task.finished and task.target == LOADER and not task.told_stop:
+            actions.append(_tell(workflow, task, CommandKind.STOP, now))
+        elif not task.launched and not task.finished:
+            task.finished, task.status, task.message = True, TaskStatus.STOPPED, "stopped before it was launched"
+    return actions
+
+
+def _drain(workflow: Workflow, jobs: Mapping[str, Job], now: datetime) -> list[Action]:
+    """Tell connectors where their input ends, as soon as that is known."""
+    loaders = [task for task in workflow.tasks if task.target == LOADER]
+    waiting = [
+        task
+        for task in workflow.tasks
+        if task.target != LOADER and task.started_since_ms is not None and not task.finished and not task.told_drain
+    ]
+    if not waiting:
+        return []
+    for loader in loaders:
+        if loader.status is TaskStatus.COMPLETED and loader.end_offsets is not None:
+            return [_tell(workflow, task, CommandKind.DRAIN, now, loader.end_offsets) for task in waiting]
+        if not workflow.control.wish.winds_down or not loader.finished or _is_live(loader, jobs):
+            return []
+    if not workflow.control.topic_created:
+        return []
+    if workflow.control.drain_offsets is None:
+        return [ReadEnds(workflow.datasets[0].kafka_topic)]
+    return [_tell(workflow, task, CommandKind.DRAIN, now, workflow.control.drain_offsets) for task in waiting]
+
+
+def _tell(
+    workflow: Workflow, task: Task, kind: CommandKind, now: datetime, end_offsets: Mapping[str, int] | None = None
+) -> Tell:
+    dataset = workflow.dataset_of(task)
+    command = Command(
+        command=kind,
+        queue_id=workflow.queue_id,
+        target=task.target,
+        telemetry_id=task.telemetry_id,
+        attempt=task.attempt,
+        exchange=dataset.exchange,
+        market=dataset.market,
+        symbol=dataset.symbol,
+        type=dataset.type,
+        time_range=dataset.time_range,
+        kafka_topic=dataset.kafka_topic,
+        collection_name=dataset.collection_name,
+        end_offsets=None if end_offsets is None else dict(end_offsets),
+        timestamp=now.timestamp(),
+    )
+    return Tell(task.telemetry_id, command)
+
+
+def _job_spec(workflow: Workflow, task: Task, since_ms: int) -> JobSpec:
+    return JobSpec(task.job_name, workflow.queue_id, task.target, task.telemetry_id, task.attempt, since_ms)
+
+
+# --- the workflow's own status ------------------------------------------------------------------------------------
+
+
+def _update_status(workflow: Workflow, jobs: Mapping[str, Job], now: datetime) -> None:
+    anything_lives = any(job.status.is_live for job in jobs.values())
+    if all(task.finished for task in workflow.tasks) and not anything_lives:
+        _set_status(workflow, _last_status(workflow), now)
+        workflow.finished_at = rfc3339(now)
+    elif workflow.control.wish.winds_down:
+        _set_status(workflow, WorkflowStatus.STOPPING, now)
+    else:
+        _set_status(workflow, _running_status(workflow), now)
+
+
+def _last_status(workflow: Workflow) -> WorkflowStatus:
+    if any(_failed(task) for task in workflow.tasks):
+        return WorkflowStatus.ERROR
+    if workflow.control.wish is Wish.STOP:
+        return WorkflowStatus.STOPPED
+    return WorkflowStatus.COMPLETED
+
+
+def _running_status(workflow: Workflow) -> WorkflowStatus:
+    unfinished = [task for task in workflow.tasks if not task.finished]
+    if unfinished and all(task.status is TaskStatus.PAUSED for task in unfinished):
+        return WorkflowStatus.PAUSED
+    # A job that was restarted says `starting` again; the workflow as a whole does not go back.
+    was_loading = workflow.status in (WorkflowStatus.LOADING, WorkflowStatus.PAUSED)
+    if was_loading or any(task.status not in (TaskStatus.PENDING, TaskStatus.STARTING) for task in workflow.tasks):
+        return WorkflowStatus.LOADING
+    if any(task.started_since_ms is not None for task in workflow.tasks):
+        return WorkflowStatus.STARTING
+    return WorkflowStatus.PENDING
+
+
+def _set_status(workflow: Workflow, status: WorkflowStatus, now: datetime) -> None:
+    if workflow.status is not status:
+        workflow.audit("status", {"from": workflow.status, "status": status}, now)
+        workflow.status = status
+
+
+def _set_wish(workflow: Workflow, wish: Wish, now: datetime) -> None:
+    workflow.control.wish = wish
+    workflow.control.wish_at = rfc3339(now)

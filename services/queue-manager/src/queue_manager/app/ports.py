@@ -1,0 +1,150 @@
+"""What the controller acts on, and how it sees it; the adapters implement these."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from queue_manager.app.workflow import AuditItem, Workflow
+from streamforge_common.contract.commands import Command
+from streamforge_common.errors import StreamForgeError
+from streamforge_common.ids import QueueId, TelemetryId
+
+
+class JobStatus(StrEnum):
+    """How a job stands."""
+
+    RUNNING = "running"
+    RESTARTING = "restarting"
+    """Its process has ended; the launcher starts it again."""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the job may still do something."""
+        return self in (JobStatus.RUNNING, JobStatus.RESTARTING)
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """A job to be created; the launcher knows how a target is run."""
+
+    name: str
+    queue_id: QueueId
+    target: str
+    telemetry_id: TelemetryId
+    attempt: int
+    commands_since_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as the launcher sees it."""
+
+    name: str
+    queue_id: str
+    target: str
+    telemetry_id: str
+    attempt: int
+    status: JobStatus
+    started_at: str | None
+    finished_at: str | None
+    exit_code: int | None
+    reason: str | None
+    restarts: int
+
+
+class NameTakenError(StreamForgeError):
+    """A job of that name exists and is another workflow's."""
+
+
+class Launcher(Protocol):
+    """Creates and watches jobs: local processes or Kubernetes Jobs."""
+
+    async def launch(self, spec: JobSpec) -> None:
+        """Create a job; one of that name that is this workflow's counts as created.
+
+        Raises:
+            NameTakenError: One of that name is another workflow's.
+            FatalError: The launcher refuses such a job.
+        """
+
+    async def jobs(self, queue_id: QueueId | None = None) -> list[Job]:
+        """List the jobs of one workflow, or all."""
+
+    async def delete(self, name: str) -> None:
+        """End a job and forget it; none of that name is fine."""
+
+    async def logs(self, name: str) -> bytes:
+        """Return what a job has written, empty where none is known."""
+
+    def watch(self) -> AsyncIterator[QueueId]:
+        """Yield the workflow of every job that changes. Raises TransientError: the watch was lost; list anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A workflow as it was read, and the revision that a change of it is based on."""
+
+    workflow: Workflow
+    revision: str
+
+
+class ChangedMeanwhileError(StreamForgeError):
+    """Another has changed the document since it was read; read it again."""
+
+
+class SuffixTakenError(StreamForgeError):
+    """Another workflow has the same six digits; draw again."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowFilter:
+    """Which workflows to list; None does not filter."""
+
+    status: str | None = None
+    symbol: str | None = None
+    type: str | None = None
+    created_after: str | None = None
+
+
+class WorkflowStore(Protocol):
+    """Keeps the documents and the audit trail."""
+
+    async def insert(self, workflow: Workflow) -> None:
+        """Store a new workflow. Raises SuffixTakenError."""
+
+    async def get(self, queue_id: str) -> Stored | None:
+        """Read a workflow."""
+
+    async def replace(self, stored: Stored) -> Stored:
+        """Store a changed workflow if it is still of the revision it was read at. Raises ChangedMeanwhileError."""
+
+    async def active(self) -> list[QueueId]:
+        """List the workflows that have not ended."""
+
+    async def page(self, wanted: WorkflowFilter, after: tuple[str, str] | None, limit: int) -> Sequence[dict[str, Any]]:
+        """List documents, newest first, from behind (created_at, queue_id)."""
+
+    async def audit_page(self, queue_id: QueueId, after_seq: int, limit: int) -> Sequence[AuditItem]:
+        """List the audit trail, oldest first, from behind a sequence number."""
+
+    async def counts(self) -> dict[str, int]:
+        """Count the workflows by status."""
+
+
+class ControlLog(Protocol):
+    """What the controller does on the broker."""
+
+    async def create_data_topic(self, topic: str) -> None:
+        """Create a data topic unless it is there."""
+
+    async def tell(self, command: Command) -> int:
+        """Write a command and return the broker's append time, Unix milliseconds."""
+
+    async def end_offsets(self, topic: str) -> dict[int, int]:
+        """Return the ends of a topic."""
+
+    async def events_are_read(self) -> bool:
+        """Say whether every event that is on the log now has been taken in."""

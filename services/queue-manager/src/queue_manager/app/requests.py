@@ -1,0 +1,139 @@
+"""What a person asks for, checked: from the body of `POST /workflows` to a dataset that can be loaded."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from queue_manager.app.catalog import catalog_entries
+from streamforge_common.contract.data_types import DataType
+from streamforge_common.contract.time_range import TimeRange
+from streamforge_common.ids import COLLECTION_PATTERN, SYMBOL_PATTERN
+
+Fault = Callable[[str, str], None]
+"""(field, detail): notes what is wrong with a field."""
+
+
+class FieldError(BaseModel):
+    """What is wrong with one field."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pointer: str
+    """JSON pointer of the field, as a URI fragment."""
+    detail: str
+
+
+class InvalidRequestError(Exception):
+    """The request is understood and cannot be carried out; says which fields and why."""
+
+    def __init__(self, errors: list[FieldError]) -> None:
+        super().__init__("; ".join(f"{error.pointer}: {error.detail}" for error in errors))
+        self.errors = errors
+
+
+class WorkflowRequest(BaseModel):
+    """The body of `POST /workflows`, for one dataset."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
+
+    symbol: str
+    """As the exchange names it, e.g. `BTCUSDT`; lower case is raised."""
+    type: str
+    """`<source>_<kind>`, e.g. `api_candles_5m`; `GET /catalog` lists all."""
+    time_range: str
+    """`YYYY-MM-DD:YYYY-MM-DD` or two RFC 3339 instants joined by `/`; UTC, end exclusive."""
+    exchange: str = "binance"
+    """`binance`."""
+    market: str = "spot"
+    """`spot`."""
+    collection_name: str | None = None
+    """Where to store; named after the dataset when absent."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """None is defined for the types of this version."""
+
+
+class CheckedRequest(BaseModel):
+    """A request that can be carried out."""
+
+    model_config = ConfigDict(frozen=True)
+
+    exchange: str
+    market: str
+    symbol: str
+    type: str
+    time_range: str
+    start: datetime
+    """The range's start, UTC; its day is part of names."""
+    collection_name: str | None
+
+
+def check_request(request: WorkflowRequest, now: datetime) -> CheckedRequest:
+    """Check a request as a whole.
+
+    Raises:
+        InvalidRequestError: It cannot be carried out; all faults are named at once.
+    """
+    errors: list[FieldError] = []
+
+    def fault(field: str, detail: str) -> None:
+        errors.append(FieldError(pointer=f"#/{field}", detail=detail))
+
+    symbol = request.symbol.upper()
+    if not SYMBOL_PATTERN.fullmatch(symbol):
+        fault("symbol", f"{request.symbol!r} is not a symbol such as BTCUSDT: it must match {SYMBOL_PATTERN.pattern}")
+    if request.collection_name is not None and not COLLECTION_PATTERN.fullmatch(request.collection_name):
+        fault("collection_name", f"must match {COLLECTION_PATTERN.pattern}")
+    for option in request.options:
+        fault(f"options/{option}", "unknown option; the types of this version take none")
+    _check_combination(request, fault)
+    time_range = _check_time_range(request.time_range, now, fault)
+    if errors or time_range is None:
+        raise InvalidRequestError(errors)
+    return CheckedRequest(
+        exchange=request.exchange,
+        market=request.market,
+        symbol=symbol,
+        type=request.type,
+        time_range=request.time_range,
+        start=time_range.start,
+        collection_name=request.collection_name,
+    )
+
+
+def _check_combination(request: WorkflowRequest, fault: Fault) -> None:
+    entries = catalog_entries()
+    exchanges = sorted({entry.exchange for entry in entries})
+    if request.exchange not in exchanges:
+        fault("exchange", f"unknown exchange {request.exchange!r}; available: {', '.join(exchanges)}")
+        return
+    markets = sorted({entry.market for entry in entries if entry.exchange == request.exchange})
+    if request.market not in markets:
+        fault("market", f"{request.exchange} has no market {request.market!r} here; available: {', '.join(markets)}")
+        return
+    types = [entry.type for entry in entries if (entry.exchange, entry.market) == (request.exchange, request.market)]
+    if request.type in types:
+        return
+    try:
+        DataType.parse(request.type)
+    except ValueError as exc:
+        fault("type", str(exc))
+    else:
+        fault(
+            "type",
+            f"{request.exchange} {request.market} cannot give {request.type!r} in this version; "
+            f"ask for one of {', '.join(types)}",
+        )
+
+
+def _check_time_range(text: str, now: datetime, fault: Fault) -> TimeRange | None:
+    try:
+        time_range = TimeRange.parse(text)
+    except ValueError as exc:
+        fault("time_range", str(exc))
+        return None
+    if time_range.end_ms > now.timestamp() * 1000:
+        fault("time_range", f"the end must not lie in the future; it is {now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} now")
+        return None
+    return time_range

@@ -1,0 +1,196 @@
+"""The workflow document (contract section 4): what is stored in `workflows`, with what steering it needs besides."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from queue_manager.app.catalog import CONNECTOR, LOADER
+from queue_manager.app.requests import CheckedRequest
+from streamforge_common.contract.events import TaskError, TaskStatus
+from streamforge_common.ids import (
+    QueueId,
+    TelemetryId,
+    make_collection_name,
+    make_data_topic,
+    make_job_name,
+    make_queue_id,
+    make_telemetry_id,
+)
+
+
+class WorkflowStatus(StrEnum):
+    """How a workflow stands."""
+
+    PENDING = "pending"
+    STARTING = "starting"
+    LOADING = "loading"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    COMPLETED = "completed"
+    ERROR = "error"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing but `retry` leads out of it."""
+        return self in (WorkflowStatus.STOPPED, WorkflowStatus.COMPLETED, WorkflowStatus.ERROR)
+
+
+class Wish(StrEnum):
+    """Where the workflow is to be brought."""
+
+    RUN = "run"
+    PAUSE = "pause"
+    STOP = "stop"
+    FAIL = "fail"
+    """A task has failed for good: wind the others down."""
+
+    @property
+    def winds_down(self) -> bool:
+        """Whether nothing new is started."""
+        return self in (Wish.STOP, Wish.FAIL)
+
+
+class Dataset(BaseModel):
+    """One (exchange, market, symbol, type, time range), with its topic and collection."""
+
+    n: int
+    exchange: str
+    market: str
+    symbol: str
+    type: str
+    time_range: str
+    kafka_topic: str
+    collection_name: str
+
+
+class Task(BaseModel):
+    """One target's work on one dataset; everything but the identity is of the current attempt."""
+
+    target: str
+    telemetry_id: TelemetryId
+    n: int
+    attempt: int = 1
+    status: TaskStatus = TaskStatus.PENDING
+    records_written: int = 0
+    message: str = ""
+    finished: bool = False
+    """Its last event has been read, or it was judged by its job's end."""
+    error: TaskError | None = None
+    end_offsets: dict[str, int] | None = None
+    """Of a loader that completed."""
+    metrics_port: int | None = None
+    started_since_ms: int | None = None
+    """Append time of its `start` command; None until that is on `queue-control`."""
+    told_pause: bool = False
+    told_stop: bool = False
+    told_drain: bool = False
+    launched: bool = False
+    """Its job was created."""
+    replaced_jobs: int = 0
+    """Jobs that ended without a last event and were launched anew."""
+
+    @property
+    def job_name(self) -> str:
+        """The name of the attempt's job."""
+        return make_job_name(self.telemetry_id, self.attempt)
+
+    def next_attempt(self) -> "Task":
+        """Return the task as it is before another launch."""
+        return Task(target=self.target, telemetry_id=self.telemetry_id, n=self.n, attempt=self.attempt + 1)
+
+
+class AuditItem(BaseModel):
+    """One line of the audit trail."""
+
+    seq: int
+    kind: str
+    """`command`, `event` or `status`."""
+    at: str
+    data: dict[str, Any]
+
+
+class Control(BaseModel):
+    """What steering needs and the contract does not show."""
+
+    suffix: str
+    wish: Wish = Wish.RUN
+    wish_at: str
+    topic_created: bool = False
+    drain_offsets: dict[str, int] | None = None
+    """Ends of the data topic, read after a loader that did not complete was gone."""
+    events_read: dict[str, int] = Field(default_factory=dict)
+    """Partition of `queue-events` to the offset behind the last event taken in: reading again adds nothing."""
+    next_seq: int = 1
+    outbox: list[AuditItem] = Field(default_factory=list)
+    """Audit items written with this document, on their way to `workflow_events`."""
+
+
+class Workflow(BaseModel):
+    """The document; changed only by `lifecycle`."""
+
+    queue_id: QueueId
+    status: WorkflowStatus = WorkflowStatus.PENDING
+    request: dict[str, Any]
+    datasets: list[Dataset]
+    tasks: list[Task]
+    created_at: str
+    updated_at: str
+    finished_at: str | None = None
+    error: TaskError | None = None
+    control: Control
+
+    def shown(self) -> dict[str, Any]:
+        """Return the document as the REST API shows it."""
+        return self.model_dump(mode="json", exclude={"control": True})
+
+    def task_of(self, telemetry_id: str) -> Task | None:
+        """Find a task by its identity."""
+        return next((task for task in self.tasks if task.telemetry_id == telemetry_id), None)
+
+    def dataset_of(self, task: Task) -> Dataset:
+        """Find the dataset that a task works on."""
+        return next(dataset for dataset in self.datasets if dataset.n == task.n)
+
+    def audit(self, kind: str, data: dict[str, Any], now: datetime) -> None:
+        """Add a line to the audit trail."""
+        item = AuditItem(seq=self.control.next_seq, kind=kind, at=rfc3339(now), data=data)
+        self.control.outbox.append(item)
+        self.control.next_seq += 1
+
+
+def rfc3339(moment: datetime) -> str:
+    """Write a time as the API does: UTC, milliseconds, so that equal widths sort as times do."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def new_workflow(as_given: dict[str, Any], checked: CheckedRequest, suffix: str, now: datetime) -> Workflow:
+    """Lay out a workflow for one bounded dataset."""
+    day = checked.start.date()
+    queue_id = make_queue_id(f"{checked.symbol}-{checked.type}", day, suffix)
+    dataset = Dataset(
+        n=1,
+        exchange=checked.exchange,
+        market=checked.market,
+        symbol=checked.symbol,
+        type=checked.type,
+        time_range=checked.time_range,
+        kafka_topic=make_data_topic(queue_id),
+        collection_name=checked.collection_name
+        or make_collection_name(checked.exchange, checked.market, checked.symbol, checked.type, day),
+    )
+    workflow = Workflow(
+        queue_id=queue_id,
+        request=as_given,
+        datasets=[dataset],
+        tasks=[
+            Task(target=target, telemetry_id=make_telemetry_id(target, suffix), n=1) for target in (LOADER, CONNECTOR)
+        ],
+        created_at=rfc3339(now),
+        updated_at=rfc3339(now),
+        control=Control(suffix=suffix, wish_at=rfc3339(now)),
+    )
+    workflow.audit("status", {"status": workflow.status}, now)
+    return workflow

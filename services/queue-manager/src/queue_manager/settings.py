@@ -1,0 +1,22 @@
+"""What queue-manager is told by its environment."""
+
+from pydantic import Field, SecretStr
+
+from streamforge_common.settings import ArangoSettings, KafkaSettings, LogSettings, OutageSettings
+
+
+class Settings(LogSettings, KafkaSettings, ArangoSettings, OutageSettings):
+    """All of it."""
+
+    api_host: str = "127.0.0.1"
+    """Address to listen on; others than loopback need API keys, which this version does not have."""
+    api_port: int = Field(default=8080, ge=1, le=65535)
+    """Port of the REST API."""
+    stop_grace_seconds: float = Field(default=60, gt=0)
+    """Seconds that the jobs of a stopped workflow may take to end by themselves."""
+    data_topic_partitions: int = Field(default=1, ge=1, le=1_000)
+    """Partitions of each data topic."""
+    job_runner_url: str
+    """Where the embedded platform's job runner listens."""
+    job_runner_token: SecretStr
+    """What it asks for as a bearer token."""
