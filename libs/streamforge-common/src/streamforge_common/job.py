@@ -9,7 +9,7 @@ the launcher answers with a restart in the same attempt.
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from time import monotonic, time
@@ -31,8 +31,8 @@ _LOADING_EVERY_S = 1.0
 """`loading` is reported at most this often (contract section 3)."""
 _FAILURE_REPORT_S = 10.0
 """A failure is reported if the broker is there; the launcher has less patience than `OUTAGE_SECONDS`."""
-_SIGTERM_GRACE_S = 7.0
-"""Below the 10 s after which the launcher kills."""
+_SIGTERM_GRACE_S = 6.0
+"""With the time that clients of a broker that is away take to close, below the 10 s after which the launcher kills."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,13 +187,14 @@ async def _run(
     events = MessageWriter(settings, delivery_timeout_s=settings.outage_seconds)
     for client in (topics, control, events):
         await connect(stack, client, settings.outage_seconds)
-    wanted = await _read_commands(settings, control)
+    commands = _commands(settings, control)
+    wanted = await _first_wanted(settings, control, commands)
     assert wanted.start is not None
     run = JobRun(settings, wanted.start, wanted, events)
     on_sigterm.run = run
     await run.report(TaskStatus.STARTING, f"{settings.target} started", metrics_port=port)
     try:
-        ending = await _work(settings, work, run, control, neighbours)
+        ending = await _work(work, run, commands, neighbours)
     except StreamForgeError as exc:
         await _report_failure(run, exc)
         raise
@@ -208,39 +209,41 @@ async def _run(
     return 0
 
 
-async def _read_commands(settings: JobSettings, control: LogReader) -> Wanted:
+async def _commands(settings: JobSettings, control: LogReader) -> AsyncIterator[Command]:
+    """Yield the commands to this attempt from where `read_since` has ended, for ever."""
+    async for message in control.tail():
+        if (command := _command_of(settings, message)) is not None:
+            yield command
+
+
+async def _first_wanted(settings: JobSettings, control: LogReader, later: AsyncIterator[Command]) -> Wanted:
     """Fold the log up to its end as it is now; without a `start` in it, go on until one comes."""
     wanted = Wanted()
     for message in await control.read_since(settings.commands_since):
-        wanted = _fold(settings, wanted, message)
+        if (command := _command_of(settings, message)) is not None:
+            wanted = wanted.fold(command)
     if wanted.start is not None:
         return wanted
     logger.info("waiting for the start command")
     try:
         async with asyncio.timeout(settings.outage_seconds):
-            async for message in control.tail():
-                wanted = _fold(settings, wanted, message)
-                if wanted.start is not None:
-                    return wanted
+            while wanted.start is None:
+                wanted = wanted.fold(await anext(later))
+            return wanted
     except TimeoutError as exc:
         raise FatalError(
             f"no start command for {settings.telemetry_id!r}, attempt {settings.attempt}, on "
             f"{settings.queue_control_topic!r} within {settings.outage_seconds:g} s",
             code="no_start_command",
         ) from exc
-    raise AssertionError("the log has no end")
 
 
-async def _work(
-    settings: JobSettings, work: Work, run: JobRun, control: LogReader, neighbours: Sequence[Neighbour]
-) -> Ending:
+async def _work(work: Work, run: JobRun, commands: AsyncIterator[Command], neighbours: Sequence[Neighbour]) -> Ending:
     """Do the work beside those who watch the commands and the neighbours; the first failure ends all of them."""
 
     async def follow_commands() -> None:
-        wanted = run.wanted
-        async for message in control.tail():
-            wanted = _fold(settings, wanted, message)
-            run.apply(wanted)
+        async for command in commands:
+            run.apply(run.wanted.fold(command))
 
     if run.ending is not None:
         return run.ending
@@ -263,16 +266,15 @@ async def _work(
     return ending
 
 
-def _fold(settings: JobSettings, wanted: Wanted, message: Message) -> Wanted:
+def _command_of(settings: JobSettings, message: Message) -> Command | None:
     try:
         command = Command.model_validate_json(message.value or b"")
     except ValidationError as exc:
         logger.warning("skipped a malformed command at offset {}: {}", message.offset, exc.errors()[0]["msg"])
-        return wanted
+        return None
     addressee = (command.queue_id, command.target, command.telemetry_id, command.attempt)
-    if addressee != (settings.queue_id, settings.target, settings.telemetry_id, settings.attempt):
-        return wanted
-    return wanted.fold(command)
+    mine = (settings.queue_id, settings.target, settings.telemetry_id, settings.attempt)
+    return command if addressee == mine else None
 
 
 async def _report_failure(run: JobRun, failure: StreamForgeError) -> None:

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import OffsetAndMetadata
 
-from streamforge_common.kafka.clients import connection_options, translated
+from streamforge_common.kafka.clients import connection_options, start, stop, translated
 from streamforge_common.settings import KafkaSettings
 
 
@@ -19,29 +19,21 @@ class Checkpoint:
     """The checkpoint of one loader; an async context manager."""
 
     def __init__(self, settings: KafkaSettings, topic: str, group: str) -> None:
-        options = connection_options(settings)
+        self._options = connection_options(settings)
         self._partition = TopicPartition(topic, 0)
         self._group = group
-        self._committer = AIOKafkaConsumer(**options, group_id=group, enable_auto_commit=False)
-        self._admin = AIOKafkaAdminClient(**options)
 
     async def __aenter__(self) -> Self:
-        with translated("connecting"):
-            await self._committer.start()
-            self._committer.assign([self._partition])
-            try:
-                await self._admin.start()
-            except BaseException:
-                await self._committer.stop()
-                raise
+        self._committer = AIOKafkaConsumer(**self._options, group_id=self._group, enable_auto_commit=False)
+        self._admin = AIOKafkaAdminClient(**self._options)
+        await start(self._committer, self._admin)
+        self._committer.assign([self._partition])
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with translated("disconnecting"):
-            await self._admin.close()
-            await self._committer.stop()
+        await stop(self._admin, self._committer)
 
     async def load(self) -> str | None:
         """Return what was saved last, None where nothing was."""

@@ -1,11 +1,12 @@
 """Connection options for aiokafka, and what its errors mean to StreamForge."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from aiokafka import errors
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, errors
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.helpers import create_ssl_context
 from loguru import logger
 
@@ -56,11 +57,26 @@ def translated(doing: str) -> Iterator[None]:
         raise TransientError(f"Kafka failed while {doing}: {exc!r}") from exc
 
 
-async def close(*stops: Callable[[], Awaitable[None]]) -> None:
-    """Close clients; what was not acknowledged before counts as not done, so a broker that is away is not waited for."""
-    for stop in stops:
+async def start(*clients: AIOKafkaProducer | AIOKafkaConsumer | AIOKafkaAdminClient) -> None:
+    """Start clients; where one fails all are closed, and only new ones can be started then.
+
+    Raises:
+        TransientError: The broker is away.
+    """
+    try:
+        with translated("connecting"):
+            for client in clients:
+                await client.start()
+    except BaseException:
+        await stop(*clients)
+        raise
+
+
+async def stop(*clients: AIOKafkaProducer | AIOKafkaConsumer | AIOKafkaAdminClient) -> None:
+    """Close clients; what is not acknowledged by now counts as not done, so nothing is waited for long."""
+    for client in clients:
         try:
             async with asyncio.timeout(_CLOSING_S):
-                await stop()
+                await (client.close() if isinstance(client, AIOKafkaAdminClient) else client.stop())
         except (TimeoutError, errors.KafkaError) as exc:
             logger.info("left a Kafka client without a goodbye: {!r}", exc)

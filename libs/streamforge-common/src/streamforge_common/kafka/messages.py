@@ -7,7 +7,7 @@ from typing import Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from streamforge_common.kafka.clients import connection_options, translated
+from streamforge_common.kafka.clients import connection_options, start, stop, translated
 from streamforge_common.settings import KafkaSettings
 
 _POLL_MESSAGES = 1_000
@@ -38,23 +38,20 @@ class MessageWriter:
             settings: Where the broker is.
             delivery_timeout_s: How long a message may wait for a broker that is away.
         """
-        self._producer = AIOKafkaProducer(
-            **connection_options(settings),
-            acks="all",
-            enable_idempotence=True,
-            request_timeout_ms=int(delivery_timeout_s * 1000),
-        )
+        self._options = connection_options(settings)
+        self._delivery_timeout_ms = int(delivery_timeout_s * 1000)
 
     async def __aenter__(self) -> Self:
-        with translated("connecting"):
-            await self._producer.start()
+        self._producer = AIOKafkaProducer(
+            **self._options, acks="all", enable_idempotence=True, request_timeout_ms=self._delivery_timeout_ms
+        )
+        await start(self._producer)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with translated("disconnecting"):
-            await self._producer.stop()
+        await stop(self._producer)
 
     async def write(self, topic: str, key: str, value: bytes) -> int:
         """Write one message and return the broker's append time, Unix milliseconds.
@@ -71,20 +68,19 @@ class MessageWriter:
 class _Reader:
     """What both readers share: the life of the consumer, and messages as StreamForge knows them."""
 
-    def __init__(self, topic: str, consumer: AIOKafkaConsumer) -> None:
+    def __init__(self, settings: KafkaSettings, topic: str, **options: object) -> None:
         self._topic = topic
-        self._consumer = consumer
+        self._options = {**connection_options(settings), "enable_auto_commit": False, **options}
 
     async def __aenter__(self) -> Self:
-        with translated("connecting"):
-            await self._consumer.start()
+        self._consumer = AIOKafkaConsumer(self._topic, auto_offset_reset="earliest", **self._options)
+        await start(self._consumer)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with translated("disconnecting"):
-            await self._consumer.stop()
+        await stop(self._consumer)
 
     async def _poll(self, wait_ms: int) -> list[Message]:
         with translated(f"reading {self._topic!r}"):
@@ -100,10 +96,7 @@ class LogReader(_Reader):
     """Reads a whole topic from a moment on, outside any group; an async context manager."""
 
     def __init__(self, settings: KafkaSettings, topic: str) -> None:
-        consumer = AIOKafkaConsumer(
-            topic, **connection_options(settings), enable_auto_commit=False, auto_offset_reset="earliest"
-        )
-        super().__init__(topic, consumer)
+        super().__init__(settings, topic)
 
     async def read_since(self, since_ms: int) -> list[Message]:
         """Return what was appended from a moment (Unix milliseconds) to the end as it is now; `tail` goes on there."""
@@ -130,15 +123,7 @@ class GroupReader(_Reader):
     """Reads a topic as a member of a group that remembers its place; an async context manager."""
 
     def __init__(self, settings: KafkaSettings, topic: str, group: str) -> None:
-        consumer = AIOKafkaConsumer(
-            topic,
-            **connection_options(settings),
-            group_id=group,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            session_timeout_ms=_SESSION_TIMEOUT_MS,
-        )
-        super().__init__(topic, consumer)
+        super().__init__(settings, topic, group_id=group, session_timeout_ms=_SESSION_TIMEOUT_MS)
 
     async def poll(self, *, wait_ms: int) -> list[Message]:
         """Return what has come, in the order of each partition; empty after `wait_ms` without anything."""

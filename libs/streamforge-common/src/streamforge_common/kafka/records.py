@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
     CommitFailedError,
     IllegalGenerationError,
+    NoOffsetForPartitionError,
     OffsetOutOfRangeError,
     RebalanceInProgressError,
     UnknownMemberIdError,
@@ -22,7 +23,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from loguru import logger
 
 from streamforge_common.errors import FatalError
-from streamforge_common.kafka.clients import connection_options, translated
+from streamforge_common.kafka.clients import connection_options, start, stop, translated
 from streamforge_common.settings import KafkaSettings
 
 _BATCH_BYTES = 512 * 1024
@@ -69,27 +70,32 @@ class RecordWriter:
                 outage, it would turn every longer one into errors.
         """
         self._topic = topic
+        self._options = connection_options(settings)
+        self._delivery_timeout_ms = int(delivery_timeout_s * 1000)
         self._partitions: list[int] = []
+
+    async def __aenter__(self) -> Self:
         self._producer = AIOKafkaProducer(
-            **connection_options(settings),
+            **self._options,
             acks="all",
             enable_idempotence=True,
             compression_type="lz4",
             max_batch_size=_BATCH_BYTES,
-            request_timeout_ms=int(delivery_timeout_s * 1000),
+            request_timeout_ms=self._delivery_timeout_ms,
         )
-
-    async def __aenter__(self) -> Self:
-        with translated("connecting"):
-            await self._producer.start()
-            self._partitions = sorted(await self._producer.partitions_for(self._topic))
+        await start(self._producer)
+        try:
+            with translated(f"looking for topic {self._topic!r}"):
+                self._partitions = sorted(await self._producer.partitions_for(self._topic))
+        except BaseException:
+            await stop(self._producer)
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with translated("disconnecting"):
-            await self._producer.stop()
+        await stop(self._producer)
 
     async def publish(self, records: Iterable[tuple[bytes, bytes]], headers: Headers) -> None:
         """Publish (key, value) pairs in order, all with the same headers; one key always goes to one partition.
@@ -141,28 +147,30 @@ class RecordReader:
             longest_batch_s: How long one batch may take until the group gives its partitions away.
         """
         self._topic = topic
-        self._consumer = AIOKafkaConsumer(
-            **connection_options(settings),
-            group_id=group,
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            session_timeout_ms=_SESSION_TIMEOUT_MS,
-            max_poll_interval_ms=int(longest_batch_s * 1000),
-            max_partition_fetch_bytes=_FETCH_BYTES,
-        )
+        self._group = group
+        self._options = connection_options(settings)
+        self._longest_batch_ms = int(longest_batch_s * 1000)
         self._read_up_to: dict[TopicPartition, int] = {}
 
     async def __aenter__(self) -> Self:
-        with translated("connecting"):
-            self._consumer.subscribe([self._topic], listener=_StartWhereCommitted(self._consumer))
-            await self._consumer.start()
+        self._consumer = AIOKafkaConsumer(
+            self._topic,
+            **self._options,
+            group_id=self._group,
+            enable_auto_commit=False,
+            # A place that is not there is for `poll` to judge; nothing is ever skipped.
+            auto_offset_reset="none",
+            session_timeout_ms=_SESSION_TIMEOUT_MS,
+            max_poll_interval_ms=self._longest_batch_ms,
+            max_partition_fetch_bytes=_FETCH_BYTES,
+        )
+        await start(self._consumer)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with translated("disconnecting"):
-            await self._consumer.stop()
+        await stop(self._consumer)
 
     async def poll(self, *, max_records: int, wait_ms: int) -> list[RecordMessage]:
         """Return what has come, in the order of each partition; empty after `wait_ms` without anything.
@@ -170,17 +178,38 @@ class RecordReader:
         Raises:
             FatalError: The topic no longer holds what comes next (`data_expired`).
         """
+        polled = await self._get(max_records, wait_ms)
+        for partition, records in polled.items():
+            self._read_up_to[partition] = records[-1].offset + 1
+        return [record for records in polled.values() for record in records]
+
+    async def idle(self, *, wait_ms: int) -> None:
+        """Take nothing for a while; a member that does not call at all would lose its partitions."""
+        held = self._consumer.assignment()
+        self._consumer.pause(*held)
+        try:
+            polled = await self._get(1, wait_ms)
+        finally:
+            self._consumer.resume(*(held & self._consumer.assignment()))
+        # Of a partition that came meanwhile.
+        self.rewind([record for records in polled.values() for record in records])
+
+    async def _get(self, max_records: int, wait_ms: int) -> dict[TopicPartition, list[RecordMessage]]:
         with translated(f"reading {self._topic!r}"):
             try:
-                polled = await self._consumer.getmany(timeout_ms=wait_ms, max_records=max_records)
+                polled: dict[TopicPartition, list[RecordMessage]] = await self._consumer.getmany(
+                    timeout_ms=wait_ms, max_records=max_records
+                )
+            except NoOffsetForPartitionError as exc:
+                # A group without a place starts at the very first record, not at what retention has left over.
+                self._consumer.seek(exc.args[0], 0)
+                return {}
             except OffsetOutOfRangeError as exc:
                 raise FatalError(
                     f"topic {self._topic!r} no longer holds the next records ({exc}); load the range again",
                     code="data_expired",
                 ) from exc
-        for partition, records in polled.items():
-            self._read_up_to[partition] = records[-1].offset + 1
-        return [record for records in polled.values() for record in records]
+        return polled
 
     async def ack(self, messages: Sequence[RecordMessage]) -> None:
         """Commit the place behind these messages: each of them is stored, or kept as rejected.
@@ -223,20 +252,3 @@ class RecordReader:
             if end is not None:
                 total += max(0, end - self._read_up_to.get(partition, end))
         return total
-
-
-class _StartWhereCommitted(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no types
-    """A group without a place starts at offset 0, not at what retention has left over: nothing is ever skipped."""
-
-    def __init__(self, consumer: AIOKafkaConsumer) -> None:
-        self._consumer = consumer
-
-    async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
-        if revoked:
-            logger.info("partitions revoked: {}", sorted(tp.partition for tp in revoked))
-
-    async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
-        for partition in assigned:
-            if await self._consumer.committed(partition) is None:
-                self._consumer.seek(partition, 0)
-        logger.info("partitions assigned: {}", sorted(tp.partition for tp in assigned))

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
-from streamforge_common.kafka.clients import connection_options, translated
+from streamforge_common.kafka.clients import connection_options, start, stop, translated
 from streamforge_common.settings import KafkaSettings
 
 _TOPIC_CONFIG = {"message.timestamp.type": "LogAppendTime"}
@@ -19,27 +19,19 @@ class Topics:
     """The broker's topics; an async context manager."""
 
     def __init__(self, settings: KafkaSettings) -> None:
-        options = connection_options(settings)
-        self._admin = AIOKafkaAdminClient(**options)
-        # The admin client has no call for end offsets.
-        self._reader = AIOKafkaConsumer(**options, enable_auto_commit=False)
+        self._options = connection_options(settings)
 
     async def __aenter__(self) -> Self:
-        with translated("connecting"):
-            await self._reader.start()
-            try:
-                await self._admin.start()
-            except BaseException:
-                await self._reader.stop()
-                raise
+        self._admin = AIOKafkaAdminClient(**self._options)
+        # The admin client has no call for end offsets.
+        self._reader = AIOKafkaConsumer(**self._options, enable_auto_commit=False)
+        await start(self._admin, self._reader)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with translated("disconnecting"):
-            await self._admin.close()
-            await self._reader.stop()
+        await stop(self._admin, self._reader)
 
     async def ping(self) -> None:
         """Ask the broker for anything.
