@@ -152,7 +152,8 @@ def note_event(workflow: Workflow, event: Event, partition: int, offset: int, no
     workflow.control.events_read[str(partition)] = offset + 1
     workflow.audit("event", event.model_dump(mode="json", exclude_none=True), now)
     task = workflow.task_of(event.producer)
-    if task is None or workflow.status.is_terminal or task.finished or event.attempt != task.attempt:
+    # After the end of a workflow every task is finished, so nothing changes then either.
+    if task is None or task.finished or event.attempt != task.attempt:
         return
     task.status = event.status
     task.message = event.message

@@ -1,0 +1,226 @@
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from queue_manager.app import lifecycle
+from queue_manager.app.controller import Controller, UnknownWorkflowError
+from queue_manager.app.ports import Job, JobStatus
+from queue_manager.app.requests import WorkflowRequest
+from queue_manager.app.workflow import Workflow, WorkflowStatus
+from queue_manager.testing import Crash, MemoryLauncher, MemoryLog, MemoryStore
+from streamforge_common.contract.commands import CommandKind
+from streamforge_common.contract.events import Event, TaskError, TaskStatus
+
+LOADER, CONNECTOR = 0, 1
+
+
+class Platform:
+    """One workflow on the in-memory twins; every call ends with a look at it."""
+
+    def __init__(self):
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+        crash = Crash()
+        self.store, self.launcher, self.log = MemoryStore(crash), MemoryLauncher(crash), MemoryLog(crash)
+        self.controller = Controller(self.store, self.log, self.launcher, clock=lambda: self.now, stop_grace_s=60)
+        request = WorkflowRequest(symbol="btcusdt", type="api_candles_5m", time_range="2024-08-01:2024-08-02")
+        self.queue_id = asyncio.run(self.controller.submit(request)).queue_id
+        self.look()
+
+    @property
+    def workflow(self) -> Workflow:
+        return Workflow.model_validate_json(self.store.documents[self.queue_id][0])
+
+    def look(self):
+        asyncio.run(self.controller.reconcile(self.queue_id))
+
+    def steer(self, wish):
+        asyncio.run(self.controller.steer(self.queue_id, wish))
+        self.look()
+
+    def says(self, task: int, status: TaskStatus, **fields):
+        workflow_task = self.workflow.tasks[task]
+        event = Event(
+            queue_id=self.queue_id,
+            producer=workflow_task.telemetry_id,
+            attempt=fields.pop("attempt", workflow_task.attempt),
+            status=status,
+            finished=fields.pop("finished", status in (TaskStatus.COMPLETED, TaskStatus.STOPPED)),
+            timestamp=0,
+            **fields,
+        )
+        self.log.events.append(event)
+        self.log.events_read = len(self.log.events)
+        asyncio.run(self.controller.take_events(self.queue_id, [(event, 0, len(self.log.events) - 1)]))
+        self.look()
+
+    def ends(self, task: int, status: JobStatus = JobStatus.SUCCEEDED):
+        self.launcher.end(self.workflow.tasks[task].job_name, status)
+        self.look()
+
+    def told(self) -> list[tuple[CommandKind, str, int]]:
+        return [(command.command, command.target, command.attempt) for command in self.log.commands]
+
+    def live(self) -> list[Job]:
+        return [job for job in self.launcher.by_name.values() if job.status.is_live]
+
+
+@pytest.fixture
+def platform() -> Platform:
+    return Platform()
+
+
+def test_a_new_workflow_gets_its_topic_then_commands_then_jobs(platform):
+    assert platform.log.topics == {platform.workflow.datasets[0].kafka_topic}
+    assert [kind for kind, _, _ in platform.told()] == [CommandKind.START, CommandKind.START]
+    assert platform.launcher.ever_launched == [task.job_name for task in platform.workflow.tasks]
+    assert platform.workflow.status is WorkflowStatus.STARTING
+
+
+def test_the_end_of_the_loader_drains_the_connector_and_completes_the_workflow(platform):
+    platform.says(LOADER, TaskStatus.LOADING, records_written=3)
+    assert platform.workflow.status is WorkflowStatus.LOADING
+    platform.says(LOADER, TaskStatus.COMPLETED, end_offsets={"0": 288})
+    assert platform.log.commands[-1].command is CommandKind.DRAIN
+    assert platform.log.commands[-1].end_offsets == {"0": 288}
+    platform.ends(LOADER)
+    platform.says(CONNECTOR, TaskStatus.COMPLETED)
+    assert platform.workflow.status is WorkflowStatus.LOADING, "the connector's job still lives"
+    platform.ends(CONNECTOR)
+    assert platform.workflow.status is WorkflowStatus.COMPLETED
+    assert platform.workflow.finished_at is not None
+
+
+def test_a_stop_ends_the_loader_then_drains_the_connector_up_to_what_was_published(platform):
+    platform.says(LOADER, TaskStatus.LOADING)
+    platform.steer(lifecycle.stop)
+    assert platform.workflow.status is WorkflowStatus.STOPPING
+    assert platform.told()[-1] == (CommandKind.STOP, "loader-producer", 1)
+    platform.says(LOADER, TaskStatus.STOPPED)
+    assert platform.told()[-1][0] is CommandKind.STOP, "the loader's job still lives and may still publish"
+    platform.ends(LOADER)
+    assert platform.told()[-1] == (CommandKind.DRAIN, "arango-connector", 1)
+    assert platform.log.commands[-1].end_offsets == {"0": 10}
+    platform.says(CONNECTOR, TaskStatus.COMPLETED)
+    platform.ends(CONNECTOR)
+    assert platform.workflow.status is WorkflowStatus.STOPPED
+
+
+def test_a_stop_asked_for_twice_changes_nothing(platform):
+    platform.steer(lifecycle.stop)
+    told = platform.told()
+    platform.steer(lifecycle.stop)
+    assert platform.told() == told
+
+
+def test_jobs_that_outlive_the_grace_of_a_stop_are_deleted(platform):
+    platform.steer(lifecycle.stop)
+    platform.now += timedelta(seconds=61)
+    platform.look()
+    platform.look()
+    assert platform.live() == []
+    assert platform.workflow.status is WorkflowStatus.STOPPED
+
+
+def test_a_loader_that_fails_for_good_ends_the_workflow_in_error_with_what_was_published_stored(platform):
+    error = TaskError(code="exchange_refused", detail="-1121 Invalid symbol.", retryable=False)
+    platform.says(LOADER, TaskStatus.ERROR, finished=True, error=error)
+    platform.ends(LOADER, JobStatus.FAILED)
+    assert platform.told()[-1] == (CommandKind.DRAIN, "arango-connector", 1)
+    platform.says(CONNECTOR, TaskStatus.COMPLETED)
+    platform.ends(CONNECTOR)
+    assert platform.workflow.status is WorkflowStatus.ERROR
+    assert platform.workflow.error == error
+
+
+def test_a_connector_that_fails_for_good_stops_the_loader(platform):
+    error = TaskError(code="data_expired", detail="gone", retryable=False)
+    platform.says(CONNECTOR, TaskStatus.ERROR, finished=True, error=error)
+    platform.ends(CONNECTOR, JobStatus.FAILED)
+    assert platform.told()[-1] == (CommandKind.STOP, "loader-producer", 1)
+    platform.says(LOADER, TaskStatus.STOPPED)
+    platform.ends(LOADER)
+    assert platform.workflow.status is WorkflowStatus.ERROR
+
+
+def test_a_failed_job_without_a_last_event_is_an_error_only_after_all_events_were_read(platform):
+    platform.log.events.append(
+        Event(queue_id=platform.queue_id, producer="x", attempt=1, status=TaskStatus.LOADING, timestamp=0)
+    )
+    platform.ends(LOADER, JobStatus.FAILED)
+    assert platform.workflow.error is None
+    platform.log.events_read = len(platform.log.events)
+    platform.look()
+    assert platform.workflow.error is not None
+    assert platform.workflow.error.code == "job_failed"
+
+
+def test_a_job_that_vanishes_is_launched_anew_as_another_attempt_a_few_times(platform):
+    for attempt in range(1, 5):
+        assert platform.workflow.tasks[LOADER].attempt == attempt
+        del platform.launcher.by_name[platform.workflow.tasks[LOADER].job_name]
+        platform.look()
+    assert platform.workflow.error is not None
+    assert platform.workflow.error.code == "job_vanished"
+
+
+def test_events_of_an_earlier_attempt_change_nothing_but_the_audit_trail(platform):
+    del platform.launcher.by_name[platform.workflow.tasks[LOADER].job_name]
+    platform.look()
+    items = len(platform.store.audit[platform.queue_id])
+    platform.says(LOADER, TaskStatus.COMPLETED, attempt=1, end_offsets={"0": 1})
+    assert platform.workflow.tasks[LOADER].status is TaskStatus.PENDING
+    assert len(platform.store.audit[platform.queue_id]) == items + 1
+
+
+def test_retry_goes_on_with_what_had_not_completed(platform):
+    platform.says(LOADER, TaskStatus.COMPLETED, end_offsets={"0": 7})
+    platform.ends(LOADER)
+    error = TaskError(code="database_refused", detail="no", retryable=False)
+    platform.says(CONNECTOR, TaskStatus.ERROR, finished=True, error=error)
+    platform.ends(CONNECTOR, JobStatus.FAILED)
+    assert platform.workflow.status is WorkflowStatus.ERROR
+    platform.steer(lifecycle.retry)
+    assert [task.attempt for task in platform.workflow.tasks] == [1, 2]
+    assert platform.told()[-1] == (CommandKind.DRAIN, "arango-connector", 2)
+    assert platform.log.commands[-1].end_offsets == {"0": 7}
+    platform.says(CONNECTOR, TaskStatus.COMPLETED)
+    platform.ends(CONNECTOR)
+    assert platform.workflow.status is WorkflowStatus.COMPLETED
+    assert platform.workflow.error is None
+
+
+def test_pause_and_resume_reach_every_task(platform):
+    platform.steer(lifecycle.pause)
+    assert [kind for kind, _, _ in platform.told()][-2:] == [CommandKind.PAUSE] * 2
+    for task in (LOADER, CONNECTOR):
+        platform.says(task, TaskStatus.PAUSED)
+    assert platform.workflow.status is WorkflowStatus.PAUSED
+    platform.steer(lifecycle.resume)
+    assert [kind for kind, _, _ in platform.told()][-2:] == [CommandKind.RESUME] * 2
+
+
+@pytest.mark.parametrize("wish", [lifecycle.stop, lifecycle.pause, lifecycle.resume, lifecycle.retry])
+def test_a_completed_workflow_takes_no_wish(platform, wish):
+    for task in (LOADER, CONNECTOR):
+        platform.says(task, TaskStatus.COMPLETED, end_offsets={"0": 1})
+        platform.ends(task)
+    with pytest.raises(lifecycle.NotPossibleError, match="completed"):
+        platform.steer(wish)
+
+
+def test_an_unknown_workflow_cannot_be_steered(platform):
+    with pytest.raises(UnknownWorkflowError):
+        asyncio.run(platform.controller.steer("wf-none", lifecycle.stop))
+
+
+def test_a_live_job_of_an_ended_workflow_is_deleted(platform):
+    platform.steer(lifecycle.stop)
+    for task in (LOADER, CONNECTOR):
+        platform.says(task, TaskStatus.STOPPED)
+        platform.ends(task)
+    assert platform.workflow.status is WorkflowStatus.STOPPED
+    name = platform.workflow.tasks[LOADER].job_name
+    platform.launcher.end(name, JobStatus.RUNNING)
+    platform.look()
+    assert name not in platform.launcher.by_name
