@@ -1,1 +1,6 @@
-"""Loads history from an exchange into a data topic."""
+"""Loads history from an exchange into a data topic.
+
+- `app` decides: which pages to ask for, what a page must be, how much weight may be spent, what comes next.
+- `adapters` talks to the exchange.
+- `settings`, `__main__`: reads the environment and wires.
+"""

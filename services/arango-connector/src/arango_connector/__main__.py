@@ -1,0 +1,53 @@
+"""Wires the connector and runs its job."""
+
+from contextlib import AsyncExitStack
+
+import uvloop
+
+from arango_connector.adapters.database import RecordStore
+from arango_connector.app.dataset import Dataset
+from arango_connector.app.storing import Storing
+from arango_connector.settings import Settings
+from streamforge_common.arango.database import open_database, ping_database
+from streamforge_common.job import Ending, JobRun, run_job
+from streamforge_common.kafka.records import RecordReader
+from streamforge_common.outages import Neighbour, connect
+from streamforge_common.settings import read_settings
+from streamforge_common.telemetry import configure_logging
+
+_BATCH_BEYOND_OUTAGE_S = 60.0
+"""A batch may wait for the database as long as an outage may last, and then some, before its partitions move."""
+
+
+def main() -> None:
+    """Run one job to its end."""
+    settings = read_settings(Settings)
+    configure_logging(
+        settings,
+        "arango-connector",
+        queue_id=settings.queue_id,
+        telemetry_id=settings.telemetry_id,
+        attempt=settings.attempt,
+    )
+
+    async def store(run: JobRun) -> Ending:
+        return await _store(settings, run)
+
+    probed = open_database(settings)
+    database = Neighbour("arangodb", lambda: ping_database(probed), settings.outage_seconds)
+    raise SystemExit(uvloop.run(run_job(settings, store, [database])))
+
+
+async def _store(settings: Settings, run: JobRun) -> Ending:
+    dataset = Dataset.of(run.start)
+    store = RecordStore(settings, dataset, is_ending=lambda: run.ending is not None)
+    longest_batch_s = settings.outage_seconds + _BATCH_BEYOND_OUTAGE_S
+    reader = RecordReader(settings, dataset.kafka_topic, settings.telemetry_id, longest_batch_s=longest_batch_s)
+    async with AsyncExitStack() as stack:
+        for client in (store, reader):
+            await connect(stack, client, settings.outage_seconds)
+        return await Storing(run, dataset, reader=reader, store=store).store()
+
+
+if __name__ == "__main__":
+    main()

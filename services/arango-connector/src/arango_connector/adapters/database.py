@@ -1,0 +1,113 @@
+"""Storing in ArangoDB: documents in bulk, and what does not become one.
+
+A database that is away or busy is waited for here and nowhere else, for as long as an outage may last.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+import stamina
+from loguru import logger
+
+from arango_connector.app.batches import Rejected, document_line, rejected_line
+from arango_connector.app.dataset import Dataset
+from arango_connector.app.storing import Stored
+from arango_connector.settings import Settings
+from streamforge_common.arango.database import ensure_collection, open_database
+from streamforge_common.arango.importing import DocumentImporter, ImportResult
+from streamforge_common.errors import FatalError, TransientError
+from streamforge_common.ids import TelemetryId, suffix_of
+from streamforge_common.kafka.records import RecordMessage
+
+_REJECTED_COLLECTION = "rejected_records"
+_RECORD_INDEXES: list[dict[str, Any]] = [
+    # What completeness asks for: one instrument in a time range, also where several workflows share a collection.
+    {
+        "type": "persistent",
+        "name": "by_instrument",
+        "fields": ["exchange", "market", "symbol", "type", "open_time"],
+    },
+    # What people ask for: a time range of the collection, which most often holds one instrument only.
+    {"type": "persistent", "name": "by_open_time", "fields": ["open_time"]},
+]
+_REJECTED_INDEXES: list[dict[str, Any]] = [{"type": "persistent", "name": "by_queue_id", "fields": ["queue_id"]}]
+_WAIT_MAX_S = 5.0
+
+
+class RecordStore:
+    """One dataset's collection, and the one for what is rejected; an async context manager."""
+
+    def __init__(self, settings: Settings, dataset: Dataset, is_ending: Callable[[], bool]) -> None:
+        """Prepare a store.
+
+        Args:
+            settings: Where the database is, and how long it is waited for.
+            dataset: Which collection.
+            is_ending: Says whether the work must end, and nothing is tried again.
+        """
+        self._settings = settings
+        self._dataset = dataset
+        self._is_ending = is_ending
+        self._suffix = suffix_of(TelemetryId(settings.telemetry_id))
+        self._documents = DocumentImporter(settings, dataset.collection, "ignore" if dataset.first_wins else "update")
+        # Read again after a crash, a message keeps the document that it has.
+        self._rejected = DocumentImporter(settings, _REJECTED_COLLECTION, "ignore")
+
+    async def __aenter__(self) -> Self:
+        database = open_database(self._settings)
+        await ensure_collection(database, self._dataset.collection, _RECORD_INDEXES)
+        await ensure_collection(database, _REJECTED_COLLECTION, _REJECTED_INDEXES)
+        await self._documents.__aenter__()
+        await self._rejected.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._rejected.__aexit__(kind, error, trace)
+        await self._documents.__aexit__(kind, error, trace)
+
+    async def store(self, messages: Sequence[RecordMessage]) -> Stored:
+        """Store documents; those that the database refuses are found by halving, and the others are stored."""
+        result = await self._import(self._documents, [document_line(message) for message in messages])
+        refused = await self._find_refused(messages, result) if result.errors else []
+        return Stored(result.created, result.updated + result.ignored, refused)
+
+    async def keep_rejected(self, rejected: Sequence[Rejected]) -> None:
+        """Keep what does not become a document, with the reason."""
+        at = datetime.now(UTC)
+        lines = [rejected_line(it, self._dataset, self._suffix, at) for it in rejected]
+        result = await self._import(self._rejected, lines)
+        if result.errors:
+            # Without a place to keep them the batch cannot be acknowledged.
+            raise FatalError(f"ArangoDB refuses rejected records: {result.details[:1]}", code="rejected_not_kept")
+        logger.warning("rejected {} messages, the first: {}", len(rejected), rejected[0].reason)
+
+    async def _find_refused(self, messages: Sequence[RecordMessage], result: ImportResult) -> list[Rejected]:
+        """Return the messages of an import with errors that caused them.
+
+        The server does not promise to say which they were. Importing a part again tells whether it holds one; what is
+        stored already is only stored again.
+        """
+        if len(messages) == 1:
+            return [Rejected(messages[0], f"refused by the database: {' '.join(result.details)}")]
+        refused: list[Rejected] = []
+        middle = len(messages) // 2
+        for half in (messages[:middle], messages[middle:]):
+            again = await self._import(self._documents, [document_line(message) for message in half])
+            if again.errors:
+                refused += await self._find_refused(half, again)
+        return refused
+
+    async def _import(self, importer: DocumentImporter, lines: Sequence[bytes]) -> ImportResult:
+        async for attempt in stamina.retry_context(
+            on=lambda exc: isinstance(exc, TransientError) and not self._is_ending(),
+            attempts=None,
+            timeout=self._settings.outage_seconds,
+            wait_max=_WAIT_MAX_S,
+        ):
+            with attempt:
+                return await importer.store(lines)
+        raise AssertionError("the last attempt returns or raises")

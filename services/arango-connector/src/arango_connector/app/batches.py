@@ -1,0 +1,102 @@
+"""What of a batch is a document, what a repetition, what is rejected and why."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from arango_connector.app.dataset import Dataset
+from streamforge_common.contract.records import REJECTED_HEADER
+from streamforge_common.errors import RejectedRecordError
+from streamforge_common.kafka.records import RecordMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A message that does not become a document."""
+
+    message: RecordMessage
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What the messages of a batch come to."""
+
+    documents: Sequence[RecordMessage]
+    """One message for each `_key`, in the order in which the keys appeared."""
+    rejected: Sequence[Rejected]
+    repeated: int
+    """Messages whose `_key` another one of this batch carries too."""
+
+
+def sort_batch(messages: Sequence[RecordMessage], dataset: Dataset) -> Batch:
+    """Check each message once and take each `_key` once, as an import may name it only once."""
+    by_key: dict[str, RecordMessage] = {}
+    rejected: list[Rejected] = []
+    check = dataset.check.check
+    for message in messages:
+        try:
+            if message.headers and (reason := _refused_by_loader(message)) is not None:
+                raise RejectedRecordError(reason)
+            key = check(message.value or b"")
+        except RejectedRecordError as exc:
+            rejected.append(Rejected(message, str(exc)))
+            continue
+        if not (dataset.first_wins and key in by_key):
+            by_key[key] = message
+    return Batch(list(by_key.values()), rejected, len(messages) - len(by_key) - len(rejected))
+
+
+def _refused_by_loader(message: RecordMessage) -> str | None:
+    return next((value.decode(errors="replace") for name, value in message.headers if name == REJECTED_HEADER), None)
+
+
+def document_line(message: RecordMessage) -> bytes:
+    """Return a checked message's value as one line; line breaks in JSON are never part of a string."""
+    value = message.value or b""
+    return value.replace(b"\n", b" ") if b"\n" in value else value
+
+
+class _RejectedDocument(msgspec.Struct, rename={"key": "_key"}):
+    """A document of `rejected_records` (contract section 7)."""
+
+    key: str
+    queue_id: str
+    reason: str
+    topic: str
+    partition: int
+    offset: int
+    at: datetime
+    value: str | None
+    value_encoding: str
+    """`utf-8`, or `base64` where the value is not."""
+
+
+def rejected_line(rejected: Rejected, dataset: Dataset, suffix: str, at: datetime) -> bytes:
+    """Return the document that keeps a rejected message; its `_key` is the message's place, so it is kept once."""
+    message = rejected.message
+    value, encoding = _as_text(message.value)
+    document = _RejectedDocument(
+        key=f"{suffix}-{message.partition}-{message.offset}",
+        queue_id=dataset.queue_id,
+        reason=rejected.reason,
+        topic=dataset.kafka_topic,
+        partition=message.partition,
+        offset=message.offset,
+        at=at,
+        value=value,
+        value_encoding=encoding,
+    )
+    return msgspec.json.encode(document)
+
+
+def _as_text(value: bytes | None) -> tuple[str | None, str]:
+    if value is None:
+        return None, "utf-8"
+    try:
+        return value.decode(), "utf-8"
+    except UnicodeDecodeError:
+        return base64.b64encode(value).decode(), "base64"

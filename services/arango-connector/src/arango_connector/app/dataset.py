@@ -1,0 +1,43 @@
+"""What the `start` command asks for: which records to expect, and where and how to store them."""
+
+from dataclasses import dataclass
+
+from streamforge_common.contract.commands import Command
+from streamforge_common.contract.data_types import DataType
+from streamforge_common.contract.records import RecordCheck
+from streamforge_common.errors import FatalError
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """One topic's records and the collection they go to."""
+
+    queue_id: str
+    type: str
+    kafka_topic: str
+    collection: str
+    check: RecordCheck
+    first_wins: bool
+    """Live records are stored once and left alone; history is merged over what is there (contract section 7). So any
+    order of sources ends in the same documents."""
+
+    @classmethod
+    def of(cls, start: Command) -> "Dataset":
+        """Read a `start` command.
+
+        Raises:
+            FatalError: This connector does not know such records (`unsupported_dataset`).
+        """
+        try:
+            data_type = DataType.parse(start.type)
+            check = RecordCheck(start.exchange, start.market, start.symbol, data_type)
+        except ValueError as exc:
+            raise FatalError(f"this connector cannot store the dataset: {exc}", code="unsupported_dataset") from exc
+        return cls(
+            queue_id=start.queue_id,
+            type=start.type,
+            kafka_topic=start.kafka_topic,
+            collection=start.collection_name,
+            check=check,
+            first_wins=data_type.source.is_live,
+        )

@@ -1,0 +1,55 @@
+"""Wires the loader and runs its job."""
+
+from contextlib import AsyncExitStack
+
+import uvloop
+
+from loader_producer.adapters.exchange import ExchangeClient
+from loader_producer.app.dataset import Dataset
+from loader_producer.app.loading import Loading
+from loader_producer.settings import Settings
+from streamforge_common.job import Ending, JobRun, run_job
+from streamforge_common.kafka.checkpoint import Checkpoint
+from streamforge_common.kafka.records import RecordWriter
+from streamforge_common.kafka.topics import Topics
+from streamforge_common.outages import connect
+from streamforge_common.settings import read_settings
+from streamforge_common.telemetry import configure_logging
+
+_ATTEMPTS = 45
+"""Of one request. With up to 15 s between them that is some ten minutes of trouble, the wait for limits not counted."""
+
+
+def main() -> None:
+    """Run one job to its end."""
+    settings = read_settings(Settings)
+    configure_logging(
+        settings,
+        "loader-producer",
+        queue_id=settings.queue_id,
+        telemetry_id=settings.telemetry_id,
+        attempt=settings.attempt,
+    )
+
+    async def load(run: JobRun) -> Ending:
+        return await _load(settings, run)
+
+    raise SystemExit(uvloop.run(run_job(settings, load)))
+
+
+async def _load(settings: Settings, run: JobRun) -> Ending:
+    dataset = Dataset.of(run.start)
+    base_url = getattr(settings, dataset.market.base_url_setting)
+    exchange = ExchangeClient(dataset.market, base_url, attempts=_ATTEMPTS)
+    writer = RecordWriter(settings, dataset.kafka_topic, delivery_timeout_s=settings.outage_seconds)
+    checkpoint = Checkpoint(settings, dataset.kafka_topic, settings.telemetry_id)
+    topics = Topics(settings)
+    async with AsyncExitStack() as stack:
+        for client in (exchange, writer, checkpoint, topics):
+            await connect(stack, client, settings.outage_seconds)
+        loading = Loading(run, dataset, exchange=exchange, data_topic=writer, places=checkpoint)
+        return await loading.load(topics.end_offsets)
+
+
+if __name__ == "__main__":
+    main()

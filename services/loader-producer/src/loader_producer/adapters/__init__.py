@@ -1,0 +1,1 @@
+"""What the loader talks to: `exchange`, over HTTP. Kafka is talked to through the common library."""

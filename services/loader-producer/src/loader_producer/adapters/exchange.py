@@ -1,0 +1,184 @@
+"""Asking an exchange over HTTP: every request of this loader goes through one client.
+
+What can be over later is tried again here and nowhere else: lost connections, time-outs, 5xx, answers that cannot be
+read (cut off, HTML with status 200). A limit that was hit closes one gate for all concurrent requests until the time
+that the exchange names. A refusal that the exchange explains is final. What comes back is treated as hostile: it is
+bounded in size, redirects are not followed, and nothing is believed before it is parsed.
+"""
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic, time
+from types import TracebackType
+from typing import Self, TypeVar
+
+import aiohttp
+import stamina
+from loguru import logger
+
+from loader_producer.app.budget import Budget
+from loader_producer.app.dataset import Dataset
+from loader_producer.app.pages import Page, PageContent, judge_page
+from streamforge_common.errors import FatalError, RejectedRecordError, TransientError
+from streamforge_common.exchanges.rest import Request, RestMarket
+from streamforge_common.telemetry import EXCHANGE_REQUESTS, EXCHANGE_WEIGHT_USED
+
+Result = TypeVar("Result")
+
+_TIMEOUT = aiohttp.ClientTimeout(total=30, connect=10)
+"""Seconds. Answers take well below one; a connection that says nothing for this long is dead."""
+_BODY_BYTES_MAX = 16 * 1024 * 1024
+"""A page is some 200 KB, the exchange's description of one symbol a few."""
+_WAIT_FIRST_S, _WAIT_MAX_S, _WAIT_JITTER_S = 0.25, 15.0, 0.5
+_LIMIT_STATUSES = (418, 429)
+_DIGITS_MAX = 9
+"""Of a number in a header; a longer one means nothing."""
+_NO_RETRY_AFTER_S = 60
+"""The wait after a limit was hit where the exchange names none: the longest until its next minute."""
+
+
+class ExchangeClient:
+    """One market of one exchange; an async context manager."""
+
+    def __init__(self, market: RestMarket, base_url: str, *, attempts: int) -> None:
+        """Prepare a client.
+
+        Args:
+            market: What the exchange module declares.
+            base_url: Scheme, host and port.
+            attempts: How often one request is sent before the exchange counts as lost.
+        """
+        self._market = market
+        self._base_url = base_url.rstrip("/")
+        self._attempts = attempts
+        self._budget = Budget(market.pool.weight_per_minute)
+        self._weight_used = EXCHANGE_WEIGHT_USED.labels(market.exchange, market.pool.name)
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(timeout=_TIMEOUT)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    @property
+    def closed_for_s(self) -> float:
+        """For how many seconds the exchange still wants to be left alone; 0 where it does not."""
+        return max(0.0, self._budget.closed_until_s - monotonic())
+
+    async def learn_limits(self, symbol: str) -> None:
+        """Ask for the limits as they are today; a symbol that does not exist is refused here already."""
+        told = await self._ask(self._market.limits_request(symbol), self._market.parse_weight_per_minute)
+        if told is not None:
+            self._budget.weight_per_minute = told
+
+    async def learn_time(self) -> int:
+        """Return the exchange's clock, Unix milliseconds, and steer by it from now on."""
+        sent_s = monotonic()
+
+        def read(body: bytes) -> int:
+            time_ms = self._market.parse_time(body)
+            self._budget.learn_clock(time_ms, (sent_s + monotonic()) / 2)
+            return time_ms
+
+        return await self._ask(self._market.time_request, read)
+
+    async def fetch(self, dataset: Dataset, page: Page) -> PageContent:
+        """Return what the exchange has of a page."""
+        candles = self._market.candles
+
+        def read(body: bytes) -> PageContent:
+            parsed = candles.parse(body, dataset.symbol, dataset.interval)
+            return judge_page(page, dataset.interval, parsed, lambda: candles.rows(body), int(time() * 1000))
+
+        return await self._ask(candles.request(dataset.symbol, dataset.interval, page.first_ms, page.last_ms), read)
+
+    async def _ask(self, request: Request, read: Callable[[bytes], Result]) -> Result:
+        """Send a request until it is answered; `read` raises RejectedRecordError for a body that is no answer.
+
+        Raises:
+            FatalError: The exchange refuses (`exchange_refused`), or gave no answer in many attempts (`exchange_lost`).
+        """
+        try:
+            async for attempt in stamina.retry_context(
+                on=TransientError,
+                attempts=self._attempts,
+                timeout=None,
+                wait_initial=_WAIT_FIRST_S,
+                wait_max=_WAIT_MAX_S,
+                wait_jitter=_WAIT_JITTER_S,
+            ):
+                with attempt:
+                    body = await self._send(request)
+                    try:
+                        return read(body)
+                    except RejectedRecordError as exc:
+                        raise TransientError(f"{self._market.exchange} answered {request.path} with {exc}") from exc
+        except TransientError as exc:
+            raise FatalError(f"gave up after {self._attempts} attempts: {exc}", code="exchange_lost") from exc
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _send(self, request: Request) -> bytes:
+        """Send a request once, when it may be sent, and return the body of a good answer."""
+        sent_s = await self._turn(request.weight)
+        status = "none"
+        try:
+            async with self._session.get(
+                self._base_url + request.path, params=request.params, allow_redirects=False
+            ) as response:
+                status = str(response.status)
+                self._note_limits(response, sent_s)
+                body = await _read_bounded(response)
+        except (aiohttp.ClientError, TimeoutError, ConnectionError) as exc:
+            raise TransientError(f"{self._market.exchange} did not answer {request.path}: {exc!r}") from exc
+        finally:
+            EXCHANGE_REQUESTS.labels(self._market.exchange, self._market.pool.name, status).inc()
+        if response.status == 200:
+            return body
+        raise self._failure(request, response.status, body)
+
+    async def _turn(self, weight: int) -> float:
+        """Wait until a request may be sent, note it as sent, and return when that is."""
+        while True:
+            now_s = monotonic()
+            wait_s = self._budget.wait_s(weight, now_s)
+            if wait_s <= 0:
+                self._budget.spend(weight, now_s)
+                return now_s
+            await asyncio.sleep(wait_s)
+
+    def _failure(self, request: Request, status: int, body: bytes) -> TransientError | FatalError:
+        refusal = self._market.parse_refusal(body)
+        if refusal is not None and 400 <= status < 500 and status not in (408, *_LIMIT_STATUSES):
+            return FatalError(
+                f"{self._market.exchange} refuses {request.path} for {request.params.get('symbol', '')!r}: "
+                f"{refusal.code} {refusal.message}",
+                code="exchange_refused",
+            )
+        return TransientError(f"{self._market.exchange} answered {request.path} with status {status}")
+
+    def _note_limits(self, response: aiohttp.ClientResponse, sent_s: float) -> None:
+        used = _number_in(response, self._market.pool.used_weight_header)
+        if used is not None:
+            self._weight_used.set(self._budget.note_used(used, sent_s))
+        if response.status in _LIMIT_STATUSES:
+            told_s = _number_in(response, "Retry-After")
+            wait_s = _NO_RETRY_AFTER_S if told_s is None else told_s
+            self._budget.close(monotonic() + wait_s)
+            logger.warning("{} asks to be left alone for {} s ({})", self._market.exchange, wait_s, response.status)
+
+
+def _number_in(response: aiohttp.ClientResponse, header: str) -> int | None:
+    text = response.headers.get(header, "")
+    return int(text) if text.isdecimal() and len(text) <= _DIGITS_MAX else None
+
+
+async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(64 * 1024):
+        body += chunk
+        if len(body) > _BODY_BYTES_MAX:
+            raise TransientError(f"an answer is longer than {_BODY_BYTES_MAX} bytes")
+    return bytes(body)

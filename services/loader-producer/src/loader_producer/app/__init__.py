@@ -1,0 +1,8 @@
+"""What the loader decides, without talking to anybody.
+
+- `dataset`: what the `start` command asks for.
+- `pages`: the plan of pages, and what a page must be.
+- `budget`: when the exchange may be asked again.
+- `place`: where the loader stands, as it is kept in the checkpoint.
+- `loading`: the way of a page: fetched, published, checkpointed.
+"""

@@ -1,0 +1,183 @@
+"""The way of a page: fetched, published, checkpointed.
+
+Pages are fetched some at a time and published one after the other, in order. Only when the broker has acknowledged a
+page does the checkpoint move behind it, so after a kill at most one page is on the topic twice.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Mapping, Sequence
+from time import perf_counter
+from typing import Any, Protocol
+
+import msgspec
+from loguru import logger
+
+from loader_producer.app.dataset import Dataset
+from loader_producer.app.pages import Page, PageContent, PagePlan
+from loader_producer.app.place import Place
+from streamforge_common.contract.records import RECEIPT_TIME_HEADER, REJECTED_HEADER
+from streamforge_common.job import Completed, Ending, JobRun
+from streamforge_common.telemetry import BATCH_SECONDS, RECORDS
+
+_IN_FLIGHT = 4
+"""Pages under way at once. A page takes some 100 ms to the exchange and back and 10 ms from there on, so four keep the
+publishing near busy; more would only sooner be held back by the exchange's limit."""
+_GLANCE_S = 0.5
+"""How often the wait for the exchange looks up: whether to stop, to pause, to report."""
+_SERVICE = "loader-producer"
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Exchange(Protocol):
+    """Where pages come from."""
+
+    @property
+    def closed_for_s(self) -> float:
+        """For how many seconds it wants to be left alone."""
+
+    async def learn_limits(self, symbol: str) -> None:
+        """Learn how much may be asked for."""
+
+    async def learn_time(self) -> int:
+        """Return its clock, Unix milliseconds."""
+
+    async def fetch(self, dataset: Dataset, page: Page) -> PageContent:
+        """Return what it has of a page."""
+
+
+class DataTopic(Protocol):
+    """Where records go."""
+
+    async def publish(self, records: Sequence[tuple[bytes, bytes]], headers: Sequence[tuple[str, bytes]]) -> None:
+        """Return when the broker has acknowledged all of them."""
+
+
+class PlaceStore(Protocol):
+    """Where the place survives a kill."""
+
+    async def load(self) -> str | None:
+        """Return what was saved last."""
+
+    async def save(self, text: str) -> None:
+        """Replace it."""
+
+
+class EndOffsets(Protocol):
+    """Reads a topic's ends."""
+
+    def __call__(self, topic: str) -> Awaitable[Mapping[int, int]]:
+        """Return, for every partition, the offset of the message to be written next."""
+
+
+class Loading:
+    """Loads one dataset."""
+
+    def __init__(
+        self, run: JobRun, dataset: Dataset, *, exchange: Exchange, data_topic: DataTopic, places: PlaceStore
+    ) -> None:
+        self._run = run
+        self._dataset = dataset
+        self._exchange = exchange
+        self._data_topic = data_topic
+        self._places = places
+        self._missing = 0
+        self._rejected = 0
+
+    async def load(self, end_offsets: EndOffsets) -> Ending:
+        """Load what is not on the topic yet, and return how it ended."""
+        async with asyncio.TaskGroup() as group:
+            planning = group.create_task(self._plan())
+            await self._wait_for(planning, "asking the exchange for its limits and its time")
+            if not planning.done():
+                planning.cancel()
+                return self._ended()
+            plan, start_ms = planning.result()
+            if not await self._load_pages(plan, start_ms, group):
+                return self._ended()
+        return Completed(self._summary(plan), await end_offsets(self._dataset.kafka_topic))
+
+    async def _plan(self) -> tuple[PagePlan, int]:
+        """Return the pages of the dataset, and the open time to go on from."""
+        await self._exchange.learn_limits(self._dataset.symbol)
+        now_ms = await self._exchange.learn_time()
+        page_size = self._dataset.market.candles.page_size
+        plan = PagePlan.of(self._dataset.interval, self._dataset.time_range, page_size, now_ms)
+        saved = await self._places.load()
+        if saved is None:
+            return plan, plan.start_ms
+        place = Place.decode(saved)
+        if place.attempt == self._run.start.attempt:
+            self._run.records_written = place.records_written
+            self._rejected = place.records_rejected
+        logger.info("going on from open time {}", place.next_open_time_ms)
+        return plan, place.next_open_time_ms
+
+    async def _load_pages(self, plan: PagePlan, start_ms: int, group: asyncio.TaskGroup) -> bool:
+        """Say whether all pages are published; not where the work must end before."""
+        pages = plan.pages_from(start_ms)
+        window: deque[tuple[Page, asyncio.Task[PageContent]]] = deque()
+        while self._run.ending is None:
+            if self._run.is_paused:
+                await self._run.report_progress("paused")
+                await self._run.wait_for_change(_GLANCE_S)
+                continue
+            while len(window) < _IN_FLIGHT and (page := next(pages, None)) is not None:
+                window.append((page, group.create_task(self._fetch(page))))
+            if not window:
+                return True
+            page, fetching = window[0]
+            await self._wait_for(fetching, f"{page.number - 1} of {plan.count} pages")
+            if fetching.done() and not self._run.is_paused:
+                window.popleft()
+                await self._publish(page, fetching.result())
+                await self._run.report_progress(f"{page.number} of {plan.count} pages")
+        for _, fetching in window:
+            fetching.cancel()
+        return False
+
+    async def _wait_for(self, task: asyncio.Task[Any], progress: str) -> None:
+        """Return when a task is done or the work must end; report while the exchange keeps it waiting."""
+        while not task.done() and self._run.ending is None:
+            await asyncio.wait({task}, timeout=_GLANCE_S)
+            if not task.done():
+                closed_for_s = self._exchange.closed_for_s
+                waiting = f"; the exchange asks to be left alone for {closed_for_s:.0f} s" if closed_for_s else ""
+                await self._run.report_progress(progress + waiting)
+
+    def _ended(self) -> Ending:
+        assert self._run.ending is not None
+        return self._run.ending
+
+    async def _fetch(self, page: Page) -> PageContent:
+        with BATCH_SECONDS.labels(_SERVICE, "fetch").time():
+            return await self._exchange.fetch(self._dataset, page)
+
+    async def _publish(self, page: Page, content: PageContent) -> None:
+        """Bring a page on the topic, then move the checkpoint behind it."""
+        began_s = perf_counter()
+        received = (RECEIPT_TIME_HEADER, str(content.received_ms).encode())
+        records = [(candle.key.encode(), _encode(candle)) for candle in content.candles]
+        await self._data_topic.publish(records, [received])
+        for row, reason in content.refused:
+            logger.warning("refused a row in the page from {}: {}", page.first_ms, reason)
+            await self._data_topic.publish([(b"", row)], [received, (REJECTED_HEADER, reason.encode())])
+        self._run.records_written += len(records)
+        self._rejected += len(content.refused)
+        if content.missing:
+            self._missing += content.missing
+            logger.warning("the exchange has not {} of the candles in the page from {}", content.missing, page.first_ms)
+        place = Place(page.next_ms, self._run.start.attempt, self._run.records_written, self._rejected)
+        await self._places.save(place.encode())
+        BATCH_SECONDS.labels(_SERVICE, "publish").observe(perf_counter() - began_s)
+        RECORDS.labels(_SERVICE, self._dataset.type, "written").inc(len(records))
+        RECORDS.labels(_SERVICE, self._dataset.type, "rejected").inc(len(content.refused))
+
+    def _summary(self, plan: PagePlan) -> str:
+        counts = [f"{self._run.records_written} candles in {plan.count} pages"]
+        if self._missing:
+            counts.append(f"{self._missing} that the exchange does not have")
+        if self._rejected:
+            counts.append(f"{self._rejected} rows refused")
+        return ", ".join(counts)

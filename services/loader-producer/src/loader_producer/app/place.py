@@ -1,0 +1,31 @@
+"""Where the loader stands, as it is kept in the checkpoint."""
+
+import msgspec
+
+from streamforge_common.errors import FatalError
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Everything before `next_open_time_ms` is on the topic."""
+
+    next_open_time_ms: int
+    attempt: int
+    """The attempt that counted `records_written`."""
+    records_written: int
+    records_rejected: int = 0
+
+    def encode(self) -> str:
+        """Return the checkpoint's text."""
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def decode(cls, text: str) -> "Place":
+        """Read a checkpoint's text.
+
+        Raises:
+            FatalError: Somebody else wrote it (`bad_checkpoint`); to begin again would hide that.
+        """
+        try:
+            return msgspec.json.decode(text, type=cls)
+        except msgspec.MsgspecError as exc:
+            raise FatalError(f"the checkpoint {text!r} is not this loader's: {exc}", code="bad_checkpoint") from exc
