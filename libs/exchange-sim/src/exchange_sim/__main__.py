@@ -9,9 +9,11 @@ from pathlib import Path
 from exchange_sim.clock import real_time_us
 from exchange_sim.errors import RecordingError
 from exchange_sim.exchange import Exchange
+from exchange_sim.market import Market
 from exchange_sim.recording.files import read_recording
 from exchange_sim.recording.market import RecordedMarket
 from exchange_sim.server import serving, wait_for_signal
+from exchange_sim.simulation.market import SimulatedMarket
 
 
 def main() -> None:
@@ -25,7 +27,11 @@ def main() -> None:
 
 
 async def _serve(arguments: argparse.Namespace) -> None:
-    market = RecordedMarket(read_recording(arguments.replay))
+    market: Market
+    if arguments.replay is None:
+        market = SimulatedMarket(arguments.seed)
+    else:
+        market = RecordedMarket(read_recording(arguments.replay))
     exchange = Exchange(market, weight_limit=arguments.weight_limit, clock=real_time_us)
     async with serving(exchange, arguments.host, arguments.port) as url:
         sys.stdout.write(f"{url}\n")
@@ -43,8 +49,8 @@ def _parser() -> argparse.ArgumentParser:
         "--replay",
         type=Path,
         metavar="PATH",
-        required=True,
-        help="a file or folder of <SYMBOL>-<interval|aggTrades>-*.csv[.gz|.zip] in the archive's columns",
+        help="replay a file or folder of <SYMBOL>-<interval|aggTrades>-*.csv[.gz|.zip] in the archive's columns "
+        "(default: a simulated market)",
     )
     serve.add_argument("--weight-limit", type=int, default=6000, help="request weight per minute (default %(default)s)")
     serve.add_argument("--speed", type=float, default=1.0, help="pace of live streams; history is always at once")

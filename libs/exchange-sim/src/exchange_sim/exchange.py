@@ -71,7 +71,8 @@ class Exchange:
     async def _answer(self, http: web.Request, endpoint: Endpoint, now_us: int, request: Request) -> web.Response:
         answer: bytes | Page | ExchangeError
         try:
-            answer = endpoint.answer(_read(http, endpoint, now_us))
+            # In a thread: a page of candles of many days takes seconds to simulate, and nobody else should wait for it.
+            answer = await asyncio.to_thread(endpoint.answer, _read(http, endpoint, now_us))
         except ExchangeError as exc:
             answer = exc
         fault = self.faults.take(http.path, len(answer.rows) if isinstance(answer, Page) else 0)
