@@ -41,8 +41,7 @@ def install(settings: Settings) -> Installation:
         PlatformError: Java or Maven is missing, or the jars cannot be had.
     """
     java = find_java(settings.java_home)
-    digest = hashlib.sha256(_POM.read_bytes()).hexdigest()[:12]
-    folder = settings.cache_folder / "kafka-4.1.1" / digest
+    folder = _folder(settings)
     jars, archive = folder / "jars", folder / f"classes-{java.version}.jsa"
     installation = Installation(java, jars, f"-XX:SharedArchiveFile={archive}")
     if archive.exists():
@@ -56,6 +55,16 @@ def install(settings: Settings) -> Installation:
         if not archive.exists():
             _archive_classes(installation, archive)
     return installation
+
+
+def is_installed(settings: Settings) -> bool:
+    """Tell whether the jars are there, so that nothing has to be downloaded."""
+    return (_folder(settings) / "jars").exists()
+
+
+def _folder(settings: Settings) -> Path:
+    digest = hashlib.sha256(_POM.read_bytes()).hexdigest()[:12]
+    return settings.cache_folder / "kafka-4.1.1" / digest
 
 
 def _resolve_jars(jars: Path) -> None:
