@@ -8,6 +8,7 @@ the launcher answers with a restart in the same attempt.
 """
 
 import asyncio
+import math
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -72,7 +73,7 @@ class JobRun:
         self._events = events
         self._changed = asyncio.Event()
         self._interrupted = False
-        self._reported_at = 0.0
+        self._progress_at_s = -math.inf
 
     @property
     def wanted(self) -> Wanted:
@@ -118,13 +119,13 @@ class JobRun:
 
     async def report_progress(self, message: str) -> None:
         """Report `loading` (or `paused`), at most once a second."""
-        if monotonic() - self._reported_at < _LOADING_EVERY_S:
+        if monotonic() - self._progress_at_s < _LOADING_EVERY_S:
             return
+        self._progress_at_s = monotonic()
         await self.report(TaskStatus.PAUSED if self.is_paused else TaskStatus.LOADING, message)
 
     async def report(self, status: TaskStatus, message: str, **fields: object) -> None:
         """Write an event; the time and who reports are added."""
-        self._reported_at = monotonic()
         event = Event.model_validate(
             {
                 "queue_id": self._settings.queue_id,

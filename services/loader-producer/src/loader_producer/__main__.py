@@ -1,5 +1,6 @@
 """Wires the loader and runs its job."""
 
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
 import uvloop
@@ -12,7 +13,7 @@ from streamforge_common.job import Ending, JobRun, run_job
 from streamforge_common.kafka.checkpoint import Checkpoint
 from streamforge_common.kafka.records import RecordWriter
 from streamforge_common.kafka.topics import Topics
-from streamforge_common.outages import connect
+from streamforge_common.outages import connect, patiently
 from streamforge_common.settings import read_settings
 from streamforge_common.telemetry import configure_logging
 
@@ -42,13 +43,19 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
     base_url = getattr(settings, dataset.market.base_url_setting)
     exchange = ExchangeClient(dataset.market, base_url, attempts=_ATTEMPTS)
     writer = RecordWriter(settings, dataset.kafka_topic, delivery_timeout_s=settings.outage_seconds)
-    checkpoint = Checkpoint(settings, dataset.kafka_topic, settings.telemetry_id)
+    checkpoint = Checkpoint(
+        settings, dataset.kafka_topic, settings.telemetry_id, outage_seconds=settings.outage_seconds
+    )
     topics = Topics(settings)
+
+    async def end_offsets(topic: str) -> Mapping[int, int]:
+        return await patiently(lambda: topics.end_offsets(topic), settings.outage_seconds)
+
     async with AsyncExitStack() as stack:
         for client in (exchange, writer, checkpoint, topics):
             await connect(stack, client, settings.outage_seconds)
         loading = Loading(run, dataset, exchange=exchange, data_topic=writer, places=checkpoint)
-        return await loading.load(topics.end_offsets)
+        return await loading.load(end_offsets)
 
 
 if __name__ == "__main__":

@@ -12,16 +12,18 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import OffsetAndMetadata
 
 from streamforge_common.kafka.clients import connection_options, start, stop, translated
+from streamforge_common.outages import patiently
 from streamforge_common.settings import KafkaSettings
 
 
 class Checkpoint:
     """The checkpoint of one loader; an async context manager."""
 
-    def __init__(self, settings: KafkaSettings, topic: str, group: str) -> None:
+    def __init__(self, settings: KafkaSettings, topic: str, group: str, *, outage_seconds: float) -> None:
         self._options = connection_options(settings)
         self._partition = TopicPartition(topic, 0)
         self._group = group
+        self._outage_seconds = outage_seconds
 
     async def __aenter__(self) -> Self:
         self._committer = AIOKafkaConsumer(**self._options, group_id=self._group, enable_auto_commit=False)
@@ -37,6 +39,10 @@ class Checkpoint:
 
     async def load(self) -> str | None:
         """Return what was saved last, None where nothing was."""
+        # Unlike a consumer the admin client does not wait for a coordinator that is just being chosen.
+        return await patiently(self._read, self._outage_seconds)
+
+    async def _read(self) -> str | None:
         with translated("reading the checkpoint"):
             places = await self._admin.list_consumer_group_offsets(self._group, partitions=[self._partition])
         place = places.get(self._partition)

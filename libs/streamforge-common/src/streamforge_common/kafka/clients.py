@@ -74,6 +74,8 @@ async def start(*clients: AIOKafkaProducer | AIOKafkaConsumer | AIOKafkaAdminCli
 
 async def stop(*clients: AIOKafkaProducer | AIOKafkaConsumer | AIOKafkaAdminClient) -> None:
     """Close clients; what is not acknowledged by now counts as not done, so nothing is waited for long."""
+    # A consumer that is stopped before its own tasks have begun lets their cancellation out, as if it were ours.
+    await asyncio.sleep(0)
     for client in clients:
         try:
             async with asyncio.timeout(_CLOSING_S):

@@ -44,7 +44,8 @@ class Topics:
 
     async def ensure(self, topic: str, partitions: int, config: Mapping[str, str]) -> None:
         """Create a topic unless it is there; `config` adds to what every topic has."""
-        new = NewTopic(topic, partitions, replication_factor=-1, topic_configs={**_TOPIC_CONFIG, **config})
+        # The broker's own replication factor, which aiokafka takes only beside an (empty) assignment of replicas.
+        new = NewTopic(topic, partitions, -1, replica_assignments={}, topic_configs={**_TOPIC_CONFIG, **config})
         with translated(f"creating topic {topic!r}"):
             response = await self._admin.create_topics([new])
             for _, code, *_ in response.topic_errors:

@@ -1,0 +1,45 @@
+import asyncio
+import gzip
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+CANDLES_FILE = Path(__file__).parents[4] / "shared/data/binance-candles/BTCUSDT-5m-2022-07-14_2022-08-16.csv.gz"
+
+
+@pytest.fixture(scope="session")
+def candles_csv() -> Path:
+    if not CANDLES_FILE.exists():
+        pytest.skip("the recorded candles in ../shared/data are not here")
+    return CANDLES_FILE
+
+
+@pytest.fixture(scope="session")
+def recorded_rows(candles_csv: Path) -> list[list[str]]:
+    """The exchange's own strings, one list per candle."""
+    with gzip.open(candles_csv, "rt") as lines:
+        return [line.rstrip("\n").split(",") for line in lines]
+
+
+@pytest.fixture
+async def exchange_sim(candles_csv: Path) -> AsyncIterator[str]:
+    async with serving_recording(candles_csv) as url:
+        yield url
+
+
+@asynccontextmanager
+async def serving_recording(candles_csv: Path, *options: str) -> AsyncIterator[str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "exchange_sim", "serve", "--port", "0", "--replay", str(candles_csv), *options),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        yield (await process.stdout.readline()).decode().strip()
+    finally:
+        process.terminate()
+        await process.wait()

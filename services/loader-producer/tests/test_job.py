@@ -1,0 +1,152 @@
+"""The whole loader as a process, between a real broker and the recorded exchange."""
+
+import json
+import secrets
+import signal
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from streamforge_common.contract.commands import CommandKind
+from streamforge_common.contract.events import TaskStatus
+from streamforge_common.testing import TaskDriver
+from streamforge_local.kafka.broker import Broker
+
+KLINES = "/api/v3/klines"
+RANGE = "2022-07-14:2022-08-17"
+CANDLES = 9_792
+COLUMNS = {
+    "open_time": 0,
+    "open": 1,
+    "high": 2,
+    "low": 3,
+    "close": 4,
+    "volume": 5,
+    "close_time": 6,
+    "quote_volume": 7,
+    "trades": 8,
+    "taker_buy_volume": 9,
+    "taker_buy_quote_volume": 10,
+}
+
+
+async def plan_faults(exchange: str, faults: list[dict[str, object]]) -> None:
+    async with aiohttp.ClientSession() as session, session.put(f"{exchange}/_sim/faults", json=faults) as response:
+        assert response.status == 200, await response.text()
+
+
+def driver_of(broker: Broker, **fields: str) -> TaskDriver:
+    defaults = {
+        "exchange": "binance",
+        "market": "spot",
+        "symbol": "BTCUSDT",
+        "type": "api_candles_5m",
+        "time_range": RANGE,
+    }
+    return TaskDriver(broker.bootstrap_servers, "loader-producer", secrets.token_hex(3), **{**defaults, **fields})
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "loader.log"
+
+
+async def test_every_recorded_candle_is_published_once_and_in_order(
+    kafka_broker: Broker, exchange_sim: str, recorded_rows: list[list[str]], log: Path
+) -> None:
+    driver = driver_of(kafka_broker)
+    await driver.create_topics()
+    await driver.tell(CommandKind.START)
+
+    async with driver.job(log, BINANCE_SPOT_REST_URL=exchange_sim) as job:
+        assert await job.wait() == 0, log.read_text()
+
+    messages = await driver.read(driver.kafka_topic)
+    records = [json.loads(message.value) for message in messages]
+    assert len(records) == CANDLES
+    for message, record, row in zip(messages, records, recorded_rows, strict=True):
+        assert {name: record[name] for name in COLUMNS} == {name: float(row[at]) for name, at in COLUMNS.items()}
+        assert message.key.decode() == record["_key"] == f"binance:spot:BTCUSDT:candles_5m:{row[0]}"
+        assert dict(message.headers)["receipt_time_ms"].isdigit()
+    events = await driver.events()
+    assert [event.status for event in events][0] is TaskStatus.STARTING
+    assert events[-1].status is TaskStatus.COMPLETED
+    assert events[-1].finished
+    assert events[-1].end_offsets == {"0": CANDLES}
+    assert events[-1].records_written == CANDLES
+
+
+async def test_a_symbol_that_the_exchange_refuses_ends_the_job_with_the_exchanges_words(
+    kafka_broker: Broker, exchange_sim: str, log: Path
+) -> None:
+    driver = driver_of(kafka_broker, symbol="NOSUCHCOIN")
+    await driver.create_topics()
+    await driver.tell(CommandKind.START)
+
+    async with driver.job(log, BINANCE_SPOT_REST_URL=exchange_sim) as job:
+        assert await job.wait() == 42, log.read_text()
+
+    last = (await driver.events())[-1]
+    assert last.status is TaskStatus.ERROR
+    assert last.finished
+    assert last.error is not None
+    assert last.error.code == "exchange_refused"
+    assert "-1121 Invalid symbol." in last.error.detail
+
+
+async def test_after_a_kill_the_job_goes_on_and_repeats_at_most_a_page(
+    kafka_broker: Broker, exchange_sim: str, log: Path
+) -> None:
+    driver = driver_of(kafka_broker)
+    await driver.create_topics()
+    await driver.tell(CommandKind.START)
+
+    async with driver.job(log, BINANCE_SPOT_REST_URL=exchange_sim) as job:
+        await plan_faults(exchange_sim, [{"path": KLINES, "kind": "slow", "count": 20, "after": 2, "seconds": 1.5}])
+        await driver.wait_for(TaskStatus.LOADING, lambda event: event.records_written > 0)
+        job.kill()
+        await job.wait()
+    await plan_faults(exchange_sim, [])
+    async with driver.job(log, BINANCE_SPOT_REST_URL=exchange_sim) as job:
+        assert await job.wait() == 0, log.read_text()
+
+    keys = [message.key for message in await driver.read(driver.kafka_topic)]
+    assert len(set(keys)) == CANDLES
+    assert len(keys) <= CANDLES + 1_000
+    last = (await driver.events())[-1]
+    assert last.end_offsets == {"0": len(keys)}
+    assert last.records_written == len(keys)
+    assert "going on from open time" in log.read_text()
+
+
+async def test_sigterm_ends_the_job_well_and_reports_nothing_final(
+    kafka_broker: Broker, exchange_sim: str, log: Path
+) -> None:
+    driver = driver_of(kafka_broker)
+    await driver.create_topics()
+    await driver.tell(CommandKind.START)
+    await driver.tell(CommandKind.PAUSE)
+
+    async with driver.job(log, BINANCE_SPOT_REST_URL=exchange_sim) as job:
+        await driver.wait_for(TaskStatus.PAUSED)
+        job.send_signal(signal.SIGTERM)
+        assert await job.wait() == 0, log.read_text()
+
+    assert await driver.read(driver.kafka_topic) == []
+    assert not any(event.finished for event in await driver.events())
+
+
+async def test_a_stop_ends_a_paused_job_as_stopped(kafka_broker: Broker, exchange_sim: str, log: Path) -> None:
+    driver = driver_of(kafka_broker)
+    await driver.create_topics()
+    await driver.tell(CommandKind.START)
+    await driver.tell(CommandKind.PAUSE)
+
+    async with driver.job(log, BINANCE_SPOT_REST_URL=exchange_sim) as job:
+        await driver.wait_for(TaskStatus.PAUSED)
+        await driver.tell(CommandKind.STOP)
+        assert await job.wait() == 0, log.read_text()
+
+    last = (await driver.events())[-1]
+    assert (last.status, last.finished) == (TaskStatus.STOPPED, True)
