@@ -1,0 +1,164 @@
+"""The calls to queue-manager's REST API (contract section 5), one method each, blocking."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Literal, Self
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from streamforge_local.client.documents import AuditItem, Document, Job, Workflow, read_document
+from streamforge_local.client.errors import AwayError, InvalidRequestError, RefusedError
+
+Steering = Literal["stop", "pause", "resume", "retry"]
+
+_TIMEOUT_S = 15.0
+"""Storing a workflow takes some 20 ms; a machine that is starting everything at once may take seconds."""
+_PAGE = 1_000
+"""The longest page that queue-manager gives."""
+_WRONG_REQUEST = frozenset({400, 413, 422})
+
+
+class QueueManager:
+    """queue-manager at one address."""
+
+    def __init__(self, url: str) -> None:
+        """Get ready to call; nothing is sent yet.
+
+        Raises:
+            InvalidRequestError: This is no address.
+        """
+        self.url = url.rstrip("/")
+        try:
+            self._http = httpx.Client(base_url=self.url, timeout=_TIMEOUT_S)
+        except httpx.InvalidURL as exc:
+            raise InvalidRequestError(f"{url!r} is not a URL such as http://127.0.0.1:8000: {exc}") from exc
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def submit(self, request: Mapping[str, Any]) -> Workflow:
+        """Start a workflow."""
+        return self._document("POST", "/workflows", Workflow, json=dict(request))
+
+    def workflow(self, queue_id: str) -> Workflow:
+        """Read a workflow."""
+        return self._document("GET", _path(queue_id), Workflow)
+
+    def workflows(self, limit: int | None = None, **filters: str | None) -> Iterator[Workflow]:
+        """List workflows, newest first, page by page as they are taken.
+
+        Args:
+            limit: The most to list; None lists all.
+            filters: `status`, `symbol`, `type`; None does not filter.
+        """
+        left = limit
+        query: dict[str, str] = {name: value for name, value in filters.items() if value is not None}
+        while left is None or left > 0:
+            query["limit"] = str(_PAGE if left is None else min(left, _PAGE))
+            items, cursor = self._list("/workflows", Workflow, query)
+            yield from items
+            if cursor is None:
+                return
+            query["cursor"] = cursor
+            left = None if left is None else left - len(items)
+
+    def audit_trail(self, queue_id: str, after_seq: int) -> Iterator[AuditItem]:
+        """List what has happened to a workflow after an item; the cursor of this list is a sequence number."""
+        cursor: str | None = str(after_seq)
+        while cursor is not None:
+            items, cursor = self._list(_path(queue_id, "/events"), AuditItem, {"cursor": cursor})
+            yield from items
+
+    def jobs(self, queue_id: str) -> list[Job]:
+        """List the jobs of a workflow."""
+        items, _ = self._list(_path(queue_id, "/jobs"), Job, {})
+        return items
+
+    def logs(self, queue_id: str, target: str | None) -> str:
+        """Read what the jobs of a workflow have written, of all targets or of one."""
+        query = {} if target is None else {"target": target}
+        return self._call("GET", _path(queue_id, "/logs"), params=query).text
+
+    def steer(self, queue_id: str, wish: Steering) -> Workflow:
+        """Stop, pause, resume or retry a workflow."""
+        return self._document("POST", _path(queue_id, f"/{wish}"), Workflow)
+
+    def health(self) -> dict[str, str]:
+        """Read how every component stands: `ok`, or what is wrong."""
+        answer = self._send("GET", "/health")
+        if answer.status_code not in (HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE):
+            raise _failure(answer)
+        components = self._json(answer).get("components", {})
+        return {str(name): str(state) for name, state in components.items()}
+
+    def _list(self, path: str, kind: type[Document], query: Mapping[str, str]) -> tuple[list[Document], str | None]:
+        answer = self._json(self._call("GET", path, params=dict(query)))
+        try:
+            return [read_document(item, kind) for item in answer["items"]], answer["next_cursor"]
+        except (msgspec.ValidationError, KeyError) as exc:
+            raise self._stranger() from exc
+
+    def _document(self, method: str, path: str, kind: type[Document], **sent: Any) -> Document:  # noqa: ANN401
+        answer = self._json(self._call(method, path, **sent))
+        try:
+            return read_document(answer, kind)
+        except msgspec.ValidationError as exc:
+            raise self._stranger() from exc
+
+    def _json(self, answer: httpx.Response) -> dict[str, Any]:
+        try:
+            body = msgspec.json.decode(answer.content)
+        except msgspec.DecodeError as exc:
+            raise self._stranger() from exc
+        if not isinstance(body, dict):
+            raise self._stranger()
+        return body
+
+    def _call(self, method: str, path: str, **sent: Any) -> httpx.Response:  # noqa: ANN401
+        answer = self._send(method, path, **sent)
+        if not answer.is_success:
+            raise _failure(answer)
+        return answer
+
+    def _send(self, method: str, path: str, **sent: Any) -> httpx.Response:  # noqa: ANN401
+        try:
+            return self._http.request(method, path, **sent)
+        except httpx.UnsupportedProtocol as exc:
+            raise InvalidRequestError(f"{self.url!r} is not a URL such as http://127.0.0.1:8000") from exc
+        except httpx.TimeoutException as exc:
+            raise AwayError(f"no answer from {self.url} within {_TIMEOUT_S:g} s; try again") from exc
+        except httpx.TransportError as exc:
+            raise AwayError(f"nothing answers at {self.url}: start the platform with `streamforge up`") from exc
+
+    def _stranger(self) -> RefusedError:
+        return RefusedError(f"what answers at {self.url} is not queue-manager")
+
+
+def _path(queue_id: str, rest: str = "") -> str:
+    """Build a workflow's path; what a person typed as its identity stays one segment."""
+    return f"/workflows/{quote(queue_id, safe='')}{rest}"
+
+
+def _failure(answer: httpx.Response) -> Exception:
+    """Turn an error's answer, problem details where it is queue-manager's, into what a person reads."""
+    try:
+        problem = msgspec.json.decode(answer.content)
+    except msgspec.DecodeError:
+        problem = {}
+    if not isinstance(problem, dict):
+        problem = {}
+    detail = str(problem.get("detail") or f"{answer.request.url} answered {answer.status_code}")
+    if answer.status_code in _WRONG_REQUEST:
+        return InvalidRequestError("\n".join(_field_lines(problem.get("errors") or ())) or detail)
+    if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+        return AwayError(detail)
+    return RefusedError(detail)
+
+
+def _field_lines(errors: Sequence[Mapping[str, str]]) -> list[str]:
+    return [f"{error['pointer'].removeprefix('#/') or 'request'}: {error['detail']}" for error in errors]

@@ -1,0 +1,129 @@
+"""Answers of queue-manager as types: the fields that the command line reads (contract sections 4 and 5).
+
+A document keeps its whole answer as `raw`, so that `--json` shows fields that this version does not know.
+"""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from streamforge_common.contract.data_types import DataType
+from streamforge_common.contract.time_range import TimeRange
+
+_TERMINAL = frozenset({"completed", "stopped", "error"})
+
+Raw = dict[str, Any]
+"""A JSON object as it was answered."""
+
+Document = TypeVar("Document", bound="AnyDocument")
+
+
+class Dataset(msgspec.Struct, frozen=True):
+    """One (exchange, market, symbol, type, time range)."""
+
+    n: int
+    exchange: str
+    market: str
+    symbol: str
+    type: str
+    time_range: str
+    kafka_topic: str
+    collection_name: str
+
+    @property
+    def expected_records(self) -> int | None:
+        """How many records the range has, from the grid of a candle interval; None where no grid tells."""
+        try:
+            interval = DataType.parse(self.type).interval
+            time_range = TimeRange.parse(self.time_range)
+        except ValueError:
+            return None
+        return interval.count(time_range.start_ms, time_range.end_ms)
+
+
+class Task(msgspec.Struct, frozen=True):
+    """One target's work."""
+
+    target: str
+    telemetry_id: str
+    attempt: int
+    status: str
+    records_written: int
+    message: str
+    n: int = 1
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether this attempt does nothing more."""
+        return self.status in _TERMINAL
+
+
+class TaskError(msgspec.Struct, frozen=True):
+    """Why a workflow failed."""
+
+    code: str
+    detail: str
+
+
+class AnyDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What keeps its whole answer."""
+
+    raw: Raw
+
+
+class Workflow(AnyDocument, frozen=True):
+    """A workflow document."""
+
+    queue_id: str
+    status: str
+    datasets: list[Dataset]
+    tasks: list[Task]
+    created_at: str
+    updated_at: str
+    finished_at: str | None = None
+    error: TaskError | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing but `retry` changes it any more."""
+        return self.status in _TERMINAL
+
+    def dataset_of(self, task: Task) -> Dataset | None:
+        """Find the dataset that a task works on; None for a task on the whole workflow."""
+        return next((dataset for dataset in self.datasets if dataset.n == task.n), None)
+
+    def records_of(self, target: str) -> int:
+        """Sum up what the tasks of one target have written."""
+        return sum(task.records_written for task in self.tasks if task.target == target)
+
+
+class Job(AnyDocument, frozen=True):
+    """What executes an attempt of a task."""
+
+    name: str
+    target: str
+    status: str
+    started_at: str | None = None
+    finished_at: str | None = None
+    exit_code: int | None = None
+    reason: str | None = None
+    restarts: int = 0
+
+
+class AuditItem(AnyDocument, frozen=True):
+    """One line of the audit trail."""
+
+    seq: int
+    kind: str
+    at: str
+    data: Raw
+
+
+def read_document(raw: object, kind: type[Document]) -> Document:
+    """Read one answer.
+
+    Raises:
+        msgspec.ValidationError: It is not what the contract says.
+    """
+    fields = {**raw, "raw": raw} if isinstance(raw, dict) else raw
+    return msgspec.convert(fields, kind)

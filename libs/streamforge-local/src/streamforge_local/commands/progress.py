@@ -1,0 +1,102 @@
+"""Show a workflow on its way: bars on a terminal, a line now and then elsewhere."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
+
+from streamforge_local.client.documents import Task, Workflow
+from streamforge_local.commands.output import count
+
+_LINE_EVERY_S = 2.0
+"""Of a log that a person reads later; a change of status is told at once."""
+
+
+def show_progress(console: Console, workflows: Iterable[Workflow]) -> Workflow | None:
+    """Show every state that is handed in, and return the last one.
+
+    Args:
+        console: Where to show it; on a terminal the bars move, elsewhere lines are added.
+        workflows: The states of one workflow, as they come.
+    """
+    return _bars(console, workflows) if console.is_terminal else _lines(console, workflows)
+
+
+@dataclass(slots=True)
+class _Pace:
+    """How fast the records of every attempt come."""
+
+    began: dict[tuple[str, int], tuple[float, int]] = field(default_factory=dict)
+    shown: dict[tuple[str, int], str] = field(default_factory=dict)
+
+    def of(self, task: Task) -> str:
+        """Say the records per second since the attempt was first seen at work; stays as it was at its end."""
+        attempt = (task.telemetry_id, task.attempt)
+        if task.status == "pending":
+            return ""
+        began_s, before = self.began.setdefault(attempt, (time.monotonic(), task.records_written))
+        passed_s, records = time.monotonic() - began_s, task.records_written - before
+        if records and not (task.has_ended and attempt in self.shown):
+            self.shown[attempt] = f"{count(round(records / passed_s))}/s"
+        return self.shown.get(attempt, "")
+
+
+def _amount(task: Task, expected: int | None) -> str:
+    return count(task.records_written) + (f" of {count(expected)}" if expected is not None else "")
+
+
+def _expected(workflow: Workflow, task: Task) -> int | None:
+    dataset = workflow.dataset_of(task)
+    return None if dataset is None else dataset.expected_records
+
+
+def _bars(console: Console, workflows: Iterable[Workflow]) -> Workflow | None:
+    last, bars, pace = None, dict[str, TaskID](), _Pace()
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[amount]}", justify="right"),
+        TextColumn("{task.fields[rate]}", justify="right"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[message]}", style="dim", table_column=Column(no_wrap=True, ratio=1)),
+        console=console,
+        expand=True,
+    ) as progress:
+        for last in workflows:
+            for task in last.tasks:
+                bar = bars.get(task.telemetry_id)
+                expected = _expected(last, task)
+                if bar is None:
+                    bar = progress.add_task(task.target, start=False, amount="", rate="", message="")
+                    bars[task.telemetry_id] = bar
+                if task.status != "pending" and not progress.tasks[bar].started:
+                    progress.start_task(bar)
+                progress.update(
+                    bar,
+                    total=expected,
+                    completed=task.records_written,
+                    amount=_amount(task, expected),
+                    rate=pace.of(task),
+                    message=task.message or task.status,
+                )
+                if task.has_ended:
+                    progress.stop_task(bar)
+    return last
+
+
+def _lines(console: Console, workflows: Iterable[Workflow]) -> Workflow | None:
+    last, pace, told, told_s = None, _Pace(), None, 0.0
+    for last in workflows:
+        parts = [last.status]
+        for task in last.tasks:
+            rate = pace.of(task)
+            parts.append(f"{task.target} {_amount(task, _expected(last, task))}" + (f" ({rate})" if rate else ""))
+        line = ", ".join(parts)
+        is_due = time.monotonic() - told_s >= _LINE_EVERY_S
+        if line != told and (is_due or told is None or told.split(",")[0] != last.status):
+            console.print(line)
+            told, told_s = line, time.monotonic()
+    return last

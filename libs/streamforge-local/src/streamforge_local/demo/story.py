@@ -1,0 +1,119 @@
+"""The demo from its first line to its last: platform, workflow, progress, proof, report, end."""
+
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from streamforge_local.client.api import QueueManager
+from streamforge_local.client.documents import Workflow
+from streamforge_local.client.following import follow
+from streamforge_local.commands.output import screen
+from streamforge_local.commands.progress import show_progress
+from streamforge_local.demo.choice import choose
+from streamforge_local.demo.platform_process import PlatformProcess
+from streamforge_local.demo.proof import Database, prove
+from streamforge_local.demo.report import Sample, Times, print_report
+from streamforge_local.errors import PlatformError
+from streamforge_local.exchange import ExchangeKind
+from streamforge_local.home import PlatformInfo
+
+_INTERRUPTED = 128 + signal.SIGINT
+_TERMINATED = 128 + signal.SIGTERM
+
+
+def tell(exchange: str) -> int:
+    """Run the demo on a temporary home, which is kept when something went wrong.
+
+    Args:
+        exchange: As `--exchange` takes it.
+
+    Returns:
+        The exit code: 0 when the workflow completed and nothing is missing.
+    """
+    signal.signal(signal.SIGTERM, _leave)
+    console = screen()
+    home = Path(tempfile.mkdtemp(prefix="streamforge-demo-"))
+    try:
+        is_complete = _run(console, home, exchange)
+    except PlatformError as exc:
+        console.print(f"error: {exc}", style="bold red")
+        is_complete = False
+    except KeyboardInterrupt:
+        shutil.rmtree(home)
+        console.print("interrupted; everything is stopped")
+        return _INTERRUPTED
+    except SystemExit:
+        shutil.rmtree(home)
+        raise
+    if not is_complete:
+        console.print(f"The demo failed. Everything is stopped; what it left is in {home}, its logs in {home / 'logs'}")
+        return 1
+    shutil.rmtree(home)
+    console.print("Everything is stopped, and nothing is left of it.", style="dim")
+    return 0
+
+
+def _run(console: Console, home: Path, exchange: str) -> bool:
+    """Tell the story while the platform runs; return whether it ended well."""
+    console.rule("StreamForge demo", style="dim")
+    console.print(f"Starting a platform of its own in {home}")
+    started_s = time.monotonic()
+    with PlatformProcess(home, exchange) as platform:
+        info = platform.wait_until_healthy(
+            lambda news: console.print(f"  {time.monotonic() - started_s:5.1f} s  {news}", style="dim")
+        )
+        setup_s = time.monotonic() - started_s
+        console.print(f"  {setup_s:5.1f} s  all of it is healthy")
+        return _load_and_report(console, info, exchange, setup_s)
+
+
+def _load_and_report(console: Console, info: PlatformInfo, exchange: str, setup_s: float) -> bool:
+    label = describe_exchange(info, exchange)
+    console.print(f"Exchange: {label}")
+    choice = choose(info, datetime.now(UTC))
+    submitted_s = time.monotonic()
+    with QueueManager(info.queue_manager_url) as manager:
+        workflow = manager.submit(choice.request)
+        console.print(f"Workflow: {workflow.queue_id}, asked for with POST {manager.url}/workflows")
+        last = show_progress(console, follow(manager, workflow.queue_id)) or workflow
+    ended_s = time.monotonic()
+    if last.status != "completed":
+        raise PlatformError(_why(last))
+    proof = prove(info, last.datasets[0])
+    sample = _ask(info, last.datasets[0].collection_name)
+    times = Times(setup_s, ended_s - submitted_s, time.monotonic() - ended_s)
+    print_report(console, label, last, proof, sample, times)
+    return proof.is_complete
+
+
+def describe_exchange(info: PlatformInfo, asked_for: str) -> str:
+    """Say in a line whether the data are real, recorded or invented."""
+    if info.exchange == ExchangeKind.LIVE:
+        return "LIVE: the real Binance, over the internet"
+    if info.exchange == ExchangeKind.REPLAY:
+        recording = Path(asked_for.partition(":")[2]).name
+        return f"REPLAY: recorded data of {recording}, served by exchange-sim on this machine"
+    chosen = " (Binance does not answer from here)" if asked_for == ExchangeKind.AUTO else ""
+    return f"SIMULATED{chosen}: invented prices, no real market, served by exchange-sim on this machine"
+
+
+def _ask(info: PlatformInfo, collection: str) -> Sample:
+    aql = f"FOR candle IN {collection}\n  SORT candle.volume DESC\n  LIMIT 5\n  RETURN candle"
+    return Sample("Which five candles had the largest volume?", aql, Database(info).query(aql))
+
+
+def _why(workflow: Workflow) -> str:
+    if workflow.error is None:
+        return f"{workflow.queue_id} ended as {workflow.status}"
+    return f"{workflow.queue_id} failed: {workflow.error.detail} ({workflow.error.code})"
+
+
+def _leave(_signum: int, _frame: FrameType | None) -> None:
+    sys.exit(_TERMINATED)
