@@ -1,0 +1,223 @@
+"""COLLECT: groups, counts and aggregates."""
+
+from collections.abc import Callable, Iterator
+
+from arangolite.aql import tree
+from arangolite.aql.context import Run
+from arangolite.aql.expressions import Expressions
+from arangolite.aql.functions import FUNCTIONS
+from arangolite.aql.operators import number
+from arangolite.aql.scope import Code, DocumentVariable, Frame, Scope, Stage
+from arangolite.errors import ArangoError, Problem
+from arangolite.values import Value, encode, encode_many
+
+
+class _Count:
+    """COUNT, LENGTH: the rows of the group, whatever their values."""
+
+    def __init__(self, _: Run) -> None:
+        self.total = 0
+
+    def add(self, _: Value) -> None:
+        self.total += 1
+
+    def result(self) -> Value:
+        return self.total
+
+
+class _Extreme:
+    """MIN, MAX: nulls do not take part."""
+
+    def __init__(self, pick: Callable[[bytes, bytes], bool]) -> None:
+        self._better = pick
+        self._place: bytes | None = None
+        self._value: Value = None
+
+    def add(self, value: Value) -> None:
+        if value is None:
+            return
+        place = encode(value)
+        if self._place is None or self._better(place, self._place):
+            self._place, self._value = place, value
+
+    def result(self) -> Value:
+        return self._value
+
+
+class _Sum:
+    """SUM, AVERAGE: nulls do not take part, anything else that is no number makes the result null."""
+
+    def __init__(self, run: Run, *, average: bool) -> None:
+        self._run = run
+        self._average = average
+        self._total: int | float = 0
+        self._count = 0
+        self._valid = True
+
+    def add(self, value: Value) -> None:
+        kind = type(value)
+        if kind is int or kind is float:
+            self._total += value
+            self._count += 1
+        elif value is not None and self._valid:
+            self._valid = False
+            self._run.warn(Problem.QUERY_INVALID_ARITHMETIC)
+
+    def result(self) -> Value:
+        if not self._valid or (self._average and not self._count):
+            return None
+        return number(self._total / self._count if self._average else self._total)
+
+
+class _Gathered:
+    """Every other aggregate: the function of the same name over the values of the group."""
+
+    def __init__(self, run: Run, name: str) -> None:
+        self._run = run
+        self._function = FUNCTIONS[name].run
+        self._values: list[Value] = []
+
+    def add(self, value: Value) -> None:
+        self._values.append(value)
+
+    def result(self) -> Value:
+        return self._function(self._run.warn, self._values)
+
+
+class _Distinct:
+    """UNIQUE, SORTED_UNIQUE, COUNT_DISTINCT: holds each value once."""
+
+    def __init__(self, form: Callable[[dict[bytes, Value]], Value]) -> None:
+        self._form = form
+        self._seen: dict[bytes, Value] = {}
+
+    def add(self, value: Value) -> None:
+        self._seen.setdefault(encode(value), value)
+
+    def result(self) -> Value:
+        return self._form(self._seen)
+
+
+class _Push:
+    """PUSH: all values of the group."""
+
+    def __init__(self, _: Run) -> None:
+        self._values: list[Value] = []
+
+    def add(self, value: Value) -> None:
+        self._values.append(value)
+
+    def result(self) -> Value:
+        return self._values
+
+
+Aggregator = _Count | _Extreme | _Sum | _Gathered | _Distinct | _Push
+
+_AGGREGATES: dict[str, Callable[[Run], Aggregator]] = {
+    "COUNT": _Count,
+    "LENGTH": _Count,
+    "MIN": lambda _: _Extreme(lambda new, old: new < old),
+    "MAX": lambda _: _Extreme(lambda new, old: new > old),
+    "SUM": lambda run: _Sum(run, average=False),
+    "AVERAGE": lambda run: _Sum(run, average=True),
+    "AVG": lambda run: _Sum(run, average=True),
+    "UNIQUE": lambda _: _Distinct(lambda seen: list(seen.values())),
+    "SORTED_UNIQUE": lambda _: _Distinct(lambda seen: [seen[place] for place in sorted(seen)]),
+    "COUNT_DISTINCT": lambda _: _Distinct(len),
+    "COUNT_UNIQUE": lambda _: _Distinct(len),
+    "PUSH": _Push,
+    **{
+        name: lambda run, name=name: _Gathered(run, name)  # type: ignore[misc]
+        for name in (
+            "STDDEV",
+            "STDDEV_POPULATION",
+            "STDDEV_SAMPLE",
+            "VARIANCE",
+            "VARIANCE_POPULATION",
+            "VARIANCE_SAMPLE",
+        )
+    },
+}
+
+
+def compile_collect(node: tree.Collect, scope: Scope, outer: Scope, expressions: Expressions) -> tuple[Stage, Scope]:
+    """Compile a COLLECT; returns its stage and the scope behind it, in which only its own variables and those of outer queries are left."""
+    run = scope.run
+    group_codes = [expressions.compile(group.value, scope) for group in node.groups]
+    aggregates = [_compile_aggregate(aggregate, scope, expressions) for aggregate in node.aggregates]
+    member = None if node.into is None else _compile_member(node, scope, outer, expressions)
+    after = outer.child()
+    group_slots = [after.declare(group.variable) for group in node.groups]
+    aggregate_slots = [after.declare(aggregate.variable) for aggregate in node.aggregates]
+    last_slot = after.declare(name) if (name := node.count or node.into) else None
+
+    def stage(rows: Iterator[Frame], template: Frame) -> Iterator[Frame]:
+        groups: dict[bytes, tuple[list[Value], list[Aggregator], list[Value]]] = {}
+        counts: dict[bytes, int] = {}
+        for frame in rows:
+            values = [code(frame) for code in group_codes]
+            place = encode_many(values)
+            group = groups.get(place)
+            if group is None:
+                group = groups[place] = (values, [make(run) for make, _ in aggregates], [])
+                counts[place] = 0
+            for aggregator, (_, code) in zip(group[1], aggregates, strict=True):
+                aggregator.add(code(frame))
+            if member is not None:
+                group[2].append(member(frame))
+            counts[place] += 1
+        if not groups and not group_codes:
+            groups[b""], counts[b""] = ([], [make(run) for make, _ in aggregates], []), 0
+        for place in sorted(groups):
+            values, aggregators, members = groups[place]
+            frame = template.copy()
+            for slot, value in zip(group_slots, values, strict=True):
+                frame[slot] = value
+            for slot, aggregator in zip(aggregate_slots, aggregators, strict=True):
+                frame[slot] = aggregator.result()
+            if last_slot is not None:
+                frame[last_slot] = counts[place] if node.count else members
+            yield frame
+
+    return stage, after
+
+
+def _compile_aggregate(
+    node: tree.Let, scope: Scope, expressions: Expressions
+) -> tuple[Callable[[Run], Aggregator], Code]:
+    call = node.value
+    if not isinstance(call, tree.Call) or call.name not in _AGGREGATES or len(call.arguments) > 1:
+        raise ArangoError(
+            Problem.QUERY_PARSE,
+            "AQL: aggregate expression must be a function call that can aggregate, e.g. MAX(doc.value) (while parsing)",
+        )
+    if not call.arguments:
+        return _AGGREGATES[call.name], lambda _: None
+    return _AGGREGATES[call.name], expressions.compile(call.arguments[0], scope)
+
+
+def _compile_member(node: tree.Collect, scope: Scope, outer: Scope, expressions: Expressions) -> Code:
+    """Compile what INTO stores for each row: a projection, or an object of the variables of this query."""
+    if node.projection is not None:
+        return expressions.compile(node.projection, scope)
+    names = [name for name in scope.names if name not in outer.names] if node.keep is None else list(node.keep)
+    for name in names:
+        if name not in scope.names:
+            raise ArangoError(Problem.QUERY_VARIABLE_UNKNOWN, f"AQL: unknown variable '{name}' (while parsing)")
+    slots: dict[str, int] = {}
+    for name in names:
+        binding = scope.names[name]
+        slots[name] = binding.whole_slot() if isinstance(binding, DocumentVariable) else binding
+    return lambda frame: {name: frame[slot] for name, slot in slots.items()}
+
+
+def count_stage(count: Callable[[Frame], int], slot: int) -> Stage:
+    """Make the stage of `COLLECT WITH COUNT INTO` where the storage can count without reading."""
+
+    def stage(rows: Iterator[Frame], template: Frame) -> Iterator[Frame]:
+        total = sum(count(frame) for frame in rows)
+        frame = template.copy()
+        frame[slot] = total
+        yield frame
+
+    return stage

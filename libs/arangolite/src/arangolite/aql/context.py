@@ -1,0 +1,56 @@
+"""What one run of a query carries: where it reads, what it counts, what it warns about, when it must stop."""
+
+import sqlite3
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from arangolite.errors import ArangoError, Problem
+from arangolite.storage.catalog import Collection
+from arangolite.storage.database import find_collection
+
+MAX_WARNINGS = 10
+"""As many as ArangoDB keeps by default."""
+
+
+@dataclass
+class Statistics:
+    """What a query reports about itself, under ArangoDB's names."""
+
+    writes_executed: int = 0
+    writes_ignored: int = 0
+    scanned_full: int = 0
+    scanned_index: int = 0
+    filtered: int = 0
+    full_count: int | None = None
+
+
+@dataclass
+class Run:
+    """One run of a query."""
+
+    connection: sqlite3.Connection
+    collections: Mapping[str, Collection]
+    statistics: Statistics = field(default_factory=Statistics)
+    warnings: list[dict[str, Any]] = field(default_factory=list)
+    fail_on_warning: bool = False
+    deadline: float | None = None
+    """Monotonic seconds at which `maxRuntime` is over."""
+    killed: bool = False
+
+    def collection(self, name: str) -> Collection:
+        """Find a collection, or refuse with 1203."""
+        return find_collection(self.collections, name)
+
+    def warn(self, problem: Problem) -> None:
+        """Note that a value could not be used; the query goes on with null."""
+        if self.fail_on_warning:
+            raise ArangoError(problem)
+        if len(self.warnings) < MAX_WARNINGS:
+            self.warnings.append({"code": problem.number, "message": problem.text})
+
+    def check(self) -> None:
+        """Stop when the query was killed or its time is over."""
+        if self.killed or (self.deadline is not None and time.monotonic() > self.deadline):
+            raise ArangoError(Problem.QUERY_KILLED)

@@ -1,0 +1,249 @@
+"""Open cursors: queries whose results are fetched batch by batch.
+
+A cursor that is fetched from goes on where its query stands, so a result of any size needs the memory of one batch. While it is open it keeps a
+read transaction of its own and sees the database as it was when the query began.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import IO, Any, TypeVar
+
+import msgspec
+
+from arangolite.aql.context import Run
+from arangolite.aql.query import Statement, deadline
+from arangolite.errors import ArangoError, Problem
+from arangolite.storage.database import Database
+
+T = TypeVar("T")
+
+_SPOOL_BYTES = (
+    16 << 20
+)  # results that must be complete before the first batch are kept in memory up to this size, then in a file
+_encode = msgspec.json.encode
+
+
+@dataclass(frozen=True)
+class QueryOptions:
+    """The options of a query, under ArangoDB's names."""
+
+    batch_size: int = 1000
+    count: bool = False
+    full_count: bool = False
+    ttl_s: float = 30.0
+    fail_on_warning: bool = False
+    max_runtime_s: float = 0.0
+    allow_retry: bool = False
+
+
+@dataclass
+class Batch:
+    """One batch: the results as JSON, and whether more follow."""
+
+    results: list[msgspec.Raw]
+    more: bool
+
+
+@dataclass
+class Cursor:
+    """A query that is being fetched from."""
+
+    id: str
+    database: str
+    options: QueryOptions
+    run: Run
+    results: Iterator[msgspec.Raw]
+    resources: contextlib.ExitStack
+    count: int | None
+    started: float
+    """Monotonic seconds."""
+    expires: float = 0.0
+    batch_number: int = 1
+    last_batch: Batch | None = None
+    last_extra: dict[str, Any] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    _ahead: list[msgspec.Raw] = field(default_factory=list)
+
+    def fetch(self) -> Batch:
+        """Take the next batch; reads one result ahead to know whether there are more."""
+        wanted = list(itertools.islice(self.results, self.options.batch_size + 1 - len(self._ahead)))
+        available = self._ahead + wanted
+        results, self._ahead = available[: self.options.batch_size], available[self.options.batch_size :]
+        self.expires = time.monotonic() + self.options.ttl_s
+        if not self._ahead:
+            self.close()
+        return Batch(results, bool(self._ahead))
+
+    def close(self) -> None:
+        """End the query and let go of what it holds."""
+        self.resources.close()
+
+    def extra(self) -> dict[str, Any]:
+        """Give what the query tells about itself so far."""
+        seen = self.run.statistics
+        statistics = {
+            "writesExecuted": seen.writes_executed,
+            "writesIgnored": seen.writes_ignored,
+            "documentLookups": 0,
+            "seeks": 0,
+            "scannedFull": seen.scanned_full,
+            "scannedIndex": seen.scanned_index,
+            "cursorsCreated": 0,
+            "cursorsRearmed": 0,
+            "cacheHits": 0,
+            "cacheMisses": 0,
+            "filtered": seen.filtered,
+            "httpRequests": 0,
+            "executionTime": time.monotonic() - self.started,
+            "peakMemoryUsage": 0,
+            "intermediateCommits": 0,
+        }
+        if seen.full_count is not None:
+            statistics["fullCount"] = seen.full_count
+        return {"warnings": self.run.warnings, "stats": statistics}
+
+
+class CursorStore:
+    """All open cursors of a server."""
+
+    def __init__(self, threads: Executor) -> None:
+        self._threads = threads
+        self._cursors: dict[str, Cursor] = {}
+        self._ids = itertools.count(time.time_ns() // 1000)
+
+    async def open(self, database: Database, statement: Statement, options: QueryOptions) -> tuple[Cursor, Batch]:
+        """Start a query and take its first batch; the cursor stays open when there are more."""
+        await self.expire()
+        cursor_id = str(next(self._ids))
+        cursor, batch = await self._on_thread(lambda: _start(cursor_id, database, statement, options))
+        if batch.more or options.allow_retry:
+            cursor.last_batch = batch
+            self._cursors[cursor.id] = cursor
+        return cursor, batch
+
+    async def next(self, database: Database, cursor_id: str, batch_number: int | None = None) -> tuple[Cursor, Batch]:
+        """Take the next batch of a cursor; with `batch_number` also the last one again, when the client allowed for retries."""
+        cursor = self._find(database, cursor_id)
+        if not cursor.lock.acquire(blocking=False):
+            raise ArangoError(Problem.CURSOR_BUSY)
+        try:
+            if batch_number is not None and cursor.last_batch is not None and batch_number == cursor.batch_number:
+                return cursor, cursor.last_batch
+            if cursor.last_batch is not None and not cursor.last_batch.more:
+                raise ArangoError(Problem.CURSOR_NOT_FOUND)
+            batch = await self._on_thread(lambda: _fetch(cursor))
+            cursor.batch_number += 1
+            cursor.last_batch = batch
+            if not batch.more and not cursor.options.allow_retry:
+                self._cursors.pop(cursor_id, None)
+            return cursor, batch
+        except ArangoError as exc:
+            if exc.problem is not Problem.CURSOR_NOT_FOUND:
+                self._cursors.pop(cursor_id, None)
+            raise
+        finally:
+            cursor.lock.release()
+
+    async def delete(self, database: Database, cursor_id: str) -> None:
+        """Close a cursor before its end."""
+        cursor = self._find(database, cursor_id)
+        del self._cursors[cursor_id]
+        await self._close([cursor])
+
+    async def close_database(self, database: str) -> None:
+        """Close every cursor of a database."""
+        await self._close_where(lambda cursor: cursor.database == database)
+
+    async def close_all(self) -> None:
+        """Close every cursor."""
+        await self._close_where(lambda _: True)
+
+    async def expire(self) -> None:
+        """Close the cursors that nobody has fetched from for their time to live."""
+        now = time.monotonic()
+        await self._close_where(lambda cursor: cursor.expires < now)
+
+    async def _close_where(self, condition: Callable[[Cursor], bool]) -> None:
+        ended = [cursor for cursor in self._cursors.values() if condition(cursor) and not cursor.lock.locked()]
+        for cursor in ended:
+            del self._cursors[cursor.id]
+        if ended:
+            await self._close(ended)
+
+    async def _close(self, cursors: list[Cursor]) -> None:
+        def close() -> None:
+            for cursor in cursors:
+                cursor.run.killed = True
+                with cursor.lock:
+                    cursor.close()
+
+        await self._on_thread(close)
+
+    def _find(self, database: Database, cursor_id: str) -> Cursor:
+        cursor = self._cursors.get(cursor_id)
+        if cursor is None or cursor.database != database.name:
+            raise ArangoError(Problem.CURSOR_NOT_FOUND)
+        return cursor
+
+    async def _on_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def _start(cursor_id: str, database: Database, statement: Statement, options: QueryOptions) -> tuple[Cursor, Batch]:
+    started = time.monotonic()
+    with contextlib.ExitStack() as resources:
+        connection = resources.enter_context(database.reader())
+        run = Run(
+            connection,
+            database.collections,
+            fail_on_warning=options.fail_on_warning,
+            deadline=deadline(options.max_runtime_s),
+        )
+        results = map(_raw, statement.run(run, full_count=options.full_count))
+        count = None
+        if options.count or options.full_count:
+            count, results = _complete(results, resources)
+        cursor = Cursor(
+            cursor_id,
+            database.name,
+            options,
+            run,
+            results,
+            contextlib.ExitStack(),
+            count if options.count else None,
+            started,
+        )
+        batch = cursor.fetch()
+        if batch.more:
+            cursor.resources = resources.pop_all()
+        return cursor, batch
+
+
+def _fetch(cursor: Cursor) -> Batch:
+    try:
+        return cursor.fetch()
+    except BaseException:
+        cursor.close()
+        raise
+
+
+def _raw(value: Any) -> msgspec.Raw:
+    return value if type(value) is msgspec.Raw else msgspec.Raw(_encode(value))
+
+
+def _complete(results: Iterator[msgspec.Raw], resources: contextlib.ExitStack) -> tuple[int, Iterator[msgspec.Raw]]:
+    """Run a query to its end before the first batch, because its count was asked for; JSON has no newlines of its own here."""
+    spool: IO[bytes] = resources.enter_context(tempfile.SpooledTemporaryFile(_SPOOL_BYTES))
+    count = 0
+    for count, result in enumerate(results, 1):  # noqa: B007 - the last one is the count
+        spool.write(bytes(result).replace(b"\n", b" "))
+        spool.write(b"\n")
+    spool.seek(0)
+    return count, (msgspec.Raw(line) for line in spool)

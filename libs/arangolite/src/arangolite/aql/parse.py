@@ -1,0 +1,409 @@
+"""Text to tree, and bind parameters into the tree."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from functools import lru_cache
+from importlib import resources
+from typing import Any, cast
+
+import msgspec
+from lark import Lark, Token, Transformer, UnexpectedInput, UnexpectedToken, v_args
+from lark.exceptions import UnexpectedEOF, VisitError
+
+from arangolite.aql import tree
+from arangolite.errors import ArangoError, Problem
+
+_CACHED_QUERIES = 256  # programs send few different texts; the values are in the bind parameters
+_MAX_DEPTH_HINT = "the query is nested too deeply"
+
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
+_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|[\s\S])")
+
+
+def _unescape(text: str) -> str:
+    def one(match: re.Match[str]) -> str:
+        code = match[1]
+        if len(code) > 1:
+            return chr(int(code[1:], 16))
+        return _ESCAPES.get(code, code)
+
+    # Surrogate pairs are written as two escapes; together they are one character.
+    return _ESCAPE.sub(one, text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+@v_args(inline=True)
+class _TreeBuilder(Transformer[Token, tree.Query]):
+    """Makes the typed tree while the parser reduces."""
+
+    def query(self, *operations: tree.Operation) -> tree.Query:
+        return tree.Query(_flat(operations))
+
+    def for_(self, _for: Token, variable: str, _in: Token, source: tree.Expr, _options: object) -> tree.For:
+        return tree.For(variable, source)
+
+    def let(self, _let: Token, *assignments: tree.Let) -> tuple[tree.Let, ...]:
+        return assignments
+
+    def assignment(self, name: str, value: tree.Expr) -> tree.Let:
+        return tree.Let(name, value)
+
+    def filter(self, _filter: Token, condition: tree.Expr) -> tree.Filter:
+        return tree.Filter(condition)
+
+    def sort(self, _sort: Token, *items: tree.SortItem) -> tree.Sort:
+        return tree.Sort(items)
+
+    def sort_item(self, value: tree.Expr, direction: Token | None) -> tree.SortItem:
+        return tree.SortItem(value, direction is not None and direction.type == "DESC")
+
+    def limit(self, _limit: Token, first: tree.Expr, second: tree.Expr | None) -> tree.Limit:
+        return tree.Limit(tree.Literal(0), first) if second is None else tree.Limit(first, second)
+
+    def return_(self, _return: Token, distinct: Token | None, value: tree.Expr) -> tree.Return:
+        return tree.Return(value, distinct is not None)
+
+    def collect(
+        self,
+        _collect: Token,
+        groups: tuple[tree.Let, ...] | None,
+        aggregates: tuple[tree.Let, ...] | None,
+        into: tuple[Any, ...] | str | None,
+        _options: object,
+    ) -> tree.Collect:
+        if isinstance(into, str):
+            return tree.Collect(groups or (), aggregates or (), None, None, None, into)
+        name, projection, keep = into or (None, None, None)
+        return tree.Collect(groups or (), aggregates or (), name, projection, keep, None)
+
+    def assignments(self, *assignments: tree.Let) -> tuple[tree.Let, ...]:
+        return assignments
+
+    def aggregate(self, _aggregate: Token, *assignments: tree.Let) -> tuple[tree.Let, ...]:
+        return assignments
+
+    def into(
+        self, _into: Token, name: str, projection: tree.Expr | None, keep: tuple[str, ...] | None
+    ) -> tuple[Any, ...]:
+        return name, projection, keep
+
+    def keep(self, _keep: Token, *names: str) -> tuple[str, ...]:
+        return names
+
+    def count_into(self, _with: Token, _count: Token, _into: Token, name: str) -> str:
+        return name
+
+    def options(self, _options: Token, value: tree.Expr) -> tree.Expr:
+        return value
+
+    def insert(
+        self, _insert: Token, document: tree.Expr, _into: Token, target: Any, options: tree.Expr | None
+    ) -> tree.Insert:
+        return tree.Insert(document, target, options)
+
+    def update(self, *parts: Any) -> tree.Change:
+        return _change(parts, replaces=False)
+
+    def replace(self, *parts: Any) -> tree.Change:
+        return _change(parts, replaces=True)
+
+    def remove(
+        self, _remove: Token, selector: tree.Expr, _in: Token, target: Any, options: tree.Expr | None
+    ) -> tree.Remove:
+        return tree.Remove(selector, target, options)
+
+    def upsert(self, *parts: Any) -> tree.Upsert:
+        _, search, _, document, verb, change, _, target, options = parts
+        return tree.Upsert(search, document, verb.type == "REPLACE", change, target, options)
+
+    def target_name(self, name: str) -> tree.CollectionName:
+        return tree.CollectionName(name)
+
+    def target_bind(self, token: Token) -> tree.CollectionBind:
+        return tree.CollectionBind(token[2:])
+
+    def ternary(self, condition: tree.Expr, yes: tree.Expr, no: tree.Expr) -> tree.Expr:
+        return tree.Ternary(condition, yes, no)
+
+    def shortcut(self, condition: tree.Expr, no: tree.Expr) -> tree.Expr:
+        return tree.Ternary(condition, None, no)
+
+    def or_(self, left: tree.Expr, *rest: Any) -> tree.Expr:
+        return tree.Binary("||", left, rest[-1])
+
+    def and_(self, left: tree.Expr, *rest: Any) -> tree.Expr:
+        return tree.Binary("&&", left, rest[-1])
+
+    def binary(self, left: tree.Expr, operator: Token, right: tree.Expr) -> tree.Expr:
+        word = operator.type if operator[0].isalpha() else str(operator)
+        return tree.Binary(word, left, right)
+
+    def quantified(self, left: tree.Expr, operator: Token, right: tree.Expr) -> tree.Expr:
+        quantifier, symbol = re.fullmatch(r"(ALL|ANY|NONE)\s*(.*)", operator.upper(), re.DOTALL).groups()  # type: ignore[union-attr]
+        return tree.Quantified(quantifier, "_".join(symbol.split()), left, right)
+
+    def range(self, low: tree.Expr, high: tree.Expr) -> tree.Expr:
+        return tree.Range(low, high)
+
+    def unary(self, operator: Token, operand: tree.Expr) -> tree.Expr:
+        symbol = "!" if operator.type in ("NOT", "BANG") else str(operator)
+        if symbol == "-" and isinstance(operand, tree.Literal) and type(operand.value) in (int, float):
+            return tree.Literal(-operand.value)
+        return tree.Unary(symbol, operand)
+
+    def attribute(self, base: tree.Expr, name: str) -> tree.Expr:
+        return _extend(base, lambda inner: tree.Attribute(inner, name))
+
+    def attribute_bind(self, base: tree.Expr, token: Token) -> tree.Expr:
+        return _extend(base, lambda inner: tree.Attribute(inner, tree.Bind(token[1:])))
+
+    def index(self, base: tree.Expr, index: tree.Expr) -> tree.Expr:
+        if isinstance(index, tree.Literal) and type(index.value) is str:
+            name = index.value
+            return _extend(base, lambda inner: tree.Attribute(inner, name))
+        return _extend(base, lambda inner: tree.Index(inner, index))
+
+    def expand(
+        self, base: tree.Expr, levels: int, condition: tree.Expr | None, limit: Any, projection: tree.Expr | None
+    ) -> tree.Expr:
+        offset, count = limit or (None, None)
+        return _extend(base, lambda inner: tree.Expand(inner, levels, condition, offset, count, projection))
+
+    def stars(self, *stars: Token) -> int:
+        return len(stars)
+
+    def inline_filter(self, _filter: Token, condition: tree.Expr) -> tree.Expr:
+        return condition
+
+    def inline_limit(self, _limit: Token, first: tree.Expr, second: tree.Expr | None) -> tuple[tree.Expr, tree.Expr]:
+        return (tree.Literal(0), first) if second is None else (first, second)
+
+    def inline_return(self, _return: Token, value: tree.Expr) -> tree.Expr:
+        return value
+
+    def number(self, token: Token) -> tree.Expr:
+        text = str(token).lower()
+        if text[:2] in ("0x", "0b"):
+            return tree.Literal(int(text, 0))
+        if text.isdecimal():
+            number = int(text)
+            return tree.Literal(number if number < 1 << 63 else float(number))
+        value = float(text)
+        if value in (float("inf"), float("-inf")):
+            raise ArangoError(Problem.QUERY_NUMBER_OUT_OF_RANGE)
+        return tree.Literal(value)
+
+    def string(self, token: Token) -> tree.Expr:
+        return tree.Literal(_unescape(token[1:-1]))
+
+    def null(self, _token: Token) -> tree.Expr:
+        return tree.Literal(None)
+
+    def true(self, _token: Token) -> tree.Expr:
+        return tree.Literal(True)
+
+    def false(self, _token: Token) -> tree.Expr:
+        return tree.Literal(False)
+
+    def variable(self, name: str) -> tree.Expr:
+        return tree.Variable(name)
+
+    def bind(self, token: Token) -> tree.Expr:
+        return tree.Bind(token[1:])
+
+    def bind_collection(self, token: Token) -> tree.Expr:
+        return tree.CollectionBind(token[2:])
+
+    def function(self, token: Token) -> str:
+        return token.upper()
+
+    def call(self, name: str, arguments: tuple[tree.Expr, ...] | None) -> tree.Expr:
+        return tree.Call(name, arguments or ())
+
+    def arguments(self, *arguments: tree.Expr) -> tuple[tree.Expr, ...]:
+        return arguments
+
+    def items(self, *items: tree.Expr) -> tuple[tree.Expr, ...]:
+        return items
+
+    def array(self, items: tuple[tree.Expr, ...] | None) -> tree.Expr:
+        return tree.Array(items or ())
+
+    def object(self, entries: tuple[tuple[tree.Expr, tree.Expr], ...] | None) -> tree.Expr:
+        return tree.Object(entries or ())
+
+    def entries(self, *entries: tuple[tree.Expr, tree.Expr]) -> tuple[tuple[tree.Expr, tree.Expr], ...]:
+        return entries
+
+    def entry(self, name: str, value: tree.Expr) -> tuple[tree.Expr, tree.Expr]:
+        return tree.Literal(name), value
+
+    def entry_string(self, token: Token, value: tree.Expr) -> tuple[tree.Expr, tree.Expr]:
+        return tree.Literal(_unescape(token[1:-1])), value
+
+    def entry_bind(self, token: Token, value: tree.Expr) -> tuple[tree.Expr, tree.Expr]:
+        return tree.Bind(token[1:]), value
+
+    def entry_computed(self, name: tree.Expr, value: tree.Expr) -> tuple[tree.Expr, tree.Expr]:
+        return name, value
+
+    def entry_variable(self, name: str) -> tuple[tree.Expr, tree.Expr]:
+        return tree.Literal(name), tree.Variable(name)
+
+    def subquery(self, query: tree.Query) -> tree.Expr:
+        return tree.Subquery(query)
+
+    def name(self, token: Token) -> str:
+        return _unescape(token[1:-1]) if token.type == "QUOTED_NAME" else str(token)
+
+
+def _flat(operations: tuple[Any, ...]) -> tuple[tree.Operation, ...]:
+    flat: list[tree.Operation] = []
+    for operation in operations:
+        flat.extend(operation if isinstance(operation, tuple) else (operation,))
+    return tuple(flat)
+
+
+def _change(parts: tuple[Any, ...], *, replaces: bool) -> tree.Change:
+    _, selector, *middle, _, target, options = parts
+    document = middle[-1] if middle else None
+    return tree.Change(replaces, selector, document, target, options)
+
+
+def _extend(base: tree.Expr, access: Any) -> tree.Expr:
+    """Put one more access behind an expression; behind `[*]` it belongs to the elements."""
+    if isinstance(base, tree.Expand):
+        inner = base.projection or tree.Variable(CURRENT)
+        return replace(base, projection=_extend(inner, access))
+    return cast("tree.Expr", access(base))
+
+
+CURRENT = "CURRENT"
+"""The element inside `[* …]`."""
+
+_PARSER = Lark(
+    resources.files("arangolite.aql").joinpath("grammar.lark").read_text(),
+    parser="lalr",
+    start="query",
+    maybe_placeholders=True,
+    propagate_positions=False,
+    transformer=_TreeBuilder(),
+)
+
+
+@lru_cache(_CACHED_QUERIES)
+def parse(text: str) -> tree.Query:
+    """Parse a query.
+
+    Raises:
+        ArangoError: 1501 with the place, 1502 for an empty query.
+    """
+    if not text.strip():
+        raise ArangoError(Problem.QUERY_EMPTY)
+    try:
+        return cast("tree.Query", _PARSER.parse(text))
+    except UnexpectedInput as exc:
+        raise _syntax_error(text, exc) from exc
+    except VisitError as exc:
+        if isinstance(exc.orig_exc, ArangoError):
+            raise exc.orig_exc from exc
+        raise
+    except RecursionError as exc:
+        raise ArangoError(Problem.QUERY_PARSE, _MAX_DEPTH_HINT) from exc
+
+
+def _syntax_error(text: str, error: UnexpectedInput) -> ArangoError:
+    if isinstance(error, UnexpectedEOF) or (isinstance(error, UnexpectedToken) and error.token.type == "$END"):
+        near, line, column = "end of query", text.count("\n") + 1, len(text) - text.rfind("\n")
+    else:
+        line, column = error.line, error.column
+        start = error.pos_in_stream or 0
+        near = f"'{text[start : start + 40]}'"
+    return ArangoError(
+        Problem.QUERY_PARSE,
+        f"AQL: syntax error, unexpected input near {near} at position {line}:{column} (while parsing)",
+    )
+
+
+def bind(query: tree.Query, values: Mapping[str, Any]) -> tree.Query:
+    """Put the values of the bind parameters into the tree.
+
+    Raises:
+        ArangoError: 1551 a value is missing, 1552 a value is not used, 1553 a value cannot stand where its parameter does.
+    """
+    names: set[str] = set()
+    bound = cast("tree.Query", _bind(query, values, names))
+    for name in values:
+        if name not in names:
+            raise ArangoError(
+                Problem.QUERY_BIND_UNDECLARED,
+                f"AQL: bind parameter '{name}' was not declared in the query (while parsing)",
+            )
+    return bound
+
+
+def _bind(node: Any, values: Mapping[str, Any], names: set[str]) -> Any:
+    if isinstance(node, tuple):
+        return tuple([_bind(item, values, names) for item in node])
+    if not hasattr(node, "__dataclass_fields__"):
+        return node
+    if isinstance(node, tree.Bind):
+        return tree.Literal(_value_of(node.name, values, names))
+    if isinstance(node, tree.CollectionBind):
+        name = _value_of("@" + node.name, values, names)
+        if type(name) is not str:
+            raise ArangoError(
+                Problem.QUERY_BIND_TYPE,
+                f"AQL: bind parameter '@{node.name}' has an invalid value or type (while parsing)",
+            )
+        return tree.CollectionName(name)
+    if isinstance(node, tree.Attribute) and isinstance(node.name, tree.Bind):
+        return _bind_attribute(node, node.name, values, names)
+    if isinstance(node, tree.Literal):
+        return node
+    changes = {}
+    for part in fields(node):
+        before = getattr(node, part.name)
+        after = _bind(before, values, names)
+        if after is not before:
+            changes[part.name] = after
+    return replace(node, **changes) if changes else node
+
+
+def _bind_attribute(
+    node: tree.Attribute, parameter: tree.Bind, values: Mapping[str, Any], names: set[str]
+) -> tree.Expr:
+    """Bind `base.@name`: a string is one attribute name, an array of strings a path."""
+    value = _value_of(parameter.name, values, names)
+    path = [value] if type(value) is str else value
+    if type(path) is not list or not path or not all(type(name) is str for name in path):
+        raise ArangoError(
+            Problem.QUERY_BIND_TYPE,
+            f"AQL: bind parameter '{parameter.name}' has an invalid value or type (while parsing)",
+        )
+    bound: tree.Expr = _bind(node.base, values, names)
+    for name in path:
+        bound = tree.Attribute(bound, name)
+    return bound
+
+
+def _value_of(name: str, values: Mapping[str, Any], names: set[str]) -> Any:
+    names.add(name)
+    try:
+        return values[name]
+    except KeyError:
+        raise ArangoError(
+            Problem.QUERY_BIND_MISSING, f"AQL: no value specified for declared bind parameter '{name}' (while parsing)"
+        ) from None
+
+
+def check_bind_values(values: Any) -> dict[str, Any]:
+    """Return the bind parameters of a request, or refuse them with 1550."""
+    if values is None:
+        return {}
+    if type(values) is not dict:
+        raise ArangoError(
+            Problem.QUERY_BIND_INVALID,
+            f"expecting an object for 'bindVars', not {msgspec.json.encode(values)[:40].decode()}",
+        )
+    return values

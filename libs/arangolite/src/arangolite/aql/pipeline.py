@@ -1,0 +1,293 @@
+"""Operations to stages: a query becomes a chain of generators through which frames flow, one at a time wherever the operation allows it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from arangolite.aql import operators, tree
+from arangolite.aql.access import Access, scan
+from arangolite.aql.collect import compile_collect, count_stage
+from arangolite.aql.expressions import Expressions
+from arangolite.aql.operators import to_number
+from arangolite.aql.plan import plan_scan
+from arangolite.aql.scope import Code, DocumentVariable, Frame, Scope, Stage
+from arangolite.errors import ArangoError, Problem, not_supported
+from arangolite.values import Value, encode, type_rank
+
+_INVERT = bytes(255 - byte for byte in range(256))
+_SPARE_ROWS = 1000  # how many rows beyond the limit a SORT with LIMIT lets pile up before it sorts them away
+_TYPE_NAMES = ("null", "bool", "number", "string", "array", "object")
+
+Producer = Callable[[Frame], Iterator[Any]]
+"""A compiled query: from a frame to its results."""
+
+
+@dataclass
+class Block:
+    """A query while it is compiled: the stages so far and the scope behind them."""
+
+    outer: Scope
+    scope: Scope
+    stages: list[Stage]
+
+
+class Compiler:
+    """Compiles queries for one run."""
+
+    def __init__(self, *, full_count: bool = False) -> None:
+        self.expressions = Expressions(self.subquery)
+        self.accesses: list[Access] = []
+        self._full_count = full_count
+
+    def query(self, query: tree.Query, scope: Scope, *, top: bool) -> Producer:
+        """Compile a query; the results of the top one may hold documents as raw JSON."""
+        block = Block(scope, scope.child(), [])
+        operations = list(query.operations)
+        last_limit = _last_limit(operations) if top and self._full_count else None
+        while operations:
+            operation = operations.pop(0)
+            match operation:
+                case tree.For():
+                    operations = self._for(operation, operations, block)
+                case tree.Let():
+                    self._let(operation, block)
+                case tree.Filter():
+                    block.stages.append(self._filter(operation, block.scope))
+                case tree.Sort():
+                    block.stages.append(self._sort(operation, operations, block.scope, last_limit))
+                case tree.Limit():
+                    block.stages.append(self._limit(operation, block.scope, counts=operation is last_limit))
+                case tree.Collect():
+                    stage, block.scope = compile_collect(operation, block.scope, block.outer, self.expressions)
+                    block.stages.append(stage)
+                case tree.Return():
+                    if operations:
+                        raise ArangoError(Problem.QUERY_PARSE, "AQL: RETURN must be the last operation (while parsing)")
+                    return _producer(block.stages, self._return(operation, block.scope, top=top))
+                case _:
+                    raise not_supported("data-modification queries")
+        raise ArangoError(
+            Problem.QUERY_PARSE, "AQL: the query must end with RETURN or a data-modification operation (while parsing)"
+        )
+
+    def subquery(self, query: tree.Query, scope: Scope) -> Code:
+        """Compile a query inside another one."""
+        produce = self.query(query, scope, top=False)
+        return lambda frame: list(produce(frame))
+
+    def _for(self, node: tree.For, following: list[tree.Operation], block: Block) -> list[tree.Operation]:
+        name = _collection_name(node.source, block.scope)
+        if name is None:
+            block.stages.append(self._for_values(node, block.scope))
+            return following
+        run = block.scope.run
+        collection = run.collection(name)
+        access, left = plan_scan(collection, node.variable, following, block.scope, self.expressions)
+        self.accesses.append(access)
+        following = list(left)
+        if following and _only_counts(following[0]):
+            counted = following.pop(0)
+            assert isinstance(counted, tree.Collect)
+            assert counted.count is not None
+            block.scope = block.outer.child()
+            block.stages.append(count_stage(lambda frame: access.count(run, frame), block.scope.declare(counted.count)))
+            return following
+        variable = DocumentVariable(collection.name, block.scope.frames)
+        block.scope.bind(node.variable, variable)
+        block.stages.append(lambda rows, _: scan(run, access, variable, rows))
+        return following
+
+    def _for_values(self, node: tree.For, scope: Scope) -> Stage:
+        run = scope.run
+        values: Code
+        if isinstance(node.source, tree.Range):
+            low, high = (self.expressions.compile(end, scope) for end in (node.source.low, node.source.high))
+            values = lambda frame: operators.check_range(low(frame), high(frame))  # noqa: E731 - one of two
+        else:
+            values = self.expressions.compile(node.source, scope)
+        slot = scope.declare(node.variable)
+
+        def stage(rows: Iterator[Frame], _: Frame) -> Iterator[Frame]:
+            for frame in rows:
+                items = values(frame)
+                if type(items) is not list and type(items) is not range:
+                    raise ArangoError(
+                        Problem.QUERY_ARRAY_EXPECTED,
+                        f"AQL: collection or array expected as operand to FOR loop; you provided a value of type '{_TYPE_NAMES[type_rank(items)]}' (while executing)",
+                    )
+                for item in items:
+                    frame[slot] = item
+                    run.check()
+                    yield frame
+
+        return stage
+
+    def _let(self, node: tree.Let, block: Block) -> None:
+        scope = block.scope
+        if isinstance(node.value, tree.Variable) and (binding := scope.find(node.value.name)) is not None:
+            scope.bind(node.variable, binding)  # another name for the same value
+            return
+        code = self.expressions.compile(node.value, scope)
+        slot = scope.declare(node.variable)
+
+        def stage(rows: Iterator[Frame], _: Frame) -> Iterator[Frame]:
+            for frame in rows:
+                frame[slot] = code(frame)
+                yield frame
+
+        block.stages.append(stage)
+
+    def _filter(self, node: tree.Filter, scope: Scope) -> Stage:
+        condition, statistics = self.expressions.condition(node.condition, scope), scope.run.statistics
+
+        def stage(rows: Iterator[Frame], _: Frame) -> Iterator[Frame]:
+            for frame in rows:
+                if condition(frame):
+                    yield frame
+                else:
+                    statistics.filtered += 1
+
+        return stage
+
+    def _sort(
+        self, node: tree.Sort, following: list[tree.Operation], scope: Scope, last_limit: tree.Limit | None
+    ) -> Stage:
+        keys = [(self.expressions.compile(item.value, scope), item.descending) for item in node.items]
+        if node.presorted:
+            return _sort_groups(_sort_key(keys[: node.presorted]), _sort_key(keys[node.presorted :]))
+        key = _sort_key(keys)
+        limit = following[0] if following and isinstance(following[0], tree.Limit) else None
+        if limit is None or limit is last_limit:
+            return lambda rows, _: iter(_sorted_rows(rows, key, None))
+        wanted = sum(self._row_count(part, scope) for part in (limit.offset, limit.count))
+        return lambda rows, _: iter(_sorted_rows(rows, key, wanted))
+
+    def _limit(self, node: tree.Limit, scope: Scope, *, counts: bool) -> Stage:
+        offset, count = self._row_count(node.offset, scope), self._row_count(node.count, scope)
+        if not counts:
+            return lambda rows, _: islice(rows, offset, offset + count) if count else iter(())
+        statistics = scope.run.statistics
+
+        def stage(rows: Iterator[Frame], _: Frame) -> Iterator[Frame]:
+            total = 0
+            for total, frame in enumerate(rows, 1):  # noqa: B007 - the last one is the count
+                if offset < total <= offset + count:
+                    yield frame
+            statistics.full_count = total
+
+        return stage
+
+    def _row_count(self, node: tree.Expr, scope: Scope) -> int:
+        value = self.expressions.constant(node, scope)
+        if type(value) not in (int, float, type(None)) or (value or 0) < 0:
+            raise ArangoError(
+                Problem.QUERY_NUMBER_OUT_OF_RANGE, "AQL: LIMIT takes numbers that are not negative (while parsing)"
+            )
+        return int(to_number(value))
+
+    def _return(self, node: tree.Return, scope: Scope, *, top: bool) -> Callable[[Iterator[Frame]], Iterator[Any]]:
+        if node.distinct:
+            return _distinct(self.expressions.compile(node.value, scope))
+        code = self._output(node.value, scope) if top else self.expressions.compile(node.value, scope)
+        return lambda rows: (code(frame) for frame in rows)
+
+    def _output(self, node: tree.Expr, scope: Scope) -> Code:
+        """Compile what goes straight to the client: documents in it stay the JSON that they are stored as."""
+        match node:
+            case tree.Variable():
+                binding = scope.find(node.name)
+                if isinstance(binding, DocumentVariable):
+                    slot = binding.raw_slot()
+                    return lambda frame: frame[slot]
+            case tree.Object():
+                entries = [
+                    (self.expressions.compile(name, scope), self._output(value, scope)) for name, value in node.entries
+                ]
+                return lambda frame: {operators.to_string(name(frame)): value(frame) for name, value in entries}
+            case tree.Array():
+                items = [self._output(item, scope) for item in node.items]
+                return lambda frame: [item(frame) for item in items]
+        return self.expressions.compile(node, scope)
+
+
+def _producer(stages: list[Stage], finish: Callable[[Iterator[Frame]], Iterator[Any]]) -> Producer:
+    def produce(frame: Frame) -> Iterator[Any]:
+        rows: Iterator[Frame] = iter((frame,))
+        for stage in stages:
+            rows = stage(rows, frame)
+        return finish(rows)
+
+    return produce
+
+
+def _collection_name(source: tree.Expr, scope: Scope) -> str | None:
+    if isinstance(source, tree.CollectionName):
+        return source.name
+    if isinstance(source, tree.Variable) and scope.find(source.name) is None:
+        return source.name
+    return None
+
+
+def _only_counts(operation: tree.Operation) -> bool:
+    return isinstance(operation, tree.Collect) and operation.count is not None and not operation.groups
+
+
+def _last_limit(operations: list[tree.Operation]) -> tree.Limit | None:
+    return next((operation for operation in reversed(operations) if isinstance(operation, tree.Limit)), None)
+
+
+def _sort_key(keys: list[tuple[Code, bool]]) -> Callable[[Frame], bytes]:
+    """Make one sort key of several: encoded values end where they end, so inverting one turns its order around."""
+    if len(keys) == 1 and not keys[0][1]:
+        only = keys[0][0]
+        return lambda frame: encode(only(frame))
+
+    def key(frame: Frame) -> bytes:
+        return b"".join(
+            [encode(code(frame)).translate(_INVERT) if descending else encode(code(frame)) for code, descending in keys]
+        )
+
+    return key
+
+
+def _sorted_rows(rows: Iterator[Frame], key: Callable[[Frame], bytes], wanted: int | None) -> Iterator[Frame]:
+    """Sort all rows; when only the first ones are wanted, keep only those."""
+    kept: list[tuple[bytes, int, Frame]] = []
+    for position, frame in enumerate(rows):
+        kept.append((key(frame), position, frame.copy()))  # the position keeps equal rows in their order
+        if wanted is not None and len(kept) > 2 * wanted + _SPARE_ROWS:
+            kept.sort()
+            del kept[wanted:]
+    kept.sort()
+    return (frame for _, _, frame in kept)
+
+
+def _sort_groups(group: Callable[[Frame], bytes], key: Callable[[Frame], bytes]) -> Stage:
+    """Sort rows that an index brings in the order of the first keys: only rows equal in those are sorted among themselves."""
+
+    def stage(rows: Iterator[Frame], _: Frame) -> Iterator[Frame]:
+        kept: list[Frame] = []
+        current: bytes | None = None
+        for frame in rows:
+            place = group(frame)
+            if place != current:
+                yield from _sorted_rows(iter(kept), key, None)
+                kept, current = [], place
+            kept.append(frame.copy())
+        yield from _sorted_rows(iter(kept), key, None)
+
+    return stage
+
+
+def _distinct(code: Code) -> Callable[[Iterator[Frame]], Iterator[Value]]:
+    def finish(rows: Iterator[Frame]) -> Iterator[Value]:
+        seen: set[bytes] = set()
+        for frame in rows:
+            value = code(frame)
+            place = encode(value)
+            if place not in seen:
+                seen.add(place)
+                yield value
+
+    return finish

@@ -1,0 +1,60 @@
+"""A query from its text to its results."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from arangolite.aql import tree
+from arangolite.aql.context import Run
+from arangolite.aql.parse import bind, parse
+from arangolite.aql.pipeline import Compiler
+from arangolite.aql.scope import Frames, Scope
+from arangolite.errors import ArangoError, Problem
+
+_MODIFICATIONS = (tree.Insert, tree.Change, tree.Remove, tree.Upsert)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A query with its bind parameters, checked as far as that goes without data."""
+
+    query: tree.Query
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes documents, so that it must run in a write transaction."""
+        return any(isinstance(node, _MODIFICATIONS) for node in tree.walk(self.query))
+
+    def run(self, run: Run, *, full_count: bool = False) -> Iterator[Any]:
+        """Start the query; results come one by one, and may hold documents as raw JSON."""
+        frames = Frames()
+        try:
+            produce = Compiler(full_count=full_count).query(self.query, Scope(run, frames, {}), top=True)
+        except RecursionError as exc:
+            raise _too_deep() from exc
+        return _guarded(produce([None] * frames.size))
+
+
+def prepare(text: str, bind_values: Mapping[str, Any]) -> Statement:
+    """Parse a query and put the values of its bind parameters in."""
+    try:
+        return Statement(bind(parse(text), bind_values))
+    except RecursionError as exc:
+        raise _too_deep() from exc
+
+
+def deadline(max_runtime_s: float) -> float | None:
+    """Turn `maxRuntime` into the moment when it is over; 0 means no limit."""
+    return time.monotonic() + max_runtime_s if max_runtime_s > 0 else None
+
+
+def _guarded(results: Iterator[Any]) -> Iterator[Any]:
+    try:
+        yield from results
+    except RecursionError as exc:
+        raise _too_deep() from exc
+
+
+def _too_deep() -> ArangoError:
+    return ArangoError(Problem.RESOURCE_LIMIT, "AQL: the query or its data is nested too deeply")

@@ -1,0 +1,93 @@
+"""What drivers ask about the server itself."""
+
+import platform
+import sqlite3
+import time
+
+from aiohttp import web
+
+from arangolite.errors import ArangoError, Problem
+from arangolite.http.call import Call, Route, answer, result
+
+SPOKEN_VERSION = "3.12.4"
+"""The ArangoDB whose API this is; drivers choose their calls by it."""
+
+
+async def _version(call: Call) -> web.Response:
+    content = {"server": "arango", "license": "community", "version": SPOKEN_VERSION}
+    if call.flag("details"):
+        content["details"] = {  # type: ignore[assignment]
+            "mode": "server",
+            "role": "SINGLE",
+            "engine": "arangolite",
+            "platform": platform.system().lower(),
+            "sqlite-version": sqlite3.sqlite_version,
+        }
+    return answer(content)
+
+
+async def _engine(_: Call) -> web.Response:
+    return answer({"name": "sqlite", "supports": {"indexes": ["primary", "edge", "persistent"]}})
+
+
+async def _role(_: Call) -> web.Response:
+    return result({"role": "SINGLE", "mode": "default"})
+
+
+async def _mode(_: Call) -> web.Response:
+    return result({"mode": "default"})
+
+
+async def _set_mode(call: Call) -> web.Response:
+    wanted = (await call.json_object()).get("mode")
+    if wanted == "default":
+        return result({"mode": "default"})
+    raise ArangoError(Problem.NOT_IMPLEMENTED, "arangolite has no read-only mode")
+
+
+async def _availability(_: Call) -> web.Response:
+    return result({"mode": "default"})
+
+
+async def _status(_: Call) -> web.Response:
+    return answer(
+        {
+            "server": "arango",
+            "license": "community",
+            "version": SPOKEN_VERSION,
+            "mode": "server",
+            "operationMode": "server",
+            "foxxApi": False,
+            "host": platform.node(),
+            "hostname": platform.node(),
+            "serverInfo": {
+                "progress": {"phase": "in wait", "feature": "", "recoveryTick": 0},
+                "role": "SINGLE",
+                "writeOpsEnabled": True,
+                "readOnly": False,
+                "maintenance": False,
+            },
+        }
+    )
+
+
+async def _time(_: Call) -> web.Response:
+    return result({"time": time.time()})  # noqa: TID251 - the answer is the time of day
+
+
+async def _server_id(_: Call) -> web.Response:
+    raise ArangoError(Problem.INTERNAL, "this is not a cluster", status=500)
+
+
+ROUTES = [
+    Route("GET", "/_api/version", _version),
+    Route("GET", "/_admin/version", _version),
+    Route("GET", "/_api/engine", _engine),
+    Route("GET", "/_admin/server/role", _role),
+    Route("GET", "/_admin/server/mode", _mode),
+    Route("PUT", "/_admin/server/mode", _set_mode),
+    Route("GET", "/_admin/server/availability", _availability),
+    Route("GET", "/_admin/server/id", _server_id),
+    Route("GET", "/_admin/status", _status),
+    Route("GET", "/_admin/time", _time),
+]

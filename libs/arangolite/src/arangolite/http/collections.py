@@ -1,0 +1,172 @@
+"""`/_api/collection`: create, list, describe, change, drop."""
+
+import hashlib
+import sqlite3
+from collections.abc import Callable
+
+from aiohttp import web
+
+from arangolite.http.call import Call, Json, Route, answer, result
+from arangolite.storage import schema
+from arangolite.storage.catalog import Collection
+from arangolite.storage.revisions import revision_number
+
+_LOADED = 3
+
+
+def _summary(collection: Collection) -> Json:
+    return {
+        "id": str(collection.id),
+        "name": collection.name,
+        "status": _LOADED,
+        "type": collection.type,
+        "isSystem": collection.properties["isSystem"],
+        "globallyUniqueId": f"h{collection.id:X}/{collection.id}",
+    }
+
+
+def _full(collection: Collection) -> Json:
+    return {**_summary(collection), "statusString": "loaded", **collection.properties}
+
+
+async def _list(call: Call) -> web.Response:
+    hide_system = call.flag("excludeSystem")
+    collections = [
+        _summary(collection)
+        for collection in call.database.collections.values()
+        if not (hide_system and collection.properties["isSystem"])
+    ]
+    return result({"result": collections})
+
+
+async def _create(call: Call) -> web.Response:
+    collection = await call.database.write(schema.create_collection(await call.json_object()), sync=True)
+    return result(_full(collection))
+
+
+async def _get(call: Call) -> web.Response:
+    return result(_summary(call.database.collection(call.path["name"])))
+
+
+async def _properties(call: Call) -> web.Response:
+    return result(_full(call.database.collection(call.path["name"])))
+
+
+async def _change(call: Call) -> web.Response:
+    work = schema.change_properties(call.path["name"], await call.json_object())
+    return result(_full(await call.database.write(work, sync=True)))
+
+
+async def _rename(call: Call) -> web.Response:
+    work = schema.rename_collection(call.path["name"], (await call.json_object()).get("name"))
+    return result(_summary(await call.database.write(work, sync=True)))
+
+
+async def _truncate(call: Call) -> web.Response:
+    collection = call.database.collection(call.path["name"])
+    sync = call.flag("waitForSync") or collection.wait_for_sync
+    return result(_summary(await call.database.write(schema.truncate_collection(collection.name), sync=sync)))
+
+
+async def _drop(call: Call) -> web.Response:
+    work = schema.drop_collection(call.path["name"], system=call.flag("isSystem"))
+    collection = await call.database.write(work, sync=True)
+    return result({"id": str(collection.id)})
+
+
+async def _no_op(call: Call) -> web.Response:
+    """Load, unload and the like: everything is always loaded."""
+    return result(_summary(call.database.collection(call.path["name"])))
+
+
+async def _done(call: Call) -> web.Response:
+    call.database.collection(call.path["name"])
+    return result({"result": True})
+
+
+async def _read(call: Call, work: Callable[[sqlite3.Connection, Collection], Json]) -> web.Response:
+    collection = call.database.collection(call.path["name"])
+    found = await call.database.read(lambda connection: work(connection, collection))
+    return result({**_full(collection), **found})
+
+
+async def _count(call: Call) -> web.Response:
+    return await _read(call, lambda connection, collection: {"count": count_documents(connection, collection)})
+
+
+def count_documents(connection: sqlite3.Connection, collection: Collection) -> int:
+    """Count the documents of a collection."""
+    row: tuple[int] = connection.execute(f"SELECT count(*) FROM {collection.table}").fetchone()  # noqa: S608 - own name
+    return row[0]
+
+
+async def _revision(call: Call) -> web.Response:
+    return await _read(call, lambda connection, collection: {"revision": _last_revision(connection, collection)})
+
+
+def _last_revision(connection: sqlite3.Connection, collection: Collection) -> str:
+    revisions = connection.execute(f"SELECT rev FROM {collection.table}")  # noqa: S608 - own name
+    return max((rev.decode() for (rev,) in revisions), key=revision_number, default="0")
+
+
+async def _checksum(call: Call) -> web.Response:
+    with_rev, with_data = call.flag("withRevisions"), call.flag("withData")
+
+    def work(connection: sqlite3.Connection, collection: Collection) -> Json:
+        total = 0
+        for key, rev, text in connection.execute(f"SELECT key, rev, doc FROM {collection.table}"):  # noqa: S608 - own name
+            digest = hashlib.blake2b(key, digest_size=8)
+            if with_rev:
+                digest.update(rev)
+            if with_data:
+                digest.update(text)
+            total ^= int.from_bytes(digest.digest(), "big")  # the order of the documents must not matter
+        return {"checksum": str(total), "revision": _last_revision(connection, collection)}
+
+    return await _read(call, work)
+
+
+async def _figures(call: Call) -> web.Response:
+    def work(connection: sqlite3.Connection, collection: Collection) -> Json:
+        count = count_documents(connection, collection)
+        size = connection.execute(f"SELECT coalesce(sum(length(doc)), 0) FROM {collection.table}").fetchone()[0]  # noqa: S608 - own name
+        indexes = {"count": len(collection.indexes), "size": 0}
+        return {
+            "count": count,
+            "figures": {
+                "indexes": indexes,
+                "documentsSize": size,
+                "cacheInUse": False,
+                "cacheSize": 0,
+                "cacheUsage": 0,
+            },
+        }
+
+    return await _read(call, work)
+
+
+async def _key_generators(_: Call) -> web.Response:
+    return answer({"keyGenerators": ["autoincrement", "padded", "traditional", "uuid"]})
+
+
+_ONE = "/_api/collection/{name}"
+ROUTES = [
+    Route("GET", "/_api/collection", _list),
+    Route("POST", "/_api/collection", _create),
+    Route("GET", _ONE, _get),
+    Route("DELETE", _ONE, _drop),
+    Route("GET", f"{_ONE}/properties", _properties),
+    Route("PUT", f"{_ONE}/properties", _change),
+    Route("GET", f"{_ONE}/count", _count),
+    Route("GET", f"{_ONE}/figures", _figures),
+    Route("GET", f"{_ONE}/revision", _revision),
+    Route("GET", f"{_ONE}/checksum", _checksum),
+    Route("PUT", f"{_ONE}/rename", _rename),
+    Route("PUT", f"{_ONE}/truncate", _truncate),
+    Route("PUT", f"{_ONE}/load", _no_op),
+    Route("PUT", f"{_ONE}/unload", _no_op),
+    Route("PUT", f"{_ONE}/compact", _no_op),
+    Route("PUT", f"{_ONE}/recalculateCount", _done),
+    Route("PUT", f"{_ONE}/loadIndexesIntoMemory", _done),
+    Route("GET", "/_api/key-generators", _key_generators),
+]

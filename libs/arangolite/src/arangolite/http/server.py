@@ -1,0 +1,113 @@
+"""The HTTP server: finds the database and the handler of a request, checks who calls, and answers every failure in ArangoDB's form."""
+
+import logging
+from typing import cast
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from arangolite.aql.cursors import CursorStore
+from arangolite.errors import ArangoError, Problem, not_supported
+from arangolite.http import admin, auth, collections, cursors, databases, documents, imports, indexes
+from arangolite.http.auth import Authenticator
+from arangolite.http.call import Call, Handler, Route, error_response
+from arangolite.storage.engine import Engine
+from arangolite.storage.names import SYSTEM_DATABASE
+
+logger = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 1 << 30
+"""Where ArangoDB stops, too."""
+
+_ROUTES = [
+    *auth.OPEN_ROUTES,
+    *admin.ROUTES,
+    *databases.ROUTES,
+    *collections.ROUTES,
+    *documents.ROUTES,
+    *imports.ROUTES,
+    *indexes.ROUTES,
+    *cursors.ROUTES,
+]
+_HEADERS = {"Server": "ArangoDB", "X-Content-Type-Options": "nosniff"}
+_CHALLENGE = {"WWW-Authenticate": 'Bearer token_type="JWT", realm="ArangoDB"'}
+_OPEN_PATHS = frozenset(route.path for route in auth.OPEN_ROUTES)
+# Areas of ArangoDB's API that exist there; a path outside of them is unknown there, too.
+_KNOWN_AREAS = ("/_api/", "/_admin/", "/_open/")
+
+
+class Server:
+    """The API over an engine."""
+
+    def __init__(self, engine: Engine, authenticator: Authenticator) -> None:
+        self.engine = engine
+        self.authenticator = authenticator
+        self.cursors = CursorStore(engine.threads)
+        self._router = _router(_ROUTES)
+
+    def application(self) -> web.Application:
+        """Make the application that aiohttp runs."""
+        application = web.Application(client_max_size=MAX_BODY_BYTES)
+        application.router.add_route("*", "/{path:.*}", self.handle)
+        return application
+
+    async def drop_database(self, name: str) -> None:
+        """Remove a database, and the cursors that read from it first."""
+        self.engine.database(name)
+        await self.cursors.close_database(name)
+        await self.engine.drop(name)
+
+    async def close(self) -> None:
+        """Let go of everything that open cursors hold."""
+        await self.cursors.close_all()
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Answer one request."""
+        try:
+            response = await self._dispatch(request)
+        except ArangoError as exc:
+            response = error_response(exc, _CHALLENGE if exc.status == Problem.NOT_AUTHORIZED.status else None)
+        except web.HTTPRequestEntityTooLarge as exc:
+            response = error_response(ArangoError(Problem.HTTP_BAD_PARAMETER, exc.text, status=exc.status))
+        except Exception:
+            # The outermost boundary: a bug must reach the client in ArangoDB's form, and the log with its traceback.
+            logger.exception("%s %s failed", request.method, request.path)
+            response = error_response(ArangoError(Problem.INTERNAL))
+        response.headers.update(_HEADERS)
+        return response
+
+    async def _dispatch(self, request: web.Request) -> web.Response:
+        name, request = _split_database(request)
+        user = ""
+        if request.path not in _OPEN_PATHS:
+            user = self.authenticator.user_of(request.headers.get("Authorization"))
+        database = self.engine.database(name)
+        match = await self._router.resolve(request)
+        if match.http_exception is not None:
+            raise _unrouted(request, match.http_exception)
+        handler = cast("Handler", match.handler)
+        return await handler(Call(request, self, database, user, match))
+
+
+def _split_database(request: web.Request) -> tuple[str, web.Request]:
+    """Take `/_db/<name>` off the path; without it the request is for `_system`."""
+    url = request.rel_url
+    if not url.raw_path.startswith("/_db/"):
+        return SYSTEM_DATABASE, request
+    name, _, rest = url.raw_path.removeprefix("/_db/").partition("/")
+    return unquote(name), request.clone(rel_url=url.with_path(f"/{rest}", encoded=True, keep_query=True))
+
+
+def _unrouted(request: web.Request, problem: web.HTTPException) -> ArangoError:
+    if isinstance(problem, web.HTTPMethodNotAllowed):
+        return ArangoError(Problem.METHOD_NOT_ALLOWED)
+    if request.path.startswith(_KNOWN_AREAS):
+        return not_supported(f"{request.method} {request.path}")
+    return ArangoError(Problem.HTTP_NOT_FOUND, f"unknown path '{request.path}'")
+
+
+def _router(routes: list[Route]) -> web.UrlDispatcher:
+    router = web.UrlDispatcher()
+    for route in routes:
+        router.add_route(route.method, route.path, route.handler)  # type: ignore[arg-type] - called with a Call, by `_dispatch`
+    return router

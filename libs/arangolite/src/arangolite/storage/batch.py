@@ -1,0 +1,238 @@
+"""The one way documents are written: a batch collects changes in memory, sees its own changes, and reaches the tables in a few bulk statements.
+
+A batch knows nothing of the API's options; it puts and removes whole documents, keeps the index tables in step and refuses what a unique index
+refuses. Import, the document API and AQL's INSERT/UPDATE/REPLACE/REMOVE are all made of it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from arangolite.errors import ArangoError, Problem
+from arangolite.storage.catalog import Collection, IndexTable
+from arangolite.storage.database import Transaction
+from arangolite.storage.revisions import format_revision
+from arangolite.values import Value
+
+Document = dict[str, Value]
+
+_decode = msgspec.json.decode
+_encode = msgspec.json.encode
+_CHUNK = 64  # revisions and row ids are taken so many at a time; the unused ones are lost, which is harmless
+_FEW = 20  # keys that are looked up one by one; more go as one JSON array
+
+
+@dataclass(slots=True)
+class Row:
+    """A stored document: `text` is its JSON with `_key` inside and without `_id` and `_rev`, which other columns tell."""
+
+    id: int
+    key: str
+    rev: str
+    text: bytes | str
+
+    def document(self) -> Document:
+        """Decode the stored attributes."""
+        document: Document = _decode(self.text)
+        return document
+
+    def full(self, collection: str) -> Document:
+        """Decode the document as a client sees it."""
+        return {"_key": self.key, "_id": f"{collection}/{self.key}", "_rev": self.rev, **self.document()}
+
+
+def row_from_columns(columns: tuple[int, bytes, bytes, bytes]) -> Row:
+    """Make a row of `SELECT id, key, rev, doc`."""
+    number, key, rev, text = columns
+    return Row(number, key.decode(), rev.decode(), text)
+
+
+def stored_text(document: Mapping[str, Any]) -> bytes:
+    """Encode a document for storing: `_id` and `_rev` are left out."""
+    return _encode({name: value for name, value in document.items() if name not in ("_id", "_rev")})
+
+
+class Batch:
+    """Changes to one collection inside a transaction; `flush` writes them."""
+
+    def __init__(self, transaction: Transaction, collection: Collection) -> None:
+        self.collection = collection
+        self._transaction = transaction
+        self._connection = transaction.connection
+        self._tables = collection.index_tables
+        self._rows: dict[str, Row | None] = {}  # what was looked up or changed, by key
+        self._inserted: dict[int, Row] = {}
+        self._updated: dict[int, Row] = {}
+        self._removed: list[tuple[int]] = []
+        self._entries_added: dict[
+            str, dict[tuple[bytes, int], None]
+        ] = {}  # a dict keeps the order, which the B-tree likes
+        self._entries_gone: dict[str, set[tuple[bytes, int]]] = {}
+        self._owners: dict[str, dict[bytes, int]] = {}  # of unique entries in `_entries_added`
+        self._revision = 0
+        self._revisions_left = 0
+        self._next_id = 0
+        self._ids_left = 0
+
+    def prefetch(self, keys: Iterable[str]) -> None:
+        """Look many keys up at once, so that `get` need not go to the table for each."""
+        wanted = dict.fromkeys(keys)
+        if len(wanted) <= _FEW:
+            return
+        self._rows = {**wanted, **self._rows}
+        columns = self._connection.execute(
+            f"SELECT d.id, d.key, d.rev, d.doc FROM json_each(?) AS wanted CROSS JOIN {self.collection.table} AS d ON d.key = wanted.value",  # noqa: S608 - own name
+            (_encode(list(wanted)).decode(),),
+        )
+        for row in map(row_from_columns, columns):
+            self._rows[row.key] = row
+
+    def get(self, key: str) -> Row | None:
+        """Find a document as it is after the changes so far."""
+        try:
+            return self._rows[key]
+        except KeyError:
+            columns = self._connection.execute(
+                f"SELECT id, key, rev, doc FROM {self.collection.table} WHERE key = ?",  # noqa: S608 - own name
+                (key,),
+            ).fetchone()
+            row = self._rows[key] = None if columns is None else row_from_columns(columns)
+            return row
+
+    def insert(self, key: str, document: Document, text: bytes | str) -> Row:
+        """Add a document whose key is not there."""
+        row = Row(self._take_id(), key, self._take_revision(), text)
+        if self._tables:
+            self._index(row, None, document)
+        self._rows[key] = self._inserted[row.id] = row
+        return row
+
+    def replace(self, old: Row, document: Document, text: bytes | str) -> Row:
+        """Give a stored document new content and a new revision."""
+        row = Row(old.id, old.key, self._take_revision(), text)
+        if self._tables:
+            self._index(row, old, document)
+        pending = self._inserted if old.id in self._inserted else self._updated
+        self._rows[old.key] = pending[row.id] = row
+        return row
+
+    def remove(self, old: Row) -> None:
+        """Take a stored document away."""
+        if self._tables:
+            self._index(old, old, None)
+        self._rows[old.key] = None
+        self._updated.pop(old.id, None)
+        if self._inserted.pop(old.id, None) is None:
+            self._removed.append((old.id,))
+
+    def flush(self) -> None:
+        """Write everything; removals first, so that a key or a unique value can move from one document to another."""
+        run, table = self._connection.executemany, self.collection.table
+        for name, gone in self._entries_gone.items():
+            run(f"DELETE FROM {name} WHERE k = ? AND id = ?", gone)  # noqa: S608 - own name
+        if self._removed:
+            run(f"DELETE FROM {table} WHERE id = ?", self._removed)  # noqa: S608 - own name
+        if self._inserted:
+            rows = [(row.id, row.key, row.rev, _as_text(row.text)) for row in self._inserted.values()]
+            run(f"INSERT INTO {table} (id, key, rev, doc) VALUES (?, ?, ?, ?)", rows)  # noqa: S608 - own name
+        if self._updated:
+            rows = [(row.id, row.rev, _as_text(row.text)) for row in self._updated.values()]
+            run(f"UPDATE {table} SET rev = ?2, doc = ?3 WHERE id = ?1", rows)  # noqa: S608 - own name
+        for name, added in self._entries_added.items():
+            run(f"INSERT INTO {name} (k, id) VALUES (?, ?)", list(added))  # noqa: S608 - own name
+
+    def _index(self, row: Row, old: Row | None, document: Document | None) -> None:
+        """Move the index entries of a document from its old content to its new one.
+
+        Every unique index is asked before anything is changed, so that a refused document leaves no trace.
+        """
+        before = old.document() if old is not None else None
+        changes = []
+        for table in self._tables:
+            gone = () if before is None else table.entries(before)
+            added = () if document is None else table.entries(document)
+            if gone and gone == added:
+                continue
+            if table.unique:
+                for entry in added:
+                    self._check_unique(table, entry, row)
+            changes.append((table, gone, added))
+        for table, gone, added in changes:
+            self._drop_entries(table, gone, row.id)
+            self._add_entries(table, added, row.id)
+
+    def _drop_entries(self, table: IndexTable, entries: Iterable[bytes], row_id: int) -> None:
+        added = self._entries_added.get(table.name, {})
+        for entry in entries:
+            pair = (entry, row_id)
+            if pair in added:
+                del added[pair]
+            else:
+                self._entries_gone.setdefault(table.name, set()).add(pair)
+            if table.unique:
+                self._owners.get(table.name, {}).pop(entry, None)
+
+    def _add_entries(self, table: IndexTable, entries: Iterable[bytes], row_id: int) -> None:
+        added = self._entries_added.setdefault(table.name, {})
+        for entry in entries:
+            added[entry, row_id] = None
+            if table.unique:
+                self._owners.setdefault(table.name, {})[entry] = row_id
+
+    def _check_unique(self, table: IndexTable, entry: bytes, row: Row) -> None:
+        owner = self._owners.get(table.name, {}).get(entry)
+        if owner is None:
+            found = self._connection.execute(f"SELECT id FROM {table.name} WHERE k = ?", (entry,)).fetchone()  # noqa: S608 - own name
+            if found is not None and (entry, found[0]) not in self._entries_gone.get(table.name, ()):
+                owner = found[0]
+        if owner is not None and owner != row.id:
+            raise unique_violation(self.collection, table, self._key_of(owner))
+
+    def _key_of(self, row_id: int) -> str:
+        pending = self._inserted.get(row_id)
+        if pending is not None:
+            return pending.key
+        found: tuple[bytes] = self._connection.execute(
+            f"SELECT key FROM {self.collection.table} WHERE id = ?", (row_id,)
+        ).fetchone()  # noqa: S608 - own name
+        return found[0].decode()
+
+    def _take_revision(self) -> str:
+        if not self._revisions_left:
+            self._revisions_left = _CHUNK
+            self._revision = self._transaction.clock.reserve(self._revisions_left)
+        self._revisions_left -= 1
+        self._revision += 1
+        return format_revision(self._revision - 1)
+
+    def _take_id(self) -> int:
+        if not self._ids_left:
+            self._ids_left = _CHUNK
+            self._next_id = self._transaction.take_ids(self.collection, self._ids_left)
+        self._ids_left -= 1
+        self._next_id += 1
+        return self._next_id - 1
+
+
+def unique_violation(collection: Collection, table: IndexTable, key: str) -> ArangoError:
+    """Say which unique index refuses a document, and because of which other one."""
+    index = collection.index_of_table[table.name]
+    fields = "', '".join(".".join(path) for path in index.fields)
+    return ArangoError(
+        Problem.UNIQUE_CONSTRAINT,
+        f"unique constraint violated - in index {index.name} of type {index.type} over '{fields}'; conflicting key: {key}",
+    )
+
+
+def primary_violation(key: str) -> ArangoError:
+    """Say that a key is taken."""
+    return ArangoError(
+        Problem.UNIQUE_CONSTRAINT,
+        f"unique constraint violated - in index primary of type primary over '_key'; conflicting key: {key}",
+    )
+
+
+def _as_text(text: bytes | str) -> str:
+    return text if type(text) is str else text.decode()  # type: ignore[union-attr] - narrowed by the exact type

@@ -1,0 +1,219 @@
+"""One database is one SQLite file in WAL mode: a single writer thread, and readers that see the last committed state beside it.
+
+All work happens on threads, so that the event loop never waits for the disk. A write is a function that runs inside one transaction; what it
+changes in the catalog becomes visible when the transaction is committed.
+"""
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from arangolite.errors import ArangoError, Problem
+from arangolite.storage.catalog import Collection, Index
+from arangolite.storage.revisions import Clock
+
+T = TypeVar("T")
+Work = Callable[["Transaction"], T]
+
+logger = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 1
+_SCHEMA = """
+    CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS collections (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, type INTEGER NOT NULL, properties TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS indexes (
+        collection INTEGER NOT NULL, number INTEGER NOT NULL, definition TEXT NOT NULL, PRIMARY KEY (collection, number)
+    ) WITHOUT ROWID;
+"""
+_IDLE_READERS = 8  # connections kept open for the next read; more are opened while more cursors are alive
+_CHECKPOINT_PAGES = 4000  # 16 MiB of log before a commit pays for moving it into the file
+
+
+class Transaction:
+    """What a write works with: the writer's connection and its own view of the catalog."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        collections: Mapping[str, Collection],
+        clock: Clock,
+        next_ids: dict[int, int],
+    ) -> None:
+        self.connection = connection
+        self.collections = dict(collections)
+        self.clock = clock
+        self._next_ids = next_ids
+
+    def collection(self, name: str) -> Collection:
+        """Find a collection by its name or numeric id."""
+        return find_collection(self.collections, name)
+
+    def take_ids(self, collection: Collection, count: int) -> int:
+        """Reserve row ids for new documents and return the first; ids of a transaction that fails are lost, which is harmless."""
+        first = self._next_ids.get(collection.id)
+        if first is None:
+            first = self.connection.execute(f"SELECT coalesce(max(id), 0) + 1 FROM {collection.table}").fetchone()[0]  # noqa: S608 - own name
+        self._next_ids[collection.id] = first + count
+        return int(first)
+
+
+def find_collection(collections: Mapping[str, Collection], name: str) -> Collection:
+    """Find a collection by its name or numeric id, or refuse with 1203."""
+    found = collections.get(name)
+    if found is None and name.isdecimal():
+        found = next((collection for collection in collections.values() if str(collection.id) == name), None)
+    if found is None:
+        raise ArangoError(Problem.COLLECTION_NOT_FOUND, f"collection or view not found: {name}")
+    return found
+
+
+class Database:
+    """An open database."""
+
+    def __init__(self, name: str, path: Path, readers: Executor, clock: Clock) -> None:
+        self.name = name
+        self.path = path
+        self.clock = clock
+        self._readers = readers
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"arangolite-write-{name}")
+        self._idle: deque[sqlite3.Connection] = deque()
+        self._next_ids: dict[int, int] = {}
+        self._closed = False
+        self._full_sync = False
+        self._write_connection = _connect(path)
+        self.id = _prepare(self._write_connection, clock)
+        self.collections: Mapping[str, Collection] = _load_catalog(self._write_connection)
+
+    def collection(self, name: str) -> Collection:
+        """Find a collection by its name or numeric id."""
+        return find_collection(self.collections, name)
+
+    async def write(self, work: Work[T], *, sync: bool = False) -> T:
+        """Run work inside a transaction on the writer's thread.
+
+        Args:
+            work: What to do; an exception rolls everything back.
+            sync: Whether the transaction must have reached the disk before this returns (`waitForSync`). Otherwise it survives the death of the
+                process at once and the loss of power after the next checkpoint.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._commit, work, sync)
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run work on a reader's thread, on one consistent state."""
+
+        def run() -> T:
+            with self.reader() as connection:
+                return work(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._readers, run)
+
+    @contextlib.contextmanager
+    def reader(self) -> Iterator[sqlite3.Connection]:
+        """Lend a read-only connection that sees one consistent state until it is given back."""
+        connection = self._idle.pop() if self._idle else _connect(self.path, read_only=True)
+        try:
+            with translated_errors():
+                connection.execute("BEGIN")
+                yield connection
+        finally:
+            connection.rollback()
+            if self._closed or len(self._idle) >= _IDLE_READERS:
+                connection.close()
+            else:
+                self._idle.append(connection)
+
+    def close(self) -> None:
+        """Finish the write in progress and close the file."""
+        self._closed = True
+        self._writer.shutdown(wait=True, cancel_futures=True)
+        while self._idle:
+            self._idle.pop().close()
+        self._write_connection.close()
+
+    def _commit(self, work: Work[T], sync: bool) -> T:
+        if self._closed:
+            raise ArangoError(Problem.DATABASE_NOT_FOUND)
+        connection = self._write_connection
+        with translated_errors():
+            if sync is not self._full_sync:
+                connection.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
+                self._full_sync = sync
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                transaction = Transaction(connection, self.collections, self.clock, self._next_ids)
+                result = work(transaction)
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.rollback()
+                raise
+        self.collections = transaction.collections
+        return result
+
+
+@contextlib.contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turn SQLite's errors into ArangoDB's."""
+    try:
+        yield
+    except sqlite3.OperationalError as exc:
+        name = getattr(exc, "sqlite_errorname", "")
+        if name == "SQLITE_FULL":
+            raise ArangoError(
+                Problem.FILESYSTEM_FULL, "the disk is full; nothing was written. Free space and try again"
+            ) from exc
+        if "no such table" in str(exc):
+            raise ArangoError(Problem.COLLECTION_NOT_FOUND, "the collection was dropped meanwhile") from exc
+        raise
+
+
+def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=60)
+    connection.text_factory = bytes  # documents go from the file to the wire as they are
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute(f"PRAGMA cache_size = {-8192 if read_only else -65536}")  # KiB
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+    if read_only:
+        connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, clock: Clock) -> str:
+    """Create the tables of a new file, check the version of an old one, and return the database's id."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version not in (0, SCHEMA_VERSION):
+        raise ArangoError(
+            Problem.INTERNAL,
+            f"the file has schema version {version}, this arangolite writes {SCHEMA_VERSION}; use the version that made it",
+        )
+    if version == 0:
+        connection.executescript(_SCHEMA)
+        connection.execute("INSERT OR IGNORE INTO meta VALUES ('id', ?)", (str(clock.reserve()),))
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    row: tuple[bytes] = connection.execute("SELECT value FROM meta WHERE name = 'id'").fetchone()
+    return row[0].decode()
+
+
+def _load_catalog(connection: sqlite3.Connection) -> Mapping[str, Collection]:
+    indexes: dict[int, list[Index]] = {}
+    for owner, definition in connection.execute(
+        "SELECT collection, definition FROM indexes ORDER BY collection, number"
+    ):
+        indexes.setdefault(owner, []).append(Index.from_json(definition))
+    return {
+        name.decode(): Collection(
+            number, name.decode(), kind, msgspec.json.decode(properties), tuple(indexes.get(number, ()))
+        )
+        for number, name, kind, properties in connection.execute(
+            "SELECT id, name, type, properties FROM collections ORDER BY id"
+        )
+    }

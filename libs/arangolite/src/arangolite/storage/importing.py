@@ -1,0 +1,142 @@
+"""Bulk import: many documents in one transaction, outcomes counted, refusals told in words. The way of every record that a loader writes.
+
+Documents that come with their JSON text are stored as that text, byte for byte, so no number is ever written anew.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+from arangolite.errors import ArangoError, Problem
+from arangolite.storage.batch import Document, primary_violation, stored_text
+from arangolite.storage.catalog import Collection
+from arangolite.storage.database import Transaction
+from arangolite.storage.documents import DEFAULT_OPTIONS, Documents, merge
+from arangolite.storage.names import is_document_id, is_key
+
+OnDuplicate = Literal["error", "update", "replace", "ignore"]
+
+MAX_QUOTED = 255  # bytes of a refused document that an error text repeats, as in ArangoDB
+
+
+@dataclass(slots=True)
+class ImportResult:
+    """What became of the documents of one import."""
+
+    created: int = 0
+    errors: int = 0
+    empty: int = 0
+    updated: int = 0
+    ignored: int = 0
+    details: list[str] = field(default_factory=list)
+
+    def refuse(self, detail: str) -> None:
+        """Count a refused document and say why."""
+        self.errors += 1
+        self.details.append(detail)
+
+
+Incoming = tuple[Document, str | None]
+"""A document to import and, where it came as a line of its own, its JSON text."""
+
+
+def quote(text: str) -> str:
+    """Shorten a refused document for an error text."""
+    return text if len(text) <= MAX_QUOTED else text[:MAX_QUOTED] + "..."
+
+
+class Importer:
+    """Imports documents into one collection inside a transaction."""
+
+    def __init__(self, transaction: Transaction, collection: Collection, on_duplicate: OnDuplicate) -> None:
+        self._documents = Documents(transaction, collection)
+        self._batch = self._documents.batch
+        self._collection = collection
+        self._on_duplicate = on_duplicate
+        self._user_keys: bool = collection.properties["keyOptions"]["allowUserKeys"]
+
+    def run(self, incoming: Sequence[Incoming], result: ImportResult, *, complete: bool) -> None:
+        """Import the documents and count into `result`.
+
+        Raises:
+            ArangoError: With `complete`, the first refusal; the transaction is then rolled back.
+        """
+        self._batch.prefetch(key for item in incoming if type(key := item[0].get("_key")) is str and is_key(key))
+        for position, item in enumerate(incoming):
+            try:
+                self._import_one(item, result)
+            except ArangoError as exc:
+                if complete:
+                    raise
+                text = item[1] or msgspec.json.encode(item[0]).decode()
+                result.refuse(
+                    f"at position {position}: creating document failed with error '{exc.message}', offending document: {quote(text)}"
+                )
+        self._batch.flush()
+
+    def _import_one(self, item: Incoming, result: ImportResult) -> None:
+        document = item[0]
+        key = document.get("_key")
+        if key is None and "_key" not in document:
+            self._insert(self._documents.generate_key(), item, result)
+            return
+        if type(key) is not str or not is_key(key):
+            raise ArangoError(Problem.DOCUMENT_KEY_BAD)
+        if not self._user_keys:
+            raise ArangoError(Problem.DOCUMENT_KEY_UNEXPECTED)
+        if self._batch.get(key) is None:
+            self._insert(key, item, result)
+        elif self._on_duplicate == "ignore":
+            result.ignored += 1
+        elif self._on_duplicate == "error":
+            raise primary_violation(key)
+        else:
+            self._overwrite(key, item, result)
+
+    def _insert(self, key: str, item: Incoming, result: ImportResult) -> None:
+        document = item[0]
+        if self._collection.is_edge and not (
+            is_document_id(document.get("_from")) and is_document_id(document.get("_to"))
+        ):
+            raise ArangoError(Problem.INVALID_EDGE_ATTRIBUTE)
+        try:
+            self._batch.insert(key, document, _text_of(key, item))
+        except ArangoError as exc:
+            # Only another unique index can refuse here; ArangoDB counts that as a duplicate to be ignored, too.
+            if self._on_duplicate != "ignore" or exc.problem is not Problem.UNIQUE_CONSTRAINT:
+                raise
+            result.ignored += 1
+        else:
+            result.created += 1
+
+    def _overwrite(self, key: str, item: Incoming, result: ImportResult) -> None:
+        document = item[0]
+        if self._on_duplicate == "replace":
+            self._documents.replace(key, document)
+        else:
+            old = self._batch.get(key)
+            assert old is not None
+            before = old.document()
+            after = merge(
+                before, document, keep_null=DEFAULT_OPTIONS.keep_null, merge_objects=DEFAULT_OPTIONS.merge_objects
+            )
+            text = _text_of(key, item) if len(after) == len(document) and _flat(document) else stored_text(after)
+            self._batch.replace(old, after, text)
+        result.updated += 1
+
+
+def _text_of(key: str, item: Incoming) -> str | bytes:
+    document, text = item
+    if text is None or "_id" in document or "_rev" in document:
+        return stored_text({**document, "_key": key})
+    if "_key" in document:
+        return text
+    rest = text[1:]
+    return f'{{"_key":"{key}",{rest}' if document else f'{{"_key":"{key}"{rest}'
+
+
+def _flat(document: dict[str, Any]) -> bool:
+    """Whether a merge of this document over one with the same attributes gives this document."""
+    return not any(type(value) is dict for value in document.values())

@@ -1,0 +1,46 @@
+"""Revisions and generated keys: numbers that only grow, even when the clock of the machine steps back."""
+
+import threading
+import time
+
+_ALPHABET = "-_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_LOW_BITS = 12
+_LOW = [_ALPHABET[number >> 6] + _ALPHABET[number & 63] for number in range(1 << _LOW_BITS)]
+_COUNTER_BITS = 20  # a million numbers a millisecond before the clock runs ahead of the time of day
+
+
+class Clock:
+    """Hands out increasing 64-bit numbers: milliseconds since 1970 in the high bits, a counter in the low ones."""
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._lock = threading.Lock()
+
+    def reserve(self, count: int = 1) -> int:
+        """Take `count` consecutive numbers and return the first."""
+        with self._lock:
+            first = max(self._last + 1, (time.time_ns() // 1_000_000) << _COUNTER_BITS)
+            self._last = first + count - 1
+            return first
+
+    def revision(self) -> str:
+        """Take one number as a `_rev`."""
+        return format_revision(self.reserve())
+
+
+def format_revision(number: int) -> str:
+    """Write a number as ArangoDB writes `_rev`: base 64, most significant digit first."""
+    digits = [_LOW[number & 0xFFF]]
+    number >>= _LOW_BITS
+    while number:
+        digits.append(_ALPHABET[number & 63])
+        number >>= 6
+    return "".join(reversed(digits[1:])) + digits[0]
+
+
+def revision_number(revision: str) -> int:
+    """Read a `_rev` back, to compare which one is later."""
+    number = 0
+    for letter in revision:
+        number = number << 6 | _ALPHABET.index(letter)
+    return number
