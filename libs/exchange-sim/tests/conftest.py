@@ -35,7 +35,7 @@ async def open_exchange() -> AsyncIterator[Open]:
 
 @pytest.fixture
 def recorded(tmp_path: Path) -> RecordedMarket:
-    """ABCUSDT: 2,500 candles of 5m with the candle 700 missing, and 30 aggregated trades in microseconds."""
+    """ABCUSDT: 2,500 candles of 5m with the candle 700 missing, 30 aggregated trades in microseconds, 5 trades."""
     candles = [
         f"{FIRST_MS + n * STEP_MS},1.0{n},2.50000000,0.50,1.{n}0,10.{n},{FIRST_MS + (n + 1) * STEP_MS - 1},"
         f"12.{n},{n},5.{n},6.{n},0"
@@ -45,4 +45,8 @@ def recorded(tmp_path: Path) -> RecordedMarket:
     (tmp_path / "ABCUSDT-5m-2022-07.csv").write_text("\n".join(candles) + "\n")
     trades = [f"{100 + n},0.{n + 1},3.{n},{n},{n},{(FIRST_MS + n // 3) * 1000 + 7},True,True" for n in range(30)]
     (tmp_path / "ABCUSDT-aggTrades-2025-01-01.csv").write_text("\n".join(trades) + "\n")
+    single = [f"{900 + n},0.5,2.0,1.00,{FIRST_MS + n},true" for n in range(5)]
+    (tmp_path / "ABCUSDT-trades-2022-07-14.csv").write_text("id,price,qty,quote_qty,time,is_buyer_maker\n")
+    with (tmp_path / "ABCUSDT-trades-2022-07-14.csv").open("a") as file:
+        file.write("\n".join(single))
     return RecordedMarket(read_recording(tmp_path))

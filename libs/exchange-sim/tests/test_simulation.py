@@ -30,8 +30,8 @@ def candles_of(symbol, interval, start_us, end_us, now_us=NOW, offset_us=0):
     return [msgspec.json.decode(row) for row in series.rows(positions.start, positions.stop, now_us, MS)]
 
 
-def trades_of(symbol, start_us, end_us):
-    series = MARKET.agg_trades(MARKET.symbol(symbol))
+def trades_of(symbol, start_us, end_us, kind="agg_trades"):
+    series = getattr(MARKET, kind)(MARKET.symbol(symbol))
     rows = series.rows(series.position_at(start_us), series.position_at(end_us), NOW, MS)
     return [msgspec.json.decode(row) for row in rows]
 
@@ -141,9 +141,23 @@ def test_trades_follow_each_other_without_holes_in_either_id(symbol, minute):
 
 
 @settings(max_examples=20, deadline=None)
-@given(symbols, minutes, st.integers(0, MINUTE_US))
-def test_ids_are_found_by_time_and_times_by_id(symbol, minute, passed_us):
-    series = MARKET.agg_trades(MARKET.symbol(symbol))
+@given(symbols, minutes)
+def test_single_trades_divide_the_aggregated_ones(symbol, minute):
+    start, end = minute * MINUTE_US, (minute + 1) * MINUTE_US
+    single = {trade["id"]: trade for trade in trades_of(symbol, start, end, kind="trades")}
+    for trade in trades_of(symbol, start, end):
+        fills = [single.pop(trade_id) for trade_id in range(trade["f"], trade["l"] + 1)]
+        assert sum(Decimal(fill["qty"]) for fill in fills) == Decimal(trade["q"])
+        for fill in fills:
+            assert 0 < Decimal(fill["qty"]) * Decimal(fill["price"]) == Decimal(fill["quoteQty"])
+            assert (fill["price"], fill["time"], fill["isBuyerMaker"]) == (trade["p"], trade["T"], trade["m"])
+    assert single == {}
+
+
+@settings(max_examples=20, deadline=None)
+@given(symbols, minutes, st.integers(0, MINUTE_US), st.sampled_from(["agg_trades", "trades"]))
+def test_ids_are_found_by_time_and_times_by_id(symbol, minute, passed_us, kind):
+    series = getattr(MARKET, kind)(MARKET.symbol(symbol))
     moment = minute * MINUTE_US + passed_us
     position = series.position_at(moment)
     assert series.time_us(position) >= moment
@@ -192,8 +206,8 @@ def test_the_market_is_the_same_for_everyone():
         "p": "79670.01000000",
         "q": "0.00742000",
         "f": 3266855469,
-        "l": 3266855470,
-        "T": 1722470400181,
+        "l": 3266855469,
+        "T": 1722470400013,
         "m": False,
         "M": True,
     }
@@ -205,12 +219,12 @@ def test_the_market_is_the_same_for_everyone():
             "79805.28000000",
             "78001.09000000",
             "78053.84000000",
-            "12673.06019000",
+            "12721.74393000",
             1722556799999,
-            "997117642.51684200",
+            "1000947217.43624180",
             1468464,
-            "6279.86131000",
-            "494107188.40284340",
+            "6304.30693000",
+            "496030124.13356520",
             "0",
         ]
     )

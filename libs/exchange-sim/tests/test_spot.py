@@ -144,6 +144,24 @@ async def test_trades_are_paged_by_id_and_by_time(recorded, open_exchange):
     assert [trade["a"] for trade in page] == [129]
 
 
+async def test_single_trades_are_paged_by_id_or_are_the_most_recent(recorded, open_exchange):
+    session = await open_exchange(recorded)
+    page = await get_body(session, "/api/v3/historicalTrades", symbol="ABCUSDT", fromId=901, limit=1)
+    assert page == [
+        {
+            "id": 901,
+            "price": "0.5",
+            "qty": "2.0",
+            "quoteQty": "1.00",
+            "time": FIRST + 1,
+            "isBuyerMaker": True,
+            "isBestMatch": True,
+        }
+    ]
+    page = await get_body(session, "/api/v3/trades", symbol="ABCUSDT", limit=2)
+    assert [trade["id"] for trade in page] == [903, 904]
+
+
 async def test_the_listing_says_what_the_limits_and_the_steps_are(recorded, open_exchange):
     session = await open_exchange(recorded, weight_limit=1200)
     body = await get_body(session, "/api/v3/exchangeInfo", symbols='["ABCUSDT"]')
@@ -169,7 +187,7 @@ async def test_what_was_asked_and_served_can_be_read(recorded, open_exchange):
 
 async def test_the_markets_page_says_what_can_be_asked_for(recorded, open_exchange):
     session = await open_exchange(recorded)
-    candles, trades = await lines(session, "/_sim/markets")
+    candles, trades, _ = await lines(session, "/_sim/markets")
     assert candles == {
         "mode": "replay",
         "symbol": "ABCUSDT",

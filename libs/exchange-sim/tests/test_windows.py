@@ -13,6 +13,7 @@ class Times:
     symbol = "ABCUSDT"
     kind = "times"
     first = 0
+    batch = 1000
 
     def __init__(self, times):
         self.times = times

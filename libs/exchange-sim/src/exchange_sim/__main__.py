@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         "--replay",
         type=Path,
         metavar="PATH",
-        help="replay a file or folder of <SYMBOL>-<interval|aggTrades>-*.csv[.gz|.zip] in the archive's columns "
+        help="replay a file or folder of <SYMBOL>-<interval|aggTrades|trades>-*.csv[.gz|.zip] in the archive's columns "
         "(default: a simulated market)",
     )
     serve.add_argument("--weight-limit", type=int, default=6000, help="request weight per minute (default %(default)s)")

@@ -1,5 +1,6 @@
 """The tool's own pages below `/_sim/`: what can be asked for, what was asked, and what was served."""
 
+import asyncio
 from collections.abc import Iterable
 
 import msgspec
@@ -32,9 +33,9 @@ class Control:
 
     async def _markets(self, http: web.Request) -> web.StreamResponse:
         market, now_us = self._exchange.market, self._exchange.clock()
-        lines = (
-            _market_line(market.mode, series, now_us) for symbol in market.symbols() for series in market.series(symbol)
-        )
+        asked = http.query.get("symbol")
+        symbols = market.symbols() if asked is None else filter(None, [market.symbol(asked)])
+        lines = (_market_line(market.mode, series, now_us) for symbol in symbols for series in market.series(symbol))
         return await _json_lines(http, lines)
 
     async def _requests(self, http: web.Request) -> web.StreamResponse:
@@ -104,6 +105,8 @@ async def _json_lines(http: web.Request, lines: Iterable[bytes]) -> web.StreamRe
         if len(chunk) >= _CHUNK_BYTES:
             await response.write(bytes(chunk))
             chunk.clear()
+            # Writing waits only for a slow reader; the exchange goes on in between.
+            await asyncio.sleep(0)
     await response.write(bytes(chunk))
     await response.write_eof()
     return response

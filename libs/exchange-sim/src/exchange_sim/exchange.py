@@ -22,7 +22,8 @@ from exchange_sim.faults import effects
 from exchange_sim.faults.plan import Fault, FaultKind, FaultPlan
 from exchange_sim.journal import Journal, Request
 from exchange_sim.ledger import Ledger
-from exchange_sim.market import Market, Page, TimeUnit
+from exchange_sim.market import Market, TimeUnit
+from exchange_sim.pages import Page, Selection, make_page
 
 
 class Exchange:
@@ -71,8 +72,7 @@ class Exchange:
     async def _answer(self, http: web.Request, endpoint: Endpoint, now_us: int, request: Request) -> web.Response:
         answer: bytes | Page | ExchangeError
         try:
-            # In a thread: a page of candles of many days takes seconds to simulate, and nobody else should wait for it.
-            answer = await asyncio.to_thread(endpoint.answer, _read(http, endpoint, now_us))
+            answer = await _ask(endpoint, _read(http, endpoint, now_us))
         except ExchangeError as exc:
             answer = exc
         fault = self.faults.take(http.path, len(answer.rows) if isinstance(answer, Page) else 0)
@@ -140,6 +140,11 @@ def _read(http: web.Request, endpoint: Endpoint, now_us: int) -> Call:
         raise ExchangeError(-1194, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.")
     parameters = Parameters(list(http.query.items()), endpoint.parameters, endpoint.mandatory)
     return Call(parameters, TimeUnit[unit_name], now_us)
+
+
+async def _ask(endpoint: Endpoint, call: Call) -> bytes | Page:
+    answer = endpoint.answer(call)
+    return await make_page(answer) if isinstance(answer, Selection) else answer
 
 
 def _body(answer: bytes | Page | ExchangeError) -> bytes:

@@ -9,7 +9,8 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from exchange_sim.market import Page, Series, TimeUnit
+from exchange_sim.market import Series, TimeUnit
+from exchange_sim.pages import Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +99,10 @@ class Ledger:
         series = served.series
         open_rows = dict(served.open_rows)
         for first, end, times in list(served.runs):
-            for page_first in range(first, end, 1000):
-                page_end = min(end, page_first + 1000)
-                rows = series.rows(page_first, page_end, now_us, TimeUnit.MILLISECOND)
-                for position, row in enumerate(rows, start=page_first):
+            for batch_first in range(first, end, series.batch):
+                batch_end = min(end, batch_first + series.batch)
+                rows = series.rows(batch_first, batch_end, now_us, TimeUnit.MILLISECOND)
+                for position, row in enumerate(rows, start=batch_first):
                     _, times_open = open_rows.pop(position, (row, 0))
                     yield ServedItem(series.symbol, series.kind, row, times + times_open, is_open=False)
         for row, times in open_rows.values():

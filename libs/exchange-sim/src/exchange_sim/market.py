@@ -6,8 +6,8 @@ its grid, or a trade id; only the series knows. That is all that the window rule
 faults need.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
@@ -52,6 +52,11 @@ class Series(Protocol):
         """The position of the oldest item."""
         ...
 
+    @property
+    def batch(self) -> int:
+        """How many items can be made at once without keeping other requests waiting."""
+        ...
+
     def end(self, now_us: int) -> int:
         """One past the position of the newest item that exists now."""
         ...
@@ -81,24 +86,6 @@ class IdentifiedSeries(Series, Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Page:
-    """What one request was given from a series.
-
-    The faults take rows out or repeat some, so the positions are listed and need be neither complete nor ascending.
-    """
-
-    series: Series
-    positions: Sequence[int]
-    rows: list[bytes]
-    settled: int
-    """Items from this position on may look different next time."""
-    body: bytes = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.body = b"[" + b",".join(self.rows) + b"]"
-
-
 class Market(Protocol):
     """Everything that can be asked for."""
 
@@ -125,6 +112,10 @@ class Market(Protocol):
 
     def agg_trades(self, symbol: Symbol) -> IdentifiedSeries:
         """The aggregated trades."""
+        ...
+
+    def trades(self, symbol: Symbol) -> IdentifiedSeries:
+        """The single trades."""
         ...
 
     def series(self, symbol: Symbol) -> Iterable[Series]:

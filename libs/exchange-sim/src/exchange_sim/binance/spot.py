@@ -11,7 +11,8 @@ import msgspec
 
 from exchange_sim.binance.parameters import Parameters, bad_combination
 from exchange_sim.errors import ExchangeError
-from exchange_sim.market import IdentifiedSeries, Market, Page, Series, Symbol, TimeUnit
+from exchange_sim.market import IdentifiedSeries, Market, Symbol, TimeUnit
+from exchange_sim.pages import Selection
 from exchange_sim.windows import Window, select
 
 _DEFAULT_LIMIT: Final = 500
@@ -34,7 +35,7 @@ class Endpoint:
     weight: int
     parameters: tuple[str, ...]
     mandatory: tuple[str, ...]
-    answer: Callable[[Call], bytes | Page]
+    answer: Callable[[Call], bytes | Selection]
 
 
 class Spot:
@@ -51,6 +52,8 @@ class Spot:
             "/api/v3/klines": Endpoint(
                 2, ("symbol", "interval", *times, "timeZone", "limit"), ("symbol", "interval"), self._klines
             ),
+            "/api/v3/trades": Endpoint(25, ("symbol", "limit"), ("symbol",), self._trades),
+            "/api/v3/historicalTrades": Endpoint(25, ("symbol", "fromId", "limit"), ("symbol",), self._trades),
             "/api/v3/aggTrades": Endpoint(4, ("symbol", "fromId", *times, "limit"), ("symbol",), self._agg_trades),
         }
 
@@ -87,16 +90,21 @@ class Spot:
             }
         )
 
-    def _klines(self, call: Call) -> Page:
+    def _klines(self, call: Call) -> Selection:
         parameters = call.parameters
         symbol = self._symbol(parameters.symbol())
         series = self._market.candles(symbol, parameters.interval(), parameters.offset_us())
-        return _page(series, select(series, _window(parameters), call.now_us), call)
+        positions = select(series, _window(parameters), call.now_us)
+        return Selection(series, positions, call.now_us, call.unit)
 
-    def _agg_trades(self, call: Call) -> Page:
+    def _agg_trades(self, call: Call) -> Selection:
         parameters = call.parameters
         series = self._market.agg_trades(self._symbol(parameters.symbol()))
-        return _page(series, _by_id_or_time(series, call), call)
+        return Selection(series, _by_id_or_time(series, call), call.now_us, call.unit)
+
+    def _trades(self, call: Call) -> Selection:
+        series = self._market.trades(self._symbol(call.parameters.symbol()))
+        return Selection(series, _by_id_or_time(series, call), call.now_us, call.unit)
 
     def _symbol(self, name: str) -> Symbol:
         symbol = self._market.symbol(name)
@@ -119,11 +127,6 @@ def _by_id_or_time(series: IdentifiedSeries, call: Call) -> range:
         raise bad_combination()
     first = series.position_of(from_id)
     return range(first, max(first, min(series.end(call.now_us), first + window.limit)))
-
-
-def _page(series: Series, positions: range, call: Call) -> Page:
-    rows = series.rows(positions.start, positions.stop, call.now_us, call.unit)
-    return Page(series, positions, rows, series.settled(call.now_us))
 
 
 def _describe(symbol: Symbol) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from exchange_sim.faults.plan import FaultKind
-from exchange_sim.market import Page
+from exchange_sim.pages import Page
 
 HTML: Final = b"<!doctype html><html><head><title>Maintenance</title></head><body>We will be back soon.</body></html>"
 

@@ -17,13 +17,13 @@ from exchange_sim.recording import layouts
 from exchange_sim.recording.tables import Table
 
 _NAME: Final = re.compile(
-    rf"(?P<symbol>[A-Z0-9][A-Z0-9_-]*?)-(?P<what>{'|'.join(BY_FILE_NAME)}|aggTrades)-.+\.(?:csv|csv\.gz|csv\.zip|zip)"
+    rf"(?P<symbol>[A-Z0-9][A-Z0-9_-]*?)-(?P<what>{'|'.join(BY_FILE_NAME)}|aggTrades|trades)-.+\.(?:csv|csv\.gz|csv\.zip|zip)"
 )
 
 _log = logging.getLogger(__name__)
 
 Tables = dict[tuple[str, str], Table]
-"""By symbol and kind (`candles_5m`, `agg_trades`)."""
+"""By symbol and kind (`candles_5m`, `agg_trades`, `trades`)."""
 
 
 def read_recording(path: Path) -> Tables:
@@ -39,12 +39,12 @@ def read_recording(path: Path) -> Tables:
     for file in files:
         name = _NAME.fullmatch(file.name)
         if name is None:
-            _log.info("%s: left out, its name is not <SYMBOL>-<interval|aggTrades>-*.csv[.gz|.zip]", file)
+            _log.info("%s: left out, its name is not <SYMBOL>-<interval|aggTrades|trades>-*.csv[.gz|.zip]", file)
             continue
         key, layout = _contents(name["symbol"], name["what"])
         _read_file(file, tables.setdefault(key, Table(layout)))
     if not tables:
-        raise RecordingError(f"{path}: no file named <SYMBOL>-<interval|aggTrades>-*.csv[.gz|.zip]")
+        raise RecordingError(f"{path}: no file named <SYMBOL>-<interval|aggTrades|trades>-*.csv[.gz|.zip]")
     for table in tables.values():
         table.settle()
     return tables
@@ -53,6 +53,8 @@ def read_recording(path: Path) -> Tables:
 def _contents(symbol: str, what: str) -> tuple[tuple[str, str], layouts.Layout]:
     if what == "aggTrades":
         return (symbol, "agg_trades"), layouts.AGG_TRADES
+    if what == "trades":
+        return (symbol, "trades"), layouts.TRADES
     return (symbol, f"candles_{what}"), layouts.CANDLES
 
 

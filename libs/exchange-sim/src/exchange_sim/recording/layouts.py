@@ -109,6 +109,20 @@ def _render_agg_trade(line: list[bytes], unit: TimeUnit) -> bytes:
     )
 
 
+def _render_trade(line: list[bytes], unit: TimeUnit) -> bytes:
+    """From `28457,4.00000100,12.00000000,48.00001200,1499865549590,True,True` to `{"id":28457,"price":…}`."""
+    number, price, quantity, quote, time, is_buyer_maker, *best = line
+    return b'{"id":%b,"price":"%b","qty":"%b","quoteQty":"%b","time":%d,"isBuyerMaker":%b,"isBestMatch":%b}' % (
+        number,
+        price,
+        quantity,
+        quote,
+        to_us(int(time)) // unit.value,
+        is_buyer_maker.lower(),
+        best[0].lower() if best else b"true",
+    )
+
+
 CANDLES: Final = Layout(
     name="candles",
     columns=(
@@ -151,4 +165,23 @@ AGG_TRADES: Final = Layout(
     price_column=1,
     quantity_column=2,
     render=_render_agg_trade,
+)
+
+TRADES: Final = Layout(
+    name="trades",
+    columns=(
+        ("id", _INTEGER),
+        ("price", _DECIMAL),
+        ("qty", _DECIMAL),
+        ("quote_qty", _DECIMAL),
+        ("time", _TIME),
+        ("is_buyer_maker", _BOOLEAN),
+        ("is_best_match", _BOOLEAN),
+    ),
+    optional=1,
+    id_column=0,
+    time_column=4,
+    price_column=1,
+    quantity_column=2,
+    render=_render_trade,
 )

@@ -8,14 +8,17 @@ from exchange_sim.intervals import INTERVALS, Interval
 from exchange_sim.market import Symbol, TimeUnit
 from exchange_sim.quotes import split_symbol
 from exchange_sim.recording.files import Tables
-from exchange_sim.recording.layouts import AGG_TRADES, CANDLES
+from exchange_sim.recording.layouts import CANDLES
 from exchange_sim.recording.tables import Table
+
+_NOTHING: Final = Table(CANDLES)
 
 
 class RecordedSeries:
     """The lines of one table, by their index."""
 
     first: Final = 0
+    batch: Final = 1000
 
     def __init__(self, symbol: str, kind: str, table: Table) -> None:
         self.symbol = symbol
@@ -79,14 +82,17 @@ class RecordedMarket:
         """The recorded aggregated trades."""
         return self._series(symbol.name, "agg_trades")
 
+    def trades(self, symbol: Symbol) -> RecordedSeries:
+        """The recorded single trades."""
+        return self._series(symbol.name, "trades")
+
     def series(self, symbol: Symbol) -> Iterable[RecordedSeries]:
         """What was recorded of a symbol, candles first."""
-        kinds = [*(f"candles_{interval.file_name}" for interval in INTERVALS.values()), "agg_trades"]
+        kinds = [*(f"candles_{interval.file_name}" for interval in INTERVALS.values()), "agg_trades", "trades"]
         return [self._series(symbol.name, kind) for kind in kinds if (symbol.name, kind) in self._tables]
 
     def _series(self, symbol: str, kind: str) -> RecordedSeries:
-        layout = AGG_TRADES if kind == "agg_trades" else CANDLES
-        return RecordedSeries(symbol, kind, self._tables.get((symbol, kind)) or Table(layout))
+        return RecordedSeries(symbol, kind, self._tables.get((symbol, kind), _NOTHING))
 
     def _describe(self, name: str) -> Symbol:
         tables = [table for (symbol, _), table in self._tables.items() if symbol == name]

@@ -8,7 +8,7 @@ It is drawn top-down, so that any part of it can be made alone:
     hours         the atom: minute bars, drawn by the hour
     tapes         the trades of a minute: they divide its lots and touch its prices
     sums          what any stretch of time amounts to
-    candles, agg_trades   the series that the exchange serves: aggregates of minutes, or of trades, or the trades
+    candles, trades   the series that the exchange serves
 
 Everything random comes from `dice`, a counter-based generator. Prices are whole ticks and quantities whole lots, so
 candles are exactly the aggregates of the trades. The little floating point in between uses only the four operations

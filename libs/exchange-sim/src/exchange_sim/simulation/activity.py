@@ -6,6 +6,7 @@ makes ids arithmetic: how many trades there were before a minute is a number of 
 
 from array import array
 from bisect import bisect_right
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Final
 
@@ -28,7 +29,7 @@ _DAYS_OF_WEEK: Final = (105, 110, 110, 110, 105, 75, 70)
 
 
 class Activity:
-    """Counts of one symbol, by minutes since 1970."""
+    """How many trades of both sorts one symbol has, and their ids."""
 
     def __init__(self, instrument: Instrument) -> None:
         hours = instrument.dice.draw("hours of the week", 0, 7 * 24)
@@ -45,29 +46,36 @@ class Activity:
         self._counts = [
             list(zip(aggregated[at : at + 60], single[at : at + 60], strict=True)) for at in range(0, _WEEK, 60)
         ]
-        self._aggregated = array("q", accumulate(aggregated, initial=0))
-        self._single = array("q", accumulate(single, initial=0))
-        self._listed_aggregated = _count(self._aggregated, instrument.listed_minute)
-        self._listed_single = _count(self._single, instrument.listed_minute)
+        self.agg_trades = Ids(aggregated, instrument.listed_minute)
+        self.trades = Ids(single, instrument.listed_minute)
 
     def counts(self, hour: int) -> list[tuple[int, int]]:
         """Aggregated and single trades of each minute of an hour."""
         return self._counts[(hour - _MONDAY // 60) % len(self._counts)]
 
-    def agg_trades_before(self, minute: int) -> int:
-        """How many aggregated trades there were before a minute: the id of its first, since ids begin with 0."""
-        return _count(self._aggregated, minute) - self._listed_aggregated
 
-    def trades_before(self, minute: int) -> int:
-        """The same of single trades."""
-        return _count(self._single, minute) - self._listed_single
+class Ids:
+    """The ids of one sort of trade: they begin with 0 when the symbol is listed, and have no holes."""
 
-    def minute_of(self, agg_trade_id: int) -> int:
-        """The minute that holds an aggregated trade."""
-        weeks, rest = divmod(agg_trade_id + self._listed_aggregated, self._aggregated[-1])
-        return _MONDAY + weeks * _WEEK + bisect_right(self._aggregated, rest) - 1
+    def __init__(self, week: Sequence[int], listed_minute: int) -> None:
+        """Count a week's trades up.
 
+        Args:
+            week: How many trades each minute of the week has.
+            listed_minute: The first minute with trades, counted from 1970 as all minutes here.
+        """
+        self._table = array("q", accumulate(week, initial=0))
+        self._before_listing = self._count(listed_minute)
 
-def _count(table: "array[int]", minute: int) -> int:
-    weeks, minute_of_week = divmod(minute - _MONDAY, _WEEK)
-    return weeks * table[-1] + table[minute_of_week]
+    def before(self, minute: int) -> int:
+        """How many trades there were before a minute: the id of its first."""
+        return self._count(minute) - self._before_listing
+
+    def minute_of(self, trade_id: int) -> int:
+        """The minute that holds a trade."""
+        weeks, rest = divmod(trade_id + self._before_listing, self._table[-1])
+        return _MONDAY + weeks * _WEEK + bisect_right(self._table, rest) - 1
+
+    def _count(self, minute: int) -> int:
+        weeks, minute_of_week = divmod(minute - _MONDAY, _WEEK)
+        return weeks * self._table[-1] + self._table[minute_of_week]

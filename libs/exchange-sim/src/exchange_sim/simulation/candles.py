@@ -3,24 +3,30 @@
 A position is a candle's number on its grid.
 """
 
-from exchange_sim.clock import MINUTE_US
+from typing import Final
+
+from exchange_sim.clock import DAY_US, MINUTE_US
 from exchange_sim.intervals import Interval
 from exchange_sim.market import TimeUnit
 from exchange_sim.simulation.decimals import renderer
+from exchange_sim.simulation.instruments import Instrument
 from exchange_sim.simulation.sums import Sums
-from exchange_sim.simulation.tape_reader import TapeReader
+
+_MINUTES_AT_ONCE: Final = 5_000
+"""Twenty milliseconds of drawing."""
+
+_MONTH_US: Final = 31 * DAY_US
 
 
 class CandleSeries:
     """The candles of one interval and time zone, as a `Series`."""
 
-    def __init__(self, reader: TapeReader, sums: Sums, interval: Interval, offset_us: int) -> None:
-        instrument = reader.instrument
+    def __init__(self, instrument: Instrument, sums: Sums, interval: Interval, offset_us: int) -> None:
         self.symbol = instrument.symbol.name
         self.kind = f"candles_{interval.file_name}"
         if not interval.is_on_utc_grid(offset_us):
             self.kind += f"@{offset_us // MINUTE_US:+d}m"
-        self._reader = reader
+        self.batch = max(1, _MINUTES_AT_ONCE * MINUTE_US // (interval.length_us or _MONTH_US))
         self._sums = sums
         self._interval = interval
         self._offset_us = offset_us
@@ -38,8 +44,7 @@ class CandleSeries:
         """One past the candle of now; it is there with its first trade."""
         running = self._interval.index_at(now_us, self._offset_us)
         opened_us = max(self._listed_us, self._interval.open_us(running, self._offset_us))
-        has_begun = self._reader.agg_trades_until(now_us) > self._reader.agg_trades_until(opened_us - 1)
-        return max(self.first, running + has_begun)
+        return max(self.first, running + self._sums.has_trades(opened_us, now_us + 1))
 
     def settled(self, now_us: int) -> int:
         """The candle of now is open."""

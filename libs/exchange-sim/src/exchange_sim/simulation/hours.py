@@ -41,7 +41,8 @@ class Plan(NamedTuple):
     """How a minute's trades divide its bar; prices in ticks, quantities in lots."""
 
     agg_trades: int
-    trades: int
+    pair_trades: int
+    """Single trades of the pairs together; a touch has one, and so has the trade without a partner."""
     touch_lots: tuple[int, int, int, int]
     """At open, high, low and close."""
     opens_with_buy: bool
@@ -116,30 +117,29 @@ class Hours:
 
 def _plan(agg_trades: int, trades: int, middle_price: int, mean_lots: int, throw: tuple[int, ...]) -> Plan:
     """Divide a minute's lots among its touches, its pairs of buys and of sells and the single trade."""
-    others = agg_trades - 4
-    pairs = others // 2
+    pairs, single = divmod(agg_trades - 4, 2)
+    pair_trades = trades - 4 - single
     touch_lots = (
         1 + (mean_lots * throw[4] >> 8),
         1 + (mean_lots * throw[5] >> 8),
         1 + (mean_lots * throw[6] >> 8),
         1 + (mean_lots * throw[7] >> 8),
     )
-    single_lots = 1 + (mean_lots * throw[8] >> 8) if others % 2 else 0
-    # Half of what the pairs trade, at least a lot each.
-    pair_lots = pairs + (pairs * mean_lots * _SHARES[throw[9]] >> 8)
+    single_lots = 1 + (mean_lots * throw[8] >> 8) if single else 0
+    # Whichever side the fills are on, there is a lot for each of them.
+    pair_lots = pairs * mean_lots * _SHARES[throw[9]] >> 8
     buy_pairs = pairs * (64 + throw[10] // 2) >> 8
-    spare_lots = pair_lots - pairs
-    buy_pair_lots = buy_pairs + (spare_lots * (64 + throw[11] // 2) >> 8) if buy_pairs else 0
+    buy_pair_lots = pair_lots * (64 + throw[11] // 2) >> 8 if buy_pairs else 0
     return Plan(
         agg_trades,
-        trades,
+        pair_trades,
         touch_lots,
         bool(throw[12] & 1),
         bool(throw[12] & 2),
         middle_price,
         buy_pairs,
-        buy_pair_lots,
-        pair_lots - buy_pair_lots,
+        pair_trades + buy_pair_lots if buy_pairs else 0,
+        pair_trades + pair_lots - buy_pair_lots,
         single_lots,
     )
 

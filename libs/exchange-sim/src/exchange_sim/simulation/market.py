@@ -6,11 +6,11 @@ from typing import Final
 
 from exchange_sim.intervals import INTERVALS, Interval
 from exchange_sim.market import Symbol
-from exchange_sim.simulation.agg_trades import AggTradeSeries
 from exchange_sim.simulation.candles import CandleSeries
 from exchange_sim.simulation.instruments import LISTED, Instrument, find_instrument
 from exchange_sim.simulation.sums import Sums
 from exchange_sim.simulation.tape_reader import TapeReader
+from exchange_sim.simulation.trades import AggTradeSeries, TradeSeries
 
 _REMEMBERED_SYMBOLS: Final = 256
 """A symbol's week takes some milliseconds to draw, and less than a megabyte to keep."""
@@ -37,16 +37,21 @@ class SimulatedMarket:
 
     def candles(self, symbol: Symbol, interval: Interval, offset_us: int) -> CandleSeries:
         """The candles of any interval and time zone."""
-        return CandleSeries(*self._open(symbol.name), interval, offset_us)
+        reader, sums = self._open(symbol.name)
+        return CandleSeries(reader.instrument, sums, interval, offset_us)
 
     def agg_trades(self, symbol: Symbol) -> AggTradeSeries:
         """The aggregated trades."""
         return AggTradeSeries(self._open(symbol.name)[0])
 
-    def series(self, symbol: Symbol) -> Iterable[CandleSeries | AggTradeSeries]:
-        """Candles of all intervals, and aggregated trades."""
+    def trades(self, symbol: Symbol) -> TradeSeries:
+        """The single trades."""
+        return TradeSeries(self._open(symbol.name)[0])
+
+    def series(self, symbol: Symbol) -> Iterable[CandleSeries | AggTradeSeries | TradeSeries]:
+        """Candles of all intervals, and trades."""
         candles = [self.candles(symbol, interval, 0) for interval in INTERVALS.values()]
-        return [*candles, self.agg_trades(symbol)]
+        return [*candles, self.agg_trades(symbol), self.trades(symbol)]
 
     def _instrument(self, name: str) -> Instrument | None:
         return find_instrument(name, self._seed)

@@ -1,6 +1,5 @@
 """Adding up: what any stretch of a symbol's market amounts to, from days, minute bars and, at its ends, trades."""
 
-from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -50,6 +49,14 @@ class Sums:
         """What happened in [start, end), which begins with a minute or lies within one, after its first trade."""
         return _join(self._parts(start_us, end_us))
 
+    def has_trades(self, start_us: int, end_us: int) -> bool:
+        """Whether anything happened in [start, end), which lies within one minute or begins with one."""
+        minute = start_us // MINUTE_US
+        return start_us < end_us and (
+            end_us > (minute + 1) * MINUTE_US
+            or self._reader.tape(minute).index_at(start_us) < self._reader.tape(minute).index_at(end_us)
+        )
+
     def _parts(self, start_us: int, end_us: int) -> Iterator[Sum]:
         """Cut a stretch into whole days, runs of whole minutes within an hour, and what is left over at its ends."""
         while start_us < end_us:
@@ -80,7 +87,7 @@ class Sums:
             hour.closes[part.stop - 1],
             sum(hour.lots[part]),
             sum(hour.quote[part]),
-            self._reader.activity.trades_before(end) - self._reader.activity.trades_before(first),
+            self._reader.activity.trades.before(end) - self._reader.activity.trades.before(first),
             sum(hour.buy_lots[part]),
             sum(hour.buy_quote[part]),
         )
@@ -88,7 +95,7 @@ class Sums:
     def _of_trades(self, start_us: int, end_us: int) -> Iterator[Sum]:
         """A part of one minute; without any trade it stays at the price of the one before, if the minute has one."""
         tape = self._reader.tape(start_us // MINUTE_US)
-        first, end = bisect_left(tape.times_us, start_us), bisect_left(tape.times_us, end_us)
+        first, end = tape.index_at(start_us), tape.index_at(end_us)
         if first == end:
             if first:
                 still = tape.prices[first - 1]

@@ -5,9 +5,11 @@ one lies above the middle price its partner lies below. A drift from open to clo
 walks from one to the other as a real one does.
 """
 
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, compress, pairwise
-from typing import Final
+from typing import Final, TypeVar
 
 from exchange_sim.clock import MINUTE_US
 from exchange_sim.simulation.dice import Dice
@@ -27,6 +29,8 @@ _LOT_WEIGHTS: Final = tuple(1 + (byte**3 >> 12) for byte in range(256))
 _PAUSE_WEIGHTS: Final = tuple(1 + (byte * byte >> 4) for byte in range(256))
 _FILL_WEIGHTS: Final = tuple(1 + (byte**3 >> 14) for byte in range(256))
 
+_Value = TypeVar("_Value")
+
 
 @dataclass(frozen=True, slots=True)
 class Tape:
@@ -41,44 +45,57 @@ class Tape:
     fills: list[int]
     """How many single trades of the minute came before; one more entry than there are aggregated trades."""
 
+    def index_at(self, time_us: int) -> int:
+        """The first aggregated trade at or after a moment."""
+        return bisect_left(self.times_us, time_us)
+
 
 def draw_tape(dice: Dice, minute: int, hour: Hour) -> Tape:
     """The trades of a minute, counted from 1970, of this hour."""
     index = minute % 60
     plan = hour.plans[index]
     count, others = plan.agg_trades, plan.agg_trades - 4
-    pairs = others // 2
-    thrown = dice.draw("minute", minute, 2 * pairs + 2 * count + 4)
-    lot_throws, price_throws = thrown[:pairs], thrown[pairs : 2 * pairs]
-    pause_throws, fill_throws = thrown[2 * pairs : 2 * pairs + count + 1], thrown[2 * pairs + count + 1 : -3]
-    shuffle, high_throw, low_throw = thrown[-3:]
+    pairs, single = divmod(others, 2)
+    thrown = dice.draw("minute", minute, 4 * pairs + count + 4)
+    lot_throws, price_throws, fill_throws = thrown[:pairs], thrown[pairs : 2 * pairs], thrown[2 * pairs : 4 * pairs]
+    pause_throws, (shuffle, high_throw, low_throw) = thrown[4 * pairs : -3], thrown[-3:]
 
     opened, high, low, closed = hour.opens[index], hour.highs[index], hour.lows[index], hour.closes[index]
     middle = plan.middle_price
     above = _distances(price_throws, opened - middle, min(high - middle, middle - low), others)
-    pair_lots, pair_sold = _divide_pairs(plan, lot_throws, shuffle)
-    single = others % 2
+    fills = share_out(plan.pair_trades, [1] * (2 * pairs), [_FILL_WEIGHTS[throw] for throw in fill_throws])
+    pair_lots, pair_sold = _divide_pairs(plan, fills, lot_throws, shuffle)
     prices = [middle + step for step in above] + [middle] * single + [middle - step for step in reversed(above)]
     lots = pair_lots + [plan.single_lots] * single + pair_lots[::-1]
     sold = pair_sold + [True] * single + pair_sold[::-1]
+    fills[pairs:pairs] = [1] * single
 
     open_lots, high_lots, low_lots, close_lots = plan.touch_lots
+    _surround(prices, opened, closed)
+    _surround(lots, open_lots, close_lots)
+    _surround(sold, not plan.opens_with_buy, not plan.closes_with_buy)
+    _surround(fills, 1, 1)
     high_at = 1 + high_throw % (count - 3)
     low_at = 1 + low_throw % (count - 3)
-    prices = [opened, *prices, closed]
-    lots = [open_lots, *lots, close_lots]
-    sold = [not plan.opens_with_buy, *sold, not plan.closes_with_buy]
     for at, price, touch_lots, was_sold in ((high_at, high, high_lots, False), (low_at, low, low_lots, True)):
         prices.insert(at, price)
         lots.insert(at, touch_lots)
         sold.insert(at, was_sold)
-    return Tape(
-        _times(minute, pause_throws),
-        prices,
-        lots,
-        sold,
-        [*_share_out(plan.trades, [_FILL_WEIGHTS[throw] for throw in fill_throws])],
-    )
+        fills.insert(at, 1)
+    return Tape(_times(minute, pause_throws), prices, lots, sold, list(accumulate(fills, initial=0)))
+
+
+def share_out(total: int, least: Sequence[int], weights: Iterable[int]) -> list[int]:
+    """Divide a total among some: each has at least its own minimum, the rest goes by weight."""
+    sums = list(accumulate(weights, initial=0))
+    rest, weight = total - sum(least), sums[-1]
+    edges = [rest * part // weight for part in sums]
+    return [minimum + after - before for minimum, (before, after) in zip(least, pairwise(edges), strict=True)]
+
+
+def _surround(values: list[_Value], before: _Value, after: _Value) -> None:
+    values.insert(0, before)
+    values.append(after)
 
 
 def _distances(throws: bytes, drift: int, reach: int, others: int) -> list[int]:
@@ -90,24 +107,20 @@ def _distances(throws: bytes, drift: int, reach: int, others: int) -> list[int]:
     return steps
 
 
-def _divide_pairs(plan: Plan, throws: bytes, shuffle: int) -> tuple[list[int], list[bool]]:
-    """The lots and the side of each pair; every pair has at least one lot."""
+def _divide_pairs(plan: Plan, fills: list[int], throws: bytes, shuffle: int) -> tuple[list[int], list[bool]]:
+    """The lots and the side of each pair; both of a pair have at least a lot for each of their fills."""
     pairs = len(throws)
     weights = [_LOT_WEIGHTS[throw] for throw in throws]
+    least = [max(fills[number], fills[-1 - number]) for number in range(pairs)]
     sold = [(number * _SHUFFLE + shuffle) % pairs >= plan.buy_pairs for number in range(pairs)]
     bought = [not was_sold for was_sold in sold]
-    sell_edges = _share_out(plan.sell_pair_lots, list(compress(weights, sold)))
-    buy_edges = _share_out(plan.buy_pair_lots, list(compress(weights, bought)))
-    sells = (after - before for before, after in pairwise(sell_edges))
-    buys = (after - before for before, after in pairwise(buy_edges))
+    sells = iter(share_out(plan.sell_pair_lots, list(compress(least, sold)), compress(weights, sold)))
+    buys = iter(
+        share_out(plan.buy_pair_lots, list(compress(least, bought)), compress(weights, bought))
+        if plan.buy_pairs
+        else ()
+    )
     return [next(sells) if was_sold else next(buys) for was_sold in sold], sold
-
-
-def _share_out(total: int, weights: list[int]) -> list[int]:
-    """Divide a total among some by weight, each at least one: the edges of the shares, from 0 to the total."""
-    sums = [0, *accumulate(weights)]
-    spare, weight = total - len(weights), sums[-1]
-    return [number + spare * part // weight for number, part in enumerate(sums)] if weights else [0]
 
 
 def _times(minute: int, throws: bytes) -> list[int]:
