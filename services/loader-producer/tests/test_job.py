@@ -60,7 +60,7 @@ async def test_every_recorded_candle_is_published_once_and_in_order(
     await driver.tell(CommandKind.START)
 
     async with driver.job(log, BINANCE_SPOT_REST_URL=exchange_sim) as job:
-        assert await job.wait() == 0, log.read_text()
+        assert await job.exit_code() == 0, job.log()
 
     messages = await driver.read(driver.kafka_topic)
     records = [json.loads(message.value) for message in messages]
@@ -70,7 +70,7 @@ async def test_every_recorded_candle_is_published_once_and_in_order(
         assert message.key.decode() == record["_key"] == f"binance:spot:BTCUSDT:candles_5m:{row[0]}"
         assert dict(message.headers)["receipt_time_ms"].isdigit()
     events = await driver.events()
-    assert [event.status for event in events][0] is TaskStatus.STARTING
+    assert events[0].status is TaskStatus.STARTING
     assert events[-1].status is TaskStatus.COMPLETED
     assert events[-1].finished
     assert events[-1].end_offsets == {"0": CANDLES}
@@ -85,7 +85,7 @@ async def test_a_symbol_that_the_exchange_refuses_ends_the_job_with_the_exchange
     await driver.tell(CommandKind.START)
 
     async with driver.job(log, BINANCE_SPOT_REST_URL=exchange_sim) as job:
-        assert await job.wait() == 42, log.read_text()
+        assert await job.exit_code() == 42, job.log()
 
     last = (await driver.events())[-1]
     assert last.status is TaskStatus.ERROR
@@ -105,11 +105,11 @@ async def test_after_a_kill_the_job_goes_on_and_repeats_at_most_a_page(
     async with driver.job(log, BINANCE_SPOT_REST_URL=exchange_sim) as job:
         await plan_faults(exchange_sim, [{"path": KLINES, "kind": "slow", "count": 20, "after": 2, "seconds": 1.5}])
         await driver.wait_for(TaskStatus.LOADING, lambda event: event.records_written > 0)
-        job.kill()
-        await job.wait()
+        job.process.kill()
+        await job.exit_code()
     await plan_faults(exchange_sim, [])
     async with driver.job(log, BINANCE_SPOT_REST_URL=exchange_sim) as job:
-        assert await job.wait() == 0, log.read_text()
+        assert await job.exit_code() == 0, job.log()
 
     keys = [message.key for message in await driver.read(driver.kafka_topic)]
     assert len(set(keys)) == CANDLES
@@ -117,7 +117,7 @@ async def test_after_a_kill_the_job_goes_on_and_repeats_at_most_a_page(
     last = (await driver.events())[-1]
     assert last.end_offsets == {"0": len(keys)}
     assert last.records_written == len(keys)
-    assert "going on from open time" in log.read_text()
+    assert "going on from open time" in job.log()
 
 
 async def test_sigterm_ends_the_job_well_and_reports_nothing_final(
@@ -130,8 +130,8 @@ async def test_sigterm_ends_the_job_well_and_reports_nothing_final(
 
     async with driver.job(log, BINANCE_SPOT_REST_URL=exchange_sim) as job:
         await driver.wait_for(TaskStatus.PAUSED)
-        job.send_signal(signal.SIGTERM)
-        assert await job.wait() == 0, log.read_text()
+        job.process.send_signal(signal.SIGTERM)
+        assert await job.exit_code() == 0, job.log()
 
     assert await driver.read(driver.kafka_topic) == []
     assert not any(event.finished for event in await driver.events())
@@ -146,7 +146,7 @@ async def test_a_stop_ends_a_paused_job_as_stopped(kafka_broker: Broker, exchang
     async with driver.job(log, BINANCE_SPOT_REST_URL=exchange_sim) as job:
         await driver.wait_for(TaskStatus.PAUSED)
         await driver.tell(CommandKind.STOP)
-        assert await job.wait() == 0, log.read_text()
+        assert await job.exit_code() == 0, job.log()
 
     last = (await driver.events())[-1]
     assert (last.status, last.finished) == (TaskStatus.STOPPED, True)

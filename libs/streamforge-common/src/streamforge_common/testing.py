@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from time import time
 
@@ -21,6 +22,22 @@ from streamforge_common.kafka.topics import Topics
 from streamforge_common.settings import KafkaSettings
 
 _CONTROL_TOPIC, _EVENTS_TOPIC = "queue-control", "queue-events"
+
+
+@dataclass(frozen=True, slots=True)
+class RunningJob:
+    """A job's process."""
+
+    process: asyncio.subprocess.Process
+    _log: Path
+
+    async def exit_code(self) -> int:
+        """Wait for the end."""
+        return await self.process.wait()
+
+    def log(self) -> str:
+        """Return the log lines of the job so far, those of its earlier starts before them."""
+        return self._log.read_text()
 
 
 class TaskDriver:
@@ -69,7 +86,7 @@ class TaskDriver:
             await producer.send_and_wait(_CONTROL_TOPIC, command.encode(), key=self.queue_id.encode())
 
     @asynccontextmanager
-    async def job(self, log: Path, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    async def job(self, log: Path, **environment: str) -> AsyncIterator[RunningJob]:
         """Run the job as its launcher does, its log lines appended to a file; killed at the end where it still runs."""
         variables = {
             "PATH": os.defpath,
@@ -85,7 +102,7 @@ class TaskDriver:
                 sys.executable, "-m", self.target.replace("-", "_"), env=variables, stderr=lines
             )
         try:
-            yield process
+            yield RunningJob(process, log)
         finally:
             if process.returncode is None:
                 process.kill()

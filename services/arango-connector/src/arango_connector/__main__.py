@@ -40,7 +40,9 @@ def main() -> None:
 
 async def _store(settings: Settings, run: JobRun) -> Ending:
     dataset = Dataset.of(run.start)
-    store = RecordStore(settings, dataset, is_ending=lambda: run.ending is not None)
+    store = RecordStore(
+        settings, dataset, outage_seconds=settings.outage_seconds, is_ending=lambda: run.ending is not None
+    )
     longest_batch_s = settings.outage_seconds + _BATCH_BEYOND_OUTAGE_S
     reader = RecordReader(settings, dataset.kafka_topic, settings.telemetry_id, longest_batch_s=longest_batch_s)
     async with AsyncExitStack() as stack:

@@ -4,7 +4,8 @@ The loader makes a record's bytes once; from then on they are only checked and f
 of the record, so whatever is loaded twice ends in the same document.
 """
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Protocol
 
 import msgspec
 
@@ -16,6 +17,29 @@ RECEIPT_TIME_HEADER = "receipt_time_ms"
 """Message header: when the loader received the record, Unix milliseconds in decimal digits."""
 REJECTED_HEADER = "rejected"
 """Message header: the reason why the value is not a record but a refused input, kept as it came."""
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+class RecordMessage(Protocol):
+    """One message of a data topic, as it was read."""
+
+    @property
+    def partition(self) -> int:
+        """Partition that it was read from."""
+
+    @property
+    def offset(self) -> int:
+        """Its place there."""
+
+    @property
+    def value(self) -> bytes | None:
+        """The record's JSON."""
+
+    @property
+    def headers(self) -> Headers:
+        """As in contract section 7."""
+
 
 TimeMs = Annotated[int, msgspec.Meta(ge=0, le=32_503_680_000_000)]
 """Unix milliseconds up to the year 3000: what lies behind is another unit, and would overflow a calendar."""

@@ -7,7 +7,7 @@ reader takes what has come in one call. That is worth more than the choice of th
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
@@ -22,6 +22,7 @@ from aiokafka.partitioner import murmur2
 from aiokafka.producer.message_accumulator import BatchBuilder
 from loguru import logger
 
+from streamforge_common.contract.records import Headers, RecordMessage
 from streamforge_common.errors import FatalError
 from streamforge_common.kafka.clients import connection_options, start, stop, translated
 from streamforge_common.settings import KafkaSettings
@@ -33,28 +34,6 @@ _SESSION_TIMEOUT_MS = 10_000
 _FETCH_BYTES = 4 * 1024 * 1024
 """The most that is fetched ahead per partition; with the batch in hand it bounds the memory of a connector."""
 _PARTITION_MOVED = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
-
-Headers = Sequence[tuple[str, bytes]]
-
-
-class RecordMessage(Protocol):
-    """One message of a data topic, as aiokafka hands it out."""
-
-    @property
-    def partition(self) -> int:
-        """Partition that it was read from."""
-
-    @property
-    def offset(self) -> int:
-        """Its place there."""
-
-    @property
-    def value(self) -> bytes | None:
-        """The record's JSON."""
-
-    @property
-    def headers(self) -> Headers:
-        """As in contract section 7."""
 
 
 class RecordWriter:

@@ -14,12 +14,11 @@ from loguru import logger
 from arango_connector.app.batches import Rejected, document_line, rejected_line
 from arango_connector.app.dataset import Dataset
 from arango_connector.app.storing import Stored
-from arango_connector.settings import Settings
 from streamforge_common.arango.database import ensure_collection, open_database
 from streamforge_common.arango.importing import DocumentImporter, ImportResult
+from streamforge_common.contract.records import RecordMessage
 from streamforge_common.errors import FatalError, TransientError
-from streamforge_common.ids import TelemetryId, suffix_of
-from streamforge_common.kafka.records import RecordMessage
+from streamforge_common.settings import ArangoSettings
 
 _REJECTED_COLLECTION = "rejected_records"
 _RECORD_INDEXES: list[dict[str, Any]] = [
@@ -39,18 +38,21 @@ _WAIT_MAX_S = 5.0
 class RecordStore:
     """One dataset's collection, and the one for what is rejected; an async context manager."""
 
-    def __init__(self, settings: Settings, dataset: Dataset, is_ending: Callable[[], bool]) -> None:
+    def __init__(
+        self, settings: ArangoSettings, dataset: Dataset, *, outage_seconds: float, is_ending: Callable[[], bool]
+    ) -> None:
         """Prepare a store.
 
         Args:
-            settings: Where the database is, and how long it is waited for.
+            settings: Where the database is.
             dataset: Which collection.
+            outage_seconds: How long the database is waited for.
             is_ending: Says whether the work must end, and nothing is tried again.
         """
         self._settings = settings
         self._dataset = dataset
+        self._outage_seconds = outage_seconds
         self._is_ending = is_ending
-        self._suffix = suffix_of(TelemetryId(settings.telemetry_id))
         self._documents = DocumentImporter(settings, dataset.collection, "ignore" if dataset.first_wins else "update")
         # Read again after a crash, a message keeps the document that it has.
         self._rejected = DocumentImporter(settings, _REJECTED_COLLECTION, "ignore")
@@ -78,7 +80,7 @@ class RecordStore:
     async def keep_rejected(self, rejected: Sequence[Rejected]) -> None:
         """Keep what does not become a document, with the reason."""
         at = datetime.now(UTC)
-        lines = [rejected_line(it, self._dataset, self._suffix, at) for it in rejected]
+        lines = [rejected_line(it, self._dataset, at) for it in rejected]
         result = await self._import(self._rejected, lines)
         if result.errors:
             # Without a place to keep them the batch cannot be acknowledged.
@@ -105,7 +107,7 @@ class RecordStore:
         async for attempt in stamina.retry_context(
             on=lambda exc: isinstance(exc, TransientError) and not self._is_ending(),
             attempts=None,
-            timeout=self._settings.outage_seconds,
+            timeout=self._outage_seconds,
             wait_max=_WAIT_MAX_S,
         ):
             with attempt:

@@ -8,9 +8,8 @@ from datetime import datetime
 import msgspec
 
 from arango_connector.app.dataset import Dataset
-from streamforge_common.contract.records import REJECTED_HEADER
+from streamforge_common.contract.records import REJECTED_HEADER, RecordMessage
 from streamforge_common.errors import RejectedRecordError
-from streamforge_common.kafka.records import RecordMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +74,12 @@ class _RejectedDocument(msgspec.Struct, rename={"key": "_key"}):
     """`utf-8`, or `base64` where the value is not."""
 
 
-def rejected_line(rejected: Rejected, dataset: Dataset, suffix: str, at: datetime) -> bytes:
+def rejected_line(rejected: Rejected, dataset: Dataset, at: datetime) -> bytes:
     """Return the document that keeps a rejected message; its `_key` is the message's place, so it is kept once."""
     message = rejected.message
     value, encoding = _as_text(message.value)
     document = _RejectedDocument(
-        key=f"{suffix}-{message.partition}-{message.offset}",
+        key=f"{dataset.suffix}-{message.partition}-{message.offset}",
         queue_id=dataset.queue_id,
         reason=rejected.reason,
         topic=dataset.kafka_topic,

@@ -6,6 +6,7 @@ from streamforge_common.contract.commands import Command
 from streamforge_common.contract.data_types import DataType
 from streamforge_common.contract.records import RecordCheck
 from streamforge_common.errors import FatalError
+from streamforge_common.ids import TelemetryId, suffix_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +14,8 @@ class Dataset:
     """One topic's records and the collection they go to."""
 
     queue_id: str
+    suffix: str
+    """Of the task's name; begins the keys of what is rejected."""
     type: str
     kafka_topic: str
     collection: str
@@ -35,6 +38,7 @@ class Dataset:
             raise FatalError(f"this connector cannot store the dataset: {exc}", code="unsupported_dataset") from exc
         return cls(
             queue_id=start.queue_id,
+            suffix=suffix_of(TelemetryId(start.telemetry_id)),
             type=start.type,
             kafka_topic=start.kafka_topic,
             collection=start.collection_name,

@@ -15,9 +15,9 @@ from typing import Protocol
 
 from arango_connector.app.batches import Rejected, sort_batch
 from arango_connector.app.dataset import Dataset
+from streamforge_common.contract.records import RecordMessage
 from streamforge_common.errors import TransientError
 from streamforge_common.job import Completed, Ending, JobRun
-from streamforge_common.kafka.records import RecordMessage
 from streamforge_common.telemetry import BATCH_SECONDS, CONSUMER_LAG, RECORDS
 
 _BATCH_RECORDS = 5_000
