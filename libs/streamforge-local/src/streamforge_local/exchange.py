@@ -85,7 +85,7 @@ async def settle(exchange: Exchange, settings: Settings, home: Home) -> Exchange
     url = settings.binance_spot_rest_url or _BINANCE
     if await _answers_json(f"{url}/api/v3/time", settings, home.log("exchange-probe")):
         return Exchange(ExchangeKind.LIVE, because=f"{url} answers")
-    because = f"{url} did not answer within {_ANSWER_WITHIN_S:g} s"
+    because = f"{url} gave no JSON within {_ANSWER_WITHIN_S:g} s"
     return Exchange(ExchangeKind.SIMULATED, speed=exchange.speed, because=because)
 
 

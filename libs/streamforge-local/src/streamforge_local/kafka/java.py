@@ -31,8 +31,10 @@ def find_java(java_home: Path | None) -> Java:
     Raises:
         PlatformError: There is none, or an older one.
     """
+    if java_home and not (java_home / "bin" / "java").exists():
+        raise PlatformError(f"JAVA_HOME is {java_home}, where there is no Java: correct it or unset it")
     executable = str(java_home / "bin" / "java") if java_home else shutil.which("java")
-    if executable is None or not Path(executable).exists():
+    if executable is None:
         raise PlatformError(f"Java {OLDEST_JAVA} or newer is missing: {_HOW_TO_INSTALL_JAVA}")
     answer = subprocess.run([executable, "-version"], capture_output=True, text=True, check=False).stderr
     version = _parse_version(answer)
