@@ -29,7 +29,7 @@ def _announce(url: str) -> None:
 
 
 def _settings() -> Settings:
-    environment = os.environ  # noqa: TID251 - the entry module is where settings are read
+    environment = os.environ
     parser = argparse.ArgumentParser(
         prog="arangolite", description="An embedded database that speaks ArangoDB's HTTP API."
     )

@@ -132,7 +132,7 @@ def _owned_folder(folder: Path | None) -> Iterator[Path]:
 @contextlib.contextmanager
 def start(
     data_dir: Path | None = None, *, root_password: str = "arangolite", jwt_secret: str | None = None
-) -> Iterator[RunningServer]:  # noqa: S107 - a test's
+) -> Iterator[RunningServer]:
     """Run a server on a free port for the length of a `with` block.
 
     Args:

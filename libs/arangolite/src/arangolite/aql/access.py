@@ -1,8 +1,7 @@
 """How the documents of a FOR are read: the whole collection, by key, or the ranges of an index."""
 
 import operator
-import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,13 +27,13 @@ class FullScan:
     def rows(self, run: Run, columns: str, _: Frame) -> Iterator[tuple[Any, ...]]:
         """Read the documents."""
         order = f"key{' DESC' if self.descending else ''}" if self.by_key else "id"
-        for row in run.connection.execute(f"SELECT {columns} FROM {self.collection.table} AS d ORDER BY d.{order}"):  # noqa: S608 - own names
+        for row in run.connection.execute(f"SELECT {columns} FROM {self.collection.table} AS d ORDER BY d.{order}"):
             run.statistics.scanned_full += 1
             yield row
 
     def count(self, run: Run, _: Frame) -> int:
         """Count the documents."""
-        row: tuple[int] = run.connection.execute(f"SELECT count(*) FROM {self.collection.table}").fetchone()  # noqa: S608 - own name
+        row: tuple[int] = run.connection.execute(f"SELECT count(*) FROM {self.collection.table}").fetchone()
         run.statistics.scanned_full += row[0]
         return row[0]
 
@@ -48,7 +47,7 @@ class KeyLookup:
 
     def rows(self, run: Run, columns: str, frame: Frame) -> Iterator[tuple[Any, ...]]:
         """Read the documents."""
-        statement = f"SELECT {columns} FROM {self.collection.table} AS d WHERE d.key = ?"  # noqa: S608 - own names
+        statement = f"SELECT {columns} FROM {self.collection.table} AS d WHERE d.key = ?"
         for key in self.keys(frame):
             row = run.connection.execute(statement, (key,)).fetchone()
             if row is not None:
@@ -75,7 +74,7 @@ class IndexScan:
         # CROSS JOIN fixes the order for SQLite: walk the index, then fetch each document.
         join = f" CROSS JOIN {self.collection.table} AS d ON d.id = i.id" if "d." in columns else ""
         order = "i.k DESC" if self.descending else "i.k"
-        statement = f"SELECT {columns} FROM {self.table} AS i{join} WHERE i.k >= ? AND i.k < ? ORDER BY {order}"  # noqa: S608 - own names
+        statement = f"SELECT {columns} FROM {self.table} AS i{join} WHERE i.k >= ? AND i.k < ? ORDER BY {order}"
         ranges = self.ranges(frame)
         for bounds in reversed(ranges) if self.descending else ranges:
             for row in run.connection.execute(statement, bounds):
@@ -84,7 +83,7 @@ class IndexScan:
 
     def count(self, run: Run, frame: Frame) -> int:
         """Count the documents without reading them."""
-        statement = f"SELECT count(*) FROM {self.table} WHERE k >= ? AND k < ?"  # noqa: S608 - own name
+        statement = f"SELECT count(*) FROM {self.table} WHERE k >= ? AND k < ?"
         total = sum(run.connection.execute(statement, bounds).fetchone()[0] for bounds in self.ranges(frame))
         run.statistics.scanned_index += total
         return int(total)
@@ -133,7 +132,7 @@ def _load_nothing(_frame: Frame, _row: tuple[Any, ...]) -> None:
     """Load nothing: only that there is a document matters."""
 
 
-def _load_system(collection: str, wanted: list[tuple[str, int]]) -> Callable[[Frame, tuple[Any, ...]], None]:
+def _load_system(collection: str, wanted: Iterable[tuple[str, int]]) -> Callable[[Frame, tuple[Any, ...]], None]:
     slots = dict(wanted)
     key_slot, id_slot, rev_slot = slots.get("_key"), slots.get("_id"), slots.get("_rev")
 
@@ -204,12 +203,3 @@ def _load_document(variable: DocumentVariable) -> Callable[[Frame, tuple[Any, ..
             load_stored(frame, text)
 
     return load_raw
-
-
-def rows_of(connection: sqlite3.Connection, collection: Collection, key: str) -> tuple[bytes, bytes, bytes] | None:
-    """Find the columns of one document."""
-    row: tuple[bytes, bytes, bytes] | None = connection.execute(
-        f"SELECT key, rev, doc FROM {collection.table} WHERE key = ?",  # noqa: S608 - own name
-        (key,),
-    ).fetchone()
-    return row

@@ -206,7 +206,7 @@ def _start(cursor_id: str, database: Database, statement: Statement, options: Qu
             fail_on_warning=options.fail_on_warning,
             deadline=deadline(options.max_runtime_s),
         )
-        results = map(_raw, statement.run(run, full_count=options.full_count))
+        results: Iterator[msgspec.Raw] = map(_raw, statement.run(run, full_count=options.full_count))
         count = None
         if options.count or options.full_count:
             count, results = _complete(results, resources)
@@ -242,7 +242,7 @@ def _complete(results: Iterator[msgspec.Raw], resources: contextlib.ExitStack) -
     """Run a query to its end before the first batch, because its count was asked for; JSON has no newlines of its own here."""
     spool: IO[bytes] = resources.enter_context(tempfile.SpooledTemporaryFile(_SPOOL_BYTES))
     count = 0
-    for count, result in enumerate(results, 1):  # noqa: B007 - the last one is the count
+    for count, result in enumerate(results, 1):
         spool.write(bytes(result).replace(b"\n", b" "))
         spool.write(b"\n")
     spool.seek(0)

@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any
 
 from arangolite.aql import operators, tree
-from arangolite.aql.functions import FUNCTIONS
+from arangolite.aql.functions import FUNCTIONS, Needs
 from arangolite.aql.operators import ARITHMETIC, COMPARISONS, to_number, to_string
 from arangolite.aql.parse import CURRENT
 from arangolite.aql.scope import Code, DocumentVariable, Frame, Scope
@@ -211,9 +211,10 @@ class Expressions:
                 f"minimum: {function.least}, maximum: {function.most} (while parsing)",
             )
         arguments = [self.compile(argument, scope) for argument in node.arguments]
-        run, warn = function.run, scope.run.warn
-        if function.warns:
-            return lambda frame: run(warn, *[argument(frame) for argument in arguments])
+        run = function.run
+        if function.needs is not Needs.NOTHING:
+            first = scope.run.warn if function.needs is Needs.WARN else scope.run
+            return lambda frame: run(first, *[argument(frame) for argument in arguments])
         if len(arguments) == 1:
             only = arguments[0]
             return lambda frame: run(only(frame))
@@ -243,12 +244,94 @@ class Expressions:
 
 # Functions that ArangoDB has and arangolite has not: they are refused as missing here, not as unknown.
 _MISSING_FUNCTIONS = frozenset(
-    """
-    ANALYZER APPLY ASSERT BM25 BOOST CALL COLLECTIONS COLLECTION_COUNT CURRENT_DATABASE CURRENT_USER DECODE_REV DOCUMENT EMBEDDING EXISTS FULLTEXT GEO_AREA
-    GEO_CONTAINS GEO_DISTANCE GEO_EQUALS GEO_IN_RANGE GEO_INTERSECTS GEO_LINESTRING GEO_MULTILINESTRING GEO_MULTIPOINT GEO_MULTIPOLYGON GEO_POINT
-    GEO_POLYGON INTERLEAVE IN_RANGE IS_IN_POLYGON IS_SAME_COLLECTION JACCARD MINHASH MINHASH_COUNT MINHASH_ERROR MINHASH_MATCH MIN_MATCH NEAR NGRAM_MATCH
-    NGRAM_SIMILARITY OFFSET_INFO PHRASE REPLACE_NTH SCHEMA_GET SCHEMA_VALIDATE SHARD_ID SLEEP STARTS_WITH TFIDF TOKENS VERSION WITHIN WITHIN_RECTANGLE
-    """.split()
+    (
+        *(
+            "ANALYZER",
+            "APPLY",
+            "BM25",
+            "BOOST",
+            "CALL",
+            "CURRENT_DATABASE",
+            "CURRENT_USER",
+            "DECODE_REV",
+            "EXISTS",
+            "FULLTEXT",
+            "GEO_AREA",
+        ),
+        *(
+            "GEO_CONTAINS",
+            "GEO_DISTANCE",
+            "GEO_EQUALS",
+            "GEO_IN_RANGE",
+            "GEO_INTERSECTS",
+            "GEO_LINESTRING",
+            "GEO_MULTILINESTRING",
+        ),
+        *(
+            "GEO_MULTIPOINT",
+            "GEO_MULTIPOLYGON",
+            "GEO_POINT",
+            "GEO_POLYGON",
+            "INTERLEAVE",
+            "IN_RANGE",
+            "IS_IN_POLYGON",
+            "IS_SAME_COLLECTION",
+        ),
+        *(
+            "JACCARD",
+            "MINHASH",
+            "MINHASH_COUNT",
+            "MINHASH_ERROR",
+            "MINHASH_MATCH",
+            "MIN_MATCH",
+            "NEAR",
+            "NGRAM_MATCH",
+            "NGRAM_SIMILARITY",
+        ),
+        *(
+            "NGRAM_POSITIONAL_SIMILARITY",
+            "OFFSET_INFO",
+            "PHRASE",
+            "REPLACE_NTH",
+            "SCHEMA_GET",
+            "SCHEMA_VALIDATE",
+            "SHARD_ID",
+            "SLEEP",
+            "TFIDF",
+        ),
+        *(
+            "TOKENS",
+            "VERSION",
+            "WITHIN",
+            "WITHIN_RECTANGLE",
+            "COSINE_SIMILARITY",
+            "L1_DISTANCE",
+            "L2_DISTANCE",
+            "BIT_AND",
+            "BIT_OR",
+            "BIT_XOR",
+        ),
+        *(
+            "BIT_NEGATE",
+            "BIT_TEST",
+            "BIT_POPCOUNT",
+            "BIT_SHIFT_LEFT",
+            "BIT_SHIFT_RIGHT",
+            "BIT_CONSTRUCT",
+            "BIT_DECONSTRUCT",
+            "BIT_TO_STRING",
+        ),
+        *(
+            "BIT_FROM_STRING",
+            "DECAY_GAUSS",
+            "DECAY_EXP",
+            "DECAY_LINEAR",
+            "DISTANCE",
+            "APPROX_NEAR_COSINE",
+            "APPROX_NEAR_L2",
+            "V8",
+        ),
+    )
 )
 
 

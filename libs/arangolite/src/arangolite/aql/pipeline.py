@@ -103,7 +103,7 @@ class Compiler:
         values: Code
         if isinstance(node.source, tree.Range):
             low, high = (self.expressions.compile(end, scope) for end in (node.source.low, node.source.high))
-            values = lambda frame: operators.check_range(low(frame), high(frame))  # noqa: E731 - one of two
+            values = lambda frame: operators.check_range(low(frame), high(frame))
         else:
             values = self.expressions.compile(node.source, scope)
         slot = scope.declare(node.variable)
@@ -171,7 +171,7 @@ class Compiler:
 
         def stage(rows: Iterator[Frame], _: Frame) -> Iterator[Frame]:
             total = 0
-            for total, frame in enumerate(rows, 1):  # noqa: B007 - the last one is the count
+            for total, frame in enumerate(rows, 1):
                 if offset < total <= offset + count:
                     yield frame
             statistics.full_count = total

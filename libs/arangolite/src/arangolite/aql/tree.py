@@ -249,25 +249,25 @@ class Upsert:
     options: "Expr | None"
 
 
-Expr: TypeAlias = Union[
-    Literal,
-    Bind,
-    CollectionName,
-    CollectionBind,
-    Variable,
-    Array,
-    Object,
-    Attribute,
-    Index,
-    Expand,
-    Unary,
-    Binary,
-    Quantified,
-    Ternary,
-    Range,
-    Call,
-    Subquery,
-]
+Expr: TypeAlias = (
+    Literal
+    | Bind
+    | CollectionName
+    | CollectionBind
+    | Variable
+    | Array
+    | Object
+    | Attribute
+    | Index
+    | Expand
+    | Unary
+    | Binary
+    | Quantified
+    | Ternary
+    | Range
+    | Call
+    | Subquery
+)
 Modification: TypeAlias = Insert | Change | Remove | Upsert
 Operation: TypeAlias = For | Let | Filter | Sort | Limit | Collect | Return | Modification
 Node: TypeAlias = Union[Expr, Operation, SortItem, "Query"]

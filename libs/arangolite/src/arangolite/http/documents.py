@@ -257,7 +257,7 @@ async def _remove_many(call: Call) -> web.Response:
 
 
 def _find(connection: sqlite3.Connection, collection: Collection, key: str) -> Row:
-    columns = connection.execute(f"SELECT id, key, rev, doc FROM {collection.table} WHERE key = ?", (key,)).fetchone()  # noqa: S608 - own name
+    columns = connection.execute(f"SELECT id, key, rev, doc FROM {collection.table} WHERE key = ?", (key,)).fetchone()
     if columns is None:
         raise ArangoError(Problem.DOCUMENT_NOT_FOUND)
     return row_from_columns(columns)

@@ -83,7 +83,7 @@ class Batch:
             return
         self._rows = {**wanted, **self._rows}
         columns = self._connection.execute(
-            f"SELECT d.id, d.key, d.rev, d.doc FROM json_each(?) AS wanted CROSS JOIN {self.collection.table} AS d ON d.key = wanted.value",  # noqa: S608 - own name
+            f"SELECT d.id, d.key, d.rev, d.doc FROM json_each(?) AS wanted CROSS JOIN {self.collection.table} AS d ON d.key = wanted.value",
             (_encode(list(wanted)).decode(),),
         )
         for row in map(row_from_columns, columns):
@@ -95,7 +95,7 @@ class Batch:
             return self._rows[key]
         except KeyError:
             columns = self._connection.execute(
-                f"SELECT id, key, rev, doc FROM {self.collection.table} WHERE key = ?",  # noqa: S608 - own name
+                f"SELECT id, key, rev, doc FROM {self.collection.table} WHERE key = ?",
                 (key,),
             ).fetchone()
             row = self._rows[key] = None if columns is None else row_from_columns(columns)
@@ -131,17 +131,17 @@ class Batch:
         """Write everything; removals first, so that a key or a unique value can move from one document to another."""
         run, table = self._connection.executemany, self.collection.table
         for name, gone in self._entries_gone.items():
-            run(f"DELETE FROM {name} WHERE k = ? AND id = ?", gone)  # noqa: S608 - own name
+            run(f"DELETE FROM {name} WHERE k = ? AND id = ?", gone)
         if self._removed:
-            run(f"DELETE FROM {table} WHERE id = ?", self._removed)  # noqa: S608 - own name
+            run(f"DELETE FROM {table} WHERE id = ?", self._removed)
         if self._inserted:
             rows = [(row.id, row.key, row.rev, _as_text(row.text)) for row in self._inserted.values()]
-            run(f"INSERT INTO {table} (id, key, rev, doc) VALUES (?, ?, ?, ?)", rows)  # noqa: S608 - own name
+            run(f"INSERT INTO {table} (id, key, rev, doc) VALUES (?, ?, ?, ?)", rows)
         if self._updated:
-            rows = [(row.id, row.rev, _as_text(row.text)) for row in self._updated.values()]
-            run(f"UPDATE {table} SET rev = ?2, doc = ?3 WHERE id = ?1", rows)  # noqa: S608 - own name
+            changes = [(row.id, row.rev, _as_text(row.text)) for row in self._updated.values()]
+            run(f"UPDATE {table} SET rev = ?2, doc = ?3 WHERE id = ?1", changes)
         for name, added in self._entries_added.items():
-            run(f"INSERT INTO {name} (k, id) VALUES (?, ?)", list(added))  # noqa: S608 - own name
+            run(f"INSERT INTO {name} (k, id) VALUES (?, ?)", list(added))
 
     def _index(self, row: Row, old: Row | None, document: Document | None) -> None:
         """Move the index entries of a document from its old content to its new one.
@@ -184,7 +184,7 @@ class Batch:
     def _check_unique(self, table: IndexTable, entry: bytes, row: Row) -> None:
         owner = self._owners.get(table.name, {}).get(entry)
         if owner is None:
-            found = self._connection.execute(f"SELECT id FROM {table.name} WHERE k = ?", (entry,)).fetchone()  # noqa: S608 - own name
+            found = self._connection.execute(f"SELECT id FROM {table.name} WHERE k = ?", (entry,)).fetchone()
             if found is not None and (entry, found[0]) not in self._entries_gone.get(table.name, ()):
                 owner = found[0]
         if owner is not None and owner != row.id:
@@ -196,7 +196,7 @@ class Batch:
             return pending.key
         found: tuple[bytes] = self._connection.execute(
             f"SELECT key FROM {self.collection.table} WHERE id = ?", (row_id,)
-        ).fetchone()  # noqa: S608 - own name
+        ).fetchone()
         return found[0].decode()
 
     def _take_revision(self) -> str:
@@ -235,4 +235,4 @@ def primary_violation(key: str) -> ArangoError:
 
 
 def _as_text(text: bytes | str) -> str:
-    return text if type(text) is str else text.decode()  # type: ignore[union-attr] - narrowed by the exact type
+    return text if isinstance(text, str) else text.decode()

@@ -60,7 +60,7 @@ class Transaction:
         """Reserve row ids for new documents and return the first; ids of a transaction that fails are lost, which is harmless."""
         first = self._next_ids.get(collection.id)
         if first is None:
-            first = self.connection.execute(f"SELECT coalesce(max(id), 0) + 1 FROM {collection.table}").fetchone()[0]  # noqa: S608 - own name
+            first = self.connection.execute(f"SELECT coalesce(max(id), 0) + 1 FROM {collection.table}").fetchone()[0]
         self._next_ids[collection.id] = first + count
         return int(first)
 

@@ -110,7 +110,7 @@ def truncate_collection(name: str) -> Work[Collection]:
     def work(transaction: Transaction) -> Collection:
         collection = transaction.collection(name)
         for table in (collection.table, *(table.name for table in collection.index_tables)):
-            transaction.connection.execute(f"DELETE FROM {table}")  # noqa: S608 - own name
+            transaction.connection.execute(f"DELETE FROM {table}")
         return collection
 
     return work
@@ -203,12 +203,12 @@ def _create_table(transaction: Transaction, table: IndexTable) -> None:
 
 def _fill_table(transaction: Transaction, collection: Collection, index: Index, table: IndexTable) -> None:
     connection = transaction.connection
-    documents = connection.execute(f"SELECT id, doc FROM {collection.table}")  # noqa: S608 - own name
+    documents = connection.execute(f"SELECT id, doc FROM {collection.table}")
     entries = ((entry, row_id) for row_id, text in documents for entry in table.entries(_decode(text)))
     try:
         # Sorted first, the entries fill the B-tree from left to right.
         while part := sorted(islice(entries, _FILL_ENTRIES)):
-            connection.executemany(f"INSERT INTO {table.name} (k, id) VALUES (?, ?)", part)  # noqa: S608 - own name
+            connection.executemany(f"INSERT INTO {table.name} (k, id) VALUES (?, ?)", part)
     except sqlite3.IntegrityError as exc:
         message = f"unique constraint violated - in index {index.name} of type {index.type}: two of the stored documents have the same values"
         raise ArangoError(Problem.UNIQUE_CONSTRAINT, message) from exc

@@ -1,0 +1,67 @@
+"""The table of AQL's functions, and how functions get into it.
+
+Each module of this package enters its functions when it is imported. What a function cannot use makes null and a warning, as in ArangoDB.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from arangolite.aql.operators import Warn
+from arangolite.errors import Problem
+from arangolite.values import Value
+
+Implementation = Callable[..., Value]
+ANY_NUMBER = 1000
+"""As many arguments as one likes."""
+
+
+class Needs(Enum):
+    """What a function gets before its arguments."""
+
+    NOTHING = "nothing"
+    WARN = "warn"
+    """Where to complain about arguments it cannot use."""
+    RUN = "run"
+    """The run of the query, to read from the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function: how many arguments it takes and what it does."""
+
+    least: int
+    most: int
+    run: Implementation
+    needs: Needs
+    deterministic: bool
+
+
+FUNCTIONS: dict[str, Function] = {}
+
+
+def function(
+    name: str, least: int, most: int | None = None, *, needs: Needs = Needs.NOTHING, deterministic: bool = True
+) -> Callable[[Implementation], Implementation]:
+    """Enter a function into the table."""
+
+    def enter(run: Implementation) -> Implementation:
+        FUNCTIONS[name] = Function(least, least if most is None else most, run, needs, deterministic)
+        return run
+
+    return enter
+
+
+def strict_function(name: str, least: int, most: int | None = None) -> Callable[[Implementation], Implementation]:
+    """Enter a function that complains about arguments it cannot use."""
+    return function(name, least, most, needs=Needs.WARN)
+
+
+def alias(name: str, other: str) -> None:
+    """Give a function a second name."""
+    FUNCTIONS[name] = FUNCTIONS[other]
+
+
+def wrong_argument(warn: Warn) -> None:
+    """Complain about an argument's type; the function's result is null."""
+    warn(Problem.QUERY_ARGUMENT_TYPE)
