@@ -33,7 +33,7 @@ class QueueManager:
         try:
             self._http = httpx.Client(base_url=self.url, timeout=_TIMEOUT_S)
         except httpx.InvalidURL as exc:
-            raise InvalidRequestError(f"{url!r} is not a URL such as http://127.0.0.1:8000: {exc}") from exc
+            raise InvalidRequestError(f"{url!r} is not a URL such as http://127.0.0.1:8080: {exc}") from exc
 
     def __enter__(self) -> Self:
         return self
@@ -129,7 +129,7 @@ class QueueManager:
         try:
             return self._http.request(method, path, **sent)
         except httpx.UnsupportedProtocol as exc:
-            raise InvalidRequestError(f"{self.url!r} is not a URL such as http://127.0.0.1:8000") from exc
+            raise InvalidRequestError(f"{self.url!r} is not a URL such as http://127.0.0.1:8080") from exc
         except httpx.TimeoutException as exc:
             raise AwayError(f"no answer from {self.url} within {_TIMEOUT_S:g} s; try again") from exc
         except httpx.TransportError as exc:

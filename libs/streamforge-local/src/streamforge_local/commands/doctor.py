@@ -46,7 +46,10 @@ def doctor(
     home: options.Home = options.DEFAULT_HOME,
     as_json: options.AsJson = False,
 ) -> None:
-    """Check what a platform needs on this machine, and the one that runs. Exit code 1 when something is missing."""
+    """Check what a platform needs on this machine, and the one that runs.
+
+    Exit code 1 when something is missing. With --json: {"ok", "checks": [{"name", "state", "detail"}]}.
+    """
     checks = [*_machine(home.expanduser(), Settings.from_environment()), *_platform(url, home.expanduser())]
     all_well = all(check.state != "missing" for check in checks)
     if as_json:
@@ -76,9 +79,9 @@ def _java(settings: Settings) -> Check:
 def _kafka(settings: Settings) -> Iterator[Check]:
     """Maven is needed as long as Kafka's jars are not in the cache folder."""
     if is_installed(settings):
-        yield Check("kafka", "ok", f"its jars are in {settings.cache_folder}")
+        yield Check("kafka jars", "ok", f"in {settings.cache_folder}")
         return
-    yield Check("kafka", "note", "the first `streamforge up` downloads its jars (43 MB)")
+    yield Check("kafka jars", "note", "the first `streamforge up` downloads them (43 MB)")
     try:
         yield Check("maven", "ok", find_maven())
     except PlatformError as exc:

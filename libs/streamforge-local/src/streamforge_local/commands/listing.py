@@ -24,7 +24,10 @@ def ls(
     home: options.Home = options.DEFAULT_HOME,
     as_json: options.AsJson = False,
 ) -> None:
-    """List workflows, newest first. With --json: one workflow document per line."""
+    """List workflows, newest first.
+
+    With --json: one workflow document per line.
+    """
     with Connection(url, home).open() as manager:
         workflows = list(manager.workflows(limit, status=status, symbol=symbol, type=type_))
     if as_json:
@@ -43,7 +46,10 @@ def show(
     home: options.Home = options.DEFAULT_HOME,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show a workflow with its tasks and jobs. With --json: its document, with the jobs added as `jobs`."""
+    """Show a workflow with its tasks and jobs.
+
+    With --json: its document, with the jobs added as `jobs`.
+    """
     with Connection(url, home).open() as manager:
         workflow = manager.workflow(resolve(manager, queue_id))
         jobs = manager.jobs(workflow.queue_id)

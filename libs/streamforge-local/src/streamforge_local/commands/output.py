@@ -29,11 +29,11 @@ def write_json(value: object) -> None:
     sys.stdout.flush()
 
 
-def screen(*, stderr: bool = False) -> Console:
+def screen(*, stderr: bool = False, piped_width: int = _PIPED_WIDTH) -> Console:
     """Make the console to write to; nothing in a text is taken for mark-up or guessed to be a number."""
     console = Console(stderr=stderr, markup=False, highlight=False)
     if not console.is_terminal:
-        console.width = _PIPED_WIDTH
+        console.width = piped_width
     return console
 
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -25,23 +24,27 @@ def show_progress(console: Console, workflows: Iterable[Workflow]) -> Workflow |
     return _bars(console, workflows) if console.is_terminal else _lines(console, workflows)
 
 
-@dataclass(slots=True)
 class _Pace:
-    """How fast the records of every attempt come."""
+    """How fast the records of every attempt come, since it was first seen at work."""
 
-    began: dict[tuple[str, int], tuple[float, int]] = field(default_factory=dict)
-    shown: dict[tuple[str, int], str] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._began: dict[tuple[str, int], tuple[float, int]] = {}
+        self._final: dict[tuple[str, int], str] = {}
 
     def of(self, task: Task) -> str:
-        """Say the records per second since the attempt was first seen at work; stays as it was at its end."""
+        """Say the records per second; of an attempt that has ended, as it was when that was first seen."""
         attempt = (task.telemetry_id, task.attempt)
         if task.status == "pending":
             return ""
-        began_s, before = self.began.setdefault(attempt, (time.monotonic(), task.records_written))
-        passed_s, records = time.monotonic() - began_s, task.records_written - before
-        if records and not (task.has_ended and attempt in self.shown):
-            self.shown[attempt] = f"{count(round(records / passed_s))}/s"
-        return self.shown.get(attempt, "")
+        if attempt in self._final:
+            return self._final[attempt]
+        now_s = time.monotonic()
+        began_s, before = self._began.setdefault(attempt, (now_s, task.records_written))
+        records = task.records_written - before
+        pace = f"{count(round(records / (now_s - began_s)))}/s" if records else ""
+        if task.has_ended:
+            self._final[attempt] = pace
+        return pace
 
 
 def _amount(task: Task, expected: int | None) -> str:

@@ -1,8 +1,10 @@
 """The demo's report: what was loaded, from where, whether it is all there, and where to go from here."""
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -13,9 +15,32 @@ from streamforge_local.client.documents import Workflow
 from streamforge_local.commands.ending import CONNECTOR
 from streamforge_local.commands.output import count, plain_table, seconds_between
 from streamforge_local.demo.proof import Proof
+from streamforge_local.exchange import ExchangeKind
 
 LOADER = "loader-producer"
+_PRICES = ("open", "high", "low", "close")
 _MISSING_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeUsed:
+    """Where the candles came from."""
+
+    asked_for: str
+    """As `--exchange` takes it."""
+    kind: str
+    """What it came to: `live`, `simulated` or `replay`."""
+
+    @property
+    def described(self) -> str:
+        """Say in a line whether the data are real, recorded or invented."""
+        if self.kind == ExchangeKind.LIVE:
+            return "LIVE: the real Binance, over the internet"
+        if self.kind == ExchangeKind.REPLAY:
+            recording = Path(self.asked_for.partition(":")[2]).name
+            return f"REPLAY: recorded data of {recording}, served on this machine"
+        chosen = "Binance does not answer from here; " if self.asked_for == ExchangeKind.AUTO else ""
+        return f"SIMULATED: {chosen}invented prices, served on this machine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,41 +65,44 @@ class Sample:
 
 
 def print_report(
-    console: Console, exchange: str, workflow: Workflow, proof: Proof, sample: Sample, times: Times
+    console: Console, exchange: ExchangeUsed, workflow: Workflow, proof: Proof, sample: Sample, times: Times
 ) -> None:
     """Show all of it."""
     dataset = workflow.datasets[0]
     report = Table.grid(padding=(0, 2, 0, 0))
     report.add_column(style="dim", no_wrap=True)
     report.add_column(overflow="fold")
-    report.add_row("exchange", exchange)
-    report.add_row("workflow", f"{workflow.queue_id} {workflow.status}{_duration(workflow)}")
+    report.add_row("exchange", exchange.described)
+    report.add_row("workflow", workflow.queue_id)
+    report.add_row("", f"{workflow.status} after {_duration_s(workflow):.1f} s")
     report.add_row("dataset", f"{dataset.exchange} {dataset.market} {dataset.symbol} {dataset.type}")
     report.add_row("", f"{dataset.time_range} (UTC, end exclusive)")
     report.add_row("records", _records(workflow, proof))
+    report.add_row("", f"{_rate(workflow, proof)} candles per second, the start of the jobs included")
     report.add_row("complete", _verdict(proof))
     report.add_row("", Text(f"in collection {dataset.collection_name}", style="dim"))
     report.add_row("ask it", _sample(sample))
     report.add_row("times", _times(times))
-    report.add_row("next", _next_steps(workflow))
     console.rule("report", style="dim")
     console.print(report)
+    for number, step in enumerate(_next_steps(workflow, exchange.asked_for)):
+        # Commands are to be copied: the terminal may break them, a line end in them would.
+        console.print(Text.assemble(("next      " if number == 0 else " " * 10, "dim"), step), soft_wrap=True)
 
 
-def _duration(workflow: Workflow) -> str:
-    if workflow.finished_at is None:
-        return ""
-    return f" after {seconds_between(workflow.created_at, workflow.finished_at):.1f} s"
+def _duration_s(workflow: Workflow) -> float:
+    return seconds_between(workflow.created_at, workflow.finished_at or workflow.updated_at)
 
 
 def _records(workflow: Workflow, proof: Proof) -> str:
-    published, written = workflow.records_of(LOADER), workflow.records_of(CONNECTOR)
-    served = "" if proof.served is None else f"{count(proof.served)} served by the exchange, "
-    rate = ""
-    if workflow.finished_at is not None:
-        took_s = seconds_between(workflow.created_at, workflow.finished_at)
-        rate = f" ({count(round(proof.stored / took_s))} candles per second, start of the jobs included)"
-    return f"{served}{count(published)} published to Kafka, {count(written)} written to the database{rate}"
+    served = [] if proof.served is None else [f"{count(proof.served)} served by the exchange"]
+    published = f"{count(workflow.records_of(LOADER))} published to Kafka"
+    written = f"{count(workflow.records_of(CONNECTOR))} written to the database"
+    return " → ".join([*served, published, written])
+
+
+def _rate(workflow: Workflow, proof: Proof) -> str:
+    return count(round(proof.stored / max(_duration_s(workflow), 0.001)))
 
 
 def _verdict(proof: Proof) -> Text:
@@ -92,12 +120,18 @@ def _verdict(proof: Proof) -> Text:
 
 
 def _sample(sample: Sample) -> RenderableType:
-    table = plain_table("OPENED (UTC)", ">OPEN", ">HIGH", ">LOW", ">CLOSE", ">VOLUME", ">TRADES")
+    table = plain_table("OPENED (UTC)", *(f">{name.upper()}" for name in _PRICES), ">VOLUME", ">TRADES")
+    decimals = max((_decimals(candle[name]) for candle in sample.candles for name in _PRICES), default=0)
     for candle in sample.candles:
         opened = datetime.fromtimestamp(candle["open_time"] / 1000, UTC)
-        prices = [f"{candle[name]:,.8g}" for name in ("open", "high", "low", "close")]
+        prices = [f"{candle[name]:,.{decimals}f}" for name in _PRICES]
         table.add_row(f"{opened:%Y-%m-%d %H:%M}", *prices, f"{candle['volume']:,.2f}", count(candle["trades"]))
     return Group(f"{sample.question} In AQL:", Text(sample.aql, style="cyan"), table)
+
+
+def _decimals(price: float) -> int:
+    """Count the decimal places that a price has, as exchanges write it: at most eight."""
+    return len(f"{price:.8f}".rstrip("0").partition(".")[2])
 
 
 def _times(times: Times) -> str:
@@ -108,16 +142,12 @@ def _times(times: Times) -> str:
     )
 
 
-def _next_steps(workflow: Workflow) -> RenderableType:
+def _next_steps(workflow: Workflow, asked_for: str) -> Iterator[Text]:
     dataset = workflow.datasets[0]
-    steps = Table.grid(padding=(0, 2, 0, 0))
-    steps.add_row("make up", Text("keeps a platform running; then, in another terminal:", style="dim"))
-    steps.add_row(
-        f".venv/bin/streamforge run {dataset.symbol} {dataset.type} {dataset.time_range}",
-        Text("loads this", style="dim"),
+    option = "" if asked_for == ExchangeKind.AUTO else f" EXCHANGE={shlex.quote(asked_for)}"
+    yield Text(f"make up{option}").append("  # a platform that stays; then, in another terminal:", "dim")
+    yield Text(f".venv/bin/streamforge run {dataset.symbol} {dataset.type} {dataset.time_range}")
+    yield Text(".venv/bin/streamforge --help").append(
+        "  # also: ls show watch stop pause resume retry logs doctor", "dim"
     )
-    steps.add_row(
-        ".venv/bin/streamforge --help", Text("what else there is: ls show watch stop logs doctor …", style="dim")
-    )
-    steps.add_row("README.md", Text("how it works, and how to go on", style="dim"))
-    return steps
+    yield Text("docs/ARCHITECTURE.md").append("  # how it works", "dim")

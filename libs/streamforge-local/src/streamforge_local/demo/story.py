@@ -19,9 +19,8 @@ from streamforge_local.commands.progress import show_progress
 from streamforge_local.demo.choice import choose
 from streamforge_local.demo.platform_process import PlatformProcess
 from streamforge_local.demo.proof import Database, prove
-from streamforge_local.demo.report import Sample, Times, print_report
+from streamforge_local.demo.report import ExchangeUsed, Sample, Times, print_report
 from streamforge_local.errors import PlatformError
-from streamforge_local.exchange import ExchangeKind
 from streamforge_local.home import PlatformInfo
 
 _INTERRUPTED = 128 + signal.SIGINT
@@ -38,7 +37,7 @@ def tell(exchange: str) -> int:
         The exit code: 0 when the workflow completed and nothing is missing.
     """
     signal.signal(signal.SIGTERM, _leave)
-    console = screen()
+    console = screen(piped_width=100)
     home = Path(tempfile.mkdtemp(prefix="streamforge-demo-"))
     try:
         is_complete = _run(console, home, exchange)
@@ -56,7 +55,7 @@ def tell(exchange: str) -> int:
         console.print(f"The demo failed. Everything is stopped; what it left is in {home}, its logs in {home / 'logs'}")
         return 1
     shutil.rmtree(home)
-    console.print("Everything is stopped, and nothing is left of it.", style="dim")
+    console.print("Everything is stopped, and nothing is left behind.", style="dim")
     return 0
 
 
@@ -71,17 +70,16 @@ def _run(console: Console, home: Path, exchange: str) -> bool:
         )
         setup_s = time.monotonic() - started_s
         console.print(f"  {setup_s:5.1f} s  all of it is healthy")
-        return _load_and_report(console, info, exchange, setup_s)
+        return _load_and_report(console, info, ExchangeUsed(exchange, info.exchange), setup_s)
 
 
-def _load_and_report(console: Console, info: PlatformInfo, exchange: str, setup_s: float) -> bool:
-    label = describe_exchange(info, exchange)
-    console.print(f"Exchange: {label}")
+def _load_and_report(console: Console, info: PlatformInfo, exchange: ExchangeUsed, setup_s: float) -> bool:
+    console.print(f"Exchange: {exchange.described}")
     choice = choose(info, datetime.now(UTC))
     submitted_s = time.monotonic()
     with QueueManager(info.queue_manager_url) as manager:
         workflow = manager.submit(choice.request)
-        console.print(f"Workflow: {workflow.queue_id}, asked for with POST {manager.url}/workflows")
+        console.print(f"Workflow: {workflow.queue_id} (by POST to {manager.url})")
         last = show_progress(console, follow(manager, workflow.queue_id)) or workflow
     ended_s = time.monotonic()
     if last.status != "completed":
@@ -89,19 +87,8 @@ def _load_and_report(console: Console, info: PlatformInfo, exchange: str, setup_
     proof = prove(info, last.datasets[0])
     sample = _ask(info, last.datasets[0].collection_name)
     times = Times(setup_s, ended_s - submitted_s, time.monotonic() - ended_s)
-    print_report(console, label, last, proof, sample, times)
+    print_report(console, exchange, last, proof, sample, times)
     return proof.is_complete
-
-
-def describe_exchange(info: PlatformInfo, asked_for: str) -> str:
-    """Say in a line whether the data are real, recorded or invented."""
-    if info.exchange == ExchangeKind.LIVE:
-        return "LIVE: the real Binance, over the internet"
-    if info.exchange == ExchangeKind.REPLAY:
-        recording = Path(asked_for.partition(":")[2]).name
-        return f"REPLAY: recorded data of {recording}, served by exchange-sim on this machine"
-    chosen = " (Binance does not answer from here)" if asked_for == ExchangeKind.AUTO else ""
-    return f"SIMULATED{chosen}: invented prices, no real market, served by exchange-sim on this machine"
 
 
 def _ask(info: PlatformInfo, collection: str) -> Sample:
