@@ -2,8 +2,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,22 +19,13 @@ subprocess.Popen(guarded(child), start_new_session=True).wait()
 """
 
 
-@contextmanager
-def everything_that_holds_the_output(read_end: int) -> Iterator[None]:
-    yield
-    # A pipe is at its end once the last process that holds the other side is gone.
-    assert os.read(read_end, 1) == b""
-    os.close(read_end)
-
-
 def test_a_guarded_child_dies_when_its_parent_is_killed() -> None:
-    read_end, write_end = os.pipe()
-    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=write_end)
-    os.close(write_end)
-    assert os.read(read_end, 3) == b"up\n"
-    with everything_that_holds_the_output(read_end):
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"up\n"
         parent.send_signal(signal.SIGKILL)
-        parent.wait()
+        # The end of the pipe: the last process that held its other side is gone.
+        assert parent.stdout.read() == b""
 
 
 def test_a_child_whose_parent_is_already_another_does_not_start(tmp_path: Path) -> None:
