@@ -7,8 +7,8 @@ from queue_manager.app import lifecycle
 from queue_manager.app.controller import Controller, UnknownWorkflowError
 from queue_manager.app.ports import Job, JobStatus
 from queue_manager.app.requests import WorkflowRequest
-from queue_manager.app.workflow import Workflow, WorkflowStatus
-from queue_manager.testing import Crash, MemoryLauncher, MemoryLog, MemoryStore
+from queue_manager.app.workflow import Deletion, Workflow, WorkflowStatus
+from queue_manager.testing import Crash, CrashError, MemoryLauncher, MemoryLog, MemoryStore
 from streamforge_common.contract.commands import CommandKind
 from streamforge_common.contract.events import Event, TaskError, TaskStatus
 
@@ -71,7 +71,7 @@ def platform() -> Platform:
 
 
 def test_a_new_workflow_gets_its_topic_then_commands_then_jobs(platform):
-    assert platform.log.topics == {platform.workflow.datasets[0].kafka_topic}
+    assert platform.log.topics == {platform.workflow.datasets[0].kafka_topic: False}
     assert [kind for kind, _, _ in platform.told()] == [CommandKind.START, CommandKind.START]
     assert platform.launcher.ever_launched == [task.job_name for task in platform.workflow.tasks]
     assert platform.workflow.status is WorkflowStatus.STARTING
@@ -224,3 +224,56 @@ def test_a_live_job_of_an_ended_workflow_is_deleted(platform):
     platform.launcher.end(name, JobStatus.RUNNING)
     platform.look()
     assert name not in platform.launcher.by_name
+
+
+def ended(platform: Platform) -> Platform:
+    for task in (LOADER, CONNECTOR):
+        platform.says(task, TaskStatus.COMPLETED, end_offsets={"0": 1})
+        platform.ends(task)
+    assert platform.workflow.status is WorkflowStatus.COMPLETED
+    return platform
+
+
+def test_the_topic_of_an_ended_workflow_forgets_and_keeps_again_on_retry(platform):
+    topic = platform.workflow.datasets[0].kafka_topic
+    platform.says(LOADER, TaskStatus.ERROR, finished=True)
+    platform.ends(LOADER, JobStatus.FAILED)
+    platform.says(CONNECTOR, TaskStatus.COMPLETED)
+    platform.ends(CONNECTOR)
+    assert platform.log.topics == {topic: True}
+    assert platform.workflow.control.settled
+    platform.steer(lifecycle.retry)
+    assert platform.log.topics == {topic: False}
+
+
+def test_an_ended_workflow_is_removed_with_all_that_is_its_own(platform):
+    collection = ended(platform).workflow.datasets[0].collection_name
+    asyncio.run(platform.controller.delete(platform.queue_id, Deletion.WITH_DATA))
+    assert platform.store.documents == {}
+    assert platform.log.topics == {}
+    assert platform.launcher.by_name == {}
+    assert platform.store.dropped == [collection]
+
+
+def test_a_removal_that_was_cut_off_is_finished_by_the_next_look(platform):
+    ended(platform)
+    platform.store.crash.arm(2, after=False)
+    with pytest.raises(CrashError):
+        asyncio.run(platform.controller.delete(platform.queue_id, Deletion.WITHOUT_DATA))
+    assert asyncio.run(platform.store.unsettled()) == [platform.queue_id]
+    platform.look()
+    assert platform.store.documents == {}
+    assert platform.store.dropped == []
+
+
+def test_a_running_workflow_is_not_removed(platform):
+    with pytest.raises(lifecycle.NotPossibleError, match="stop it"):
+        asyncio.run(platform.controller.delete(platform.queue_id, Deletion.WITHOUT_DATA))
+
+
+def test_data_that_another_workflow_stores_too_is_not_removed(platform):
+    ended(platform)
+    request = WorkflowRequest(symbol="btcusdt", type="api_candles_5m", time_range="2024-08-01:2024-08-02")
+    other = asyncio.run(platform.controller.submit(request))
+    with pytest.raises(lifecycle.NotPossibleError, match=other.queue_id):
+        asyncio.run(platform.controller.delete(platform.queue_id, Deletion.WITH_DATA))

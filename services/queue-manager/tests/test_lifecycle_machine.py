@@ -182,6 +182,9 @@ class WorkflowWorld(RuleBasedStateMachine):
             self.behave_well()
         assert self.workflow.status.is_terminal
         assert not self.live_jobs()
+        self.behave_well()
+        assert self.workflow.control.settled
+        assert all(self.log.topics.values()), "the topic of an ended workflow forgets"
 
     # --- how the world works ---
 

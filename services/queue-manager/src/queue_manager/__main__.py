@@ -12,6 +12,7 @@ import uvloop
 from loguru import logger
 
 from queue_manager.adapters.api import create_api
+from queue_manager.adapters.evidence import ArangoEvidence
 from queue_manager.adapters.local_jobs import LocalLauncher
 from queue_manager.adapters.messages import EVENTS_GROUP, KafkaControlLog, read_events
 from queue_manager.adapters.store import ArangoWorkflowStore
@@ -45,7 +46,13 @@ async def _serve(settings: Settings) -> None:
     writer = MessageWriter(settings, delivery_timeout_s=settings.outage_seconds)
     launcher = LocalLauncher(settings.job_runner_url, settings.job_runner_token.get_secret_value())
     store = ArangoWorkflowStore(database)
-    log = KafkaControlLog(settings, topics, writer, settings.data_topic_partitions)
+    log = KafkaControlLog(
+        settings,
+        topics,
+        writer,
+        partitions=settings.data_topic_partitions,
+        retention_hours=settings.data_topic_retention_hours,
+    )
     neighbours = [
         Neighbour("kafka", topics.ping, settings.outage_seconds),
         Neighbour("arangodb", lambda: ping_database(database), settings.outage_seconds),
@@ -54,7 +61,7 @@ async def _serve(settings: Settings) -> None:
     controller = Controller(
         store, log, launcher, clock=lambda: datetime.now(UTC), stop_grace_s=settings.stop_grace_seconds
     )
-    app = create_api(controller, store, launcher, neighbours)
+    app = create_api(controller, store, launcher, ArangoEvidence(database), neighbours)
     config = uvicorn.Config(app, settings.api_host, settings.api_port, log_config=None, access_log=False)
     server = _Server(config)
     async with AsyncExitStack() as stack:

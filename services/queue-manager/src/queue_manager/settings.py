@@ -16,6 +16,8 @@ class Settings(LogSettings, KafkaSettings, ArangoSettings, OutageSettings):
     """Seconds that the jobs of a stopped workflow may take to end by themselves."""
     data_topic_partitions: int = Field(default=1, ge=1, le=1_000)
     """Partitions of each data topic."""
+    data_topic_retention_hours: float = Field(default=168, gt=0)
+    """How long a data topic keeps its records after its workflow has ended, for a retry or a second look."""
     job_runner_url: str
     """Where the embedded platform's job runner listens."""
     job_runner_token: SecretStr

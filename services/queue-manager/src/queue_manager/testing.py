@@ -63,6 +63,8 @@ class MemoryStore:
     documents: dict[str, tuple[str, int]] = field(default_factory=dict)
     """queue_id to the document's JSON and its revision."""
     audit: dict[str, dict[int, AuditItem]] = field(default_factory=dict)
+    dropped: list[str] = field(default_factory=list)
+    """Collections that were deleted."""
 
     async def insert(self, workflow: Workflow) -> None:
         """Store a new workflow."""
@@ -97,10 +99,32 @@ class MemoryStore:
         self._copy_outbox(stored.workflow)
         return Stored(stored.workflow, str(revision + 1))
 
-    async def active(self) -> list[QueueId]:
-        """List the workflows that have not ended."""
+    async def unsettled(self) -> list[QueueId]:
+        """List the workflows about which something is left to do."""
         workflows = [Workflow.model_validate_json(text) for text, _ in self.documents.values()]
-        return [workflow.queue_id for workflow in workflows if not workflow.status.is_terminal]
+        return [workflow.queue_id for workflow in workflows if not workflow.control.settled]
+
+    async def others_storing_in(self, collection: str, queue_id: QueueId) -> list[QueueId]:
+        """List the other workflows that store in a collection."""
+        workflows = [Workflow.model_validate_json(text) for text, _ in self.documents.values()]
+        return [
+            workflow.queue_id
+            for workflow in workflows
+            if workflow.queue_id != queue_id and collection in [it.collection_name for it in workflow.datasets]
+        ]
+
+    async def drop_collection(self, name: str) -> None:
+        """Delete a collection."""
+        self.crash.before_effect()
+        self.dropped.append(name)
+        self.crash.after_effect()
+
+    async def forget(self, queue_id: QueueId) -> None:
+        """Remove a workflow."""
+        self.crash.before_effect()
+        self.documents.pop(queue_id, None)
+        self.audit.pop(queue_id, None)
+        self.crash.after_effect()
 
     async def page(self, wanted: WorkflowFilter, after: tuple[str, str] | None, limit: int) -> Sequence[dict[str, Any]]:
         """List documents, newest first; filters are the database's."""
@@ -191,7 +215,8 @@ class MemoryLog:
     """A `ControlLog`, and the log of events that jobs write to."""
 
     crash: Crash
-    topics: set[str] = field(default_factory=set)
+    topics: dict[str, bool] = field(default_factory=dict)
+    """Data topics, and whether each forgets."""
     commands: list[Command] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     events_read: int = 0
@@ -200,7 +225,19 @@ class MemoryLog:
     async def create_data_topic(self, topic: str) -> None:
         """Create a data topic."""
         self.crash.before_effect()
-        self.topics.add(topic)
+        self.topics.setdefault(topic, False)
+        self.crash.after_effect()
+
+    async def set_retention(self, topic: str, *, expires: bool) -> None:
+        """Let a data topic forget."""
+        self.crash.before_effect()
+        self.topics[topic] = expires
+        self.crash.after_effect()
+
+    async def delete_topic(self, topic: str) -> None:
+        """Delete a topic."""
+        self.crash.before_effect()
+        self.topics.pop(topic, None)
         self.crash.after_effect()
 
     async def tell(self, command: Command) -> int:

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class TaskStatus(StrEnum):
@@ -30,6 +30,18 @@ class TaskError(BaseModel):
     """Whether the same work may succeed later, unchanged."""
 
 
+class ExchangeGap(BaseModel):
+    """Neighbouring records that the exchange was asked for again and did not give."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    start: int = Field(alias="from")
+    """Inclusive, Unix milliseconds or an id."""
+    end: int = Field(alias="to")
+    """Exclusive."""
+    missing: int
+
+
 class Event(BaseModel):
     """One message on `queue-events`."""
 
@@ -52,9 +64,19 @@ class Event(BaseModel):
     error: TaskError | None = None
     end_offsets: dict[str, int] | None = None
     """With a loader's `completed`: partition (as a string) to the broker's end offset after the last flush."""
+    first_id: int | None = None
+    """With a loader's `completed`: the first id (candles: open time) that belongs to the dataset."""
+    last_id: int | None = None
+    """With a loader's `completed`: the last one."""
+    exchange_gaps: list[ExchangeGap] | None = None
+    """Of a loader: what is new since its last event; with `completed`, all that this process has found."""
+    out_of_range: int | None = None
+    """Of a connector: records so far whose time is outside of the dataset's range."""
+    banned_until: float | None = None
+    """Of a loader: Unix seconds until which the exchange wants nothing from this address."""
     metrics_port: int | None = None
     """With `starting`: where this process answers `/health` and `/metrics`."""
 
     def encode(self) -> bytes:
         """Return the message's value."""
-        return self.model_dump_json(exclude_none=True).encode()
+        return self.model_dump_json(exclude_none=True, by_alias=True).encode()

@@ -6,7 +6,8 @@ from typing import Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
 from streamforge_common.kafka.clients import connection_options, start, stop, translated
 from streamforge_common.settings import KafkaSettings
@@ -52,6 +53,25 @@ class Topics:
                 error = for_code(code)
                 if code and error is not TopicAlreadyExistsError:
                     raise error(f"creating topic {topic!r}")
+
+    async def configure(self, topic: str, config: Mapping[str, str]) -> None:
+        """Replace a topic's configuration; `config` adds to what every topic has. A topic that is gone is fine."""
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic, {**_TOPIC_CONFIG, **config})
+        with translated(f"configuring topic {topic!r}"):
+            for response in await self._admin.alter_configs([resource]):
+                for code, message, *_ in response.resources:
+                    error = for_code(code)
+                    if code and error is not UnknownTopicOrPartitionError:
+                        raise error(f"configuring topic {topic!r}: {message}")
+
+    async def delete(self, topic: str) -> None:
+        """Delete a topic; one that is gone is fine."""
+        with translated(f"deleting topic {topic!r}"):
+            response = await self._admin.delete_topics([topic])
+            for _, code, *_ in response.topic_error_codes:
+                error = for_code(code)
+                if code and error is not UnknownTopicOrPartitionError:
+                    raise error(f"deleting topic {topic!r}")
 
     async def end_offsets(self, topic: str) -> dict[int, int]:
         """Return, for every partition, the offset of the message to be written next."""

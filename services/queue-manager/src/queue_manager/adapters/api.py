@@ -14,8 +14,9 @@ from queue_manager.app import lifecycle
 from queue_manager.app.catalog import TARGETS, CatalogEntry, catalog_entries
 from queue_manager.app.controller import Controller, UnknownWorkflowError
 from queue_manager.app.ports import Job, Launcher, WorkflowFilter, WorkflowStore
+from queue_manager.app.quality import Evidence, QualityReport, report_quality
 from queue_manager.app.requests import FieldError, InvalidRequestError, WorkflowRequest
-from queue_manager.app.workflow import AuditItem, Workflow, WorkflowStatus, rfc3339
+from queue_manager.app.workflow import AuditItem, Deletion, Workflow, WorkflowStatus, rfc3339
 from streamforge_common import telemetry
 from streamforge_common.outages import Neighbour, health_of
 
@@ -39,13 +40,18 @@ class Catalog(BaseModel):
 
 
 def create_api(
-    controller: Controller, store: WorkflowStore, launcher: Launcher, neighbours: Sequence[Neighbour]
+    controller: Controller,
+    store: WorkflowStore,
+    launcher: Launcher,
+    evidence: Evidence,
+    neighbours: Sequence[Neighbour],
 ) -> FastAPI:
     """Build the application from its parts."""
     app = FastAPI(title="StreamForge queue-manager", description=_DESCRIPTION, version="0.1.0")
     app.add_middleware(BodyLimit)
     install_problems(app)
     _add_workflow_routes(app, controller, store)
+    _add_quality_route(app, store, evidence)
     _add_job_routes(app, store, launcher)
     _add_platform_routes(app, neighbours)
     return app
@@ -93,10 +99,22 @@ def _add_workflow_routes(app: FastAPI, controller: Controller, store: WorkflowSt
         shown = [item.model_dump() for item in items[:limit]]
         return {"items": shown, "next_cursor": str(shown[-1]["seq"]) if len(items) > limit else None}
 
+    @app.delete("/workflows/{queue_id}", status_code=204)
+    async def delete_workflow(queue_id: str, data: bool = False) -> None:
+        """Remove an ended workflow with its topic and, when asked, its collection."""
+        await controller.delete(queue_id, Deletion.WITH_DATA if data else Deletion.WITHOUT_DATA)
+
     @app.post("/workflows/{queue_id}/{steering}", status_code=202)
     async def steer_workflow(queue_id: str, steering: Steering) -> dict[str, Any]:
         """Stop, pause, resume or retry a workflow; what already holds changes nothing."""
         return (await controller.steer(queue_id, _WISHES[steering])).shown()
+
+
+def _add_quality_route(app: FastAPI, store: WorkflowStore, evidence: Evidence) -> None:
+    @app.get("/workflows/{queue_id}/quality", response_model_by_alias=True)
+    async def show_quality(queue_id: str) -> QualityReport:
+        """Show the completeness report: what was expected, what is stored, every gap with its cause."""
+        return await report_quality(await _find(store, queue_id), evidence)
 
 
 def _add_job_routes(app: FastAPI, store: WorkflowStore, launcher: Launcher) -> None:

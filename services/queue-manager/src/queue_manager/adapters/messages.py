@@ -26,11 +26,20 @@ NotedEvents = dict[str, list[tuple[Event, int, int]]]
 class KafkaControlLog:
     """Implements `ControlLog`."""
 
-    def __init__(self, settings: KafkaSettings, topics: Topics, writer: MessageWriter, partitions: int) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        topics: Topics,
+        writer: MessageWriter,
+        *,
+        partitions: int,
+        retention_hours: float,
+    ) -> None:
         self._settings = settings
         self._topics = topics
         self._writer = writer
         self._partitions = partitions
+        self._retention_hours = retention_hours
 
     async def prepare(self) -> None:
         """Create the topics of commands and events unless they are there; one partition each keeps the order."""
@@ -40,6 +49,15 @@ class KafkaControlLog:
     async def create_data_topic(self, topic: str) -> None:
         """Create a data topic, which keeps everything until its workflow has ended."""
         await self._topics.ensure(topic, self._partitions, _FOREVER)
+
+    async def set_retention(self, topic: str, *, expires: bool) -> None:
+        """Let a data topic forget after `DATA_TOPIC_RETENTION_HOURS`, or keep everything."""
+        config = {**_FOREVER, "retention.ms": str(int(self._retention_hours * 3_600_000))} if expires else _FOREVER
+        await self._topics.configure(topic, config)
+
+    async def delete_topic(self, topic: str) -> None:
+        """Delete a topic; none of that name is fine."""
+        await self._topics.delete(topic)
 
     async def tell(self, command: Command) -> int:
         """Write a command and return the broker's append time, Unix milliseconds."""

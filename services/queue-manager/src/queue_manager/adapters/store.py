@@ -11,7 +11,7 @@ from typing import Any
 from arango.database import StandardDatabase
 
 from queue_manager.app.ports import ChangedMeanwhileError, Stored, SuffixTakenError, WorkflowFilter
-from queue_manager.app.workflow import AuditItem, Workflow, WorkflowStatus
+from queue_manager.app.workflow import AuditItem, Workflow
 from streamforge_common.arango.database import (
     CONFLICT,
     NO_DOCUMENT,
@@ -23,8 +23,8 @@ from streamforge_common.arango.database import (
 from streamforge_common.errors import TransientError
 from streamforge_common.ids import QueueId
 
-_WORKFLOWS, _AUDIT = "workflows", "workflow_events"
-_ACTIVE = [status.value for status in WorkflowStatus if not status.is_terminal]
+_WORKFLOWS, _AUDIT, _REJECTED = "workflows", "workflow_events", "rejected_records"
+_REMOVED_AT_ONCE = 1_000
 _POSSIBLY_NOT_COPIED = 1_000
 """Workflows looked through at the start: what a killed predecessor had in hand is among those changed last, and it had
 no more in hand than its few workers."""
@@ -60,6 +60,7 @@ class ArangoWorkflowStore:
                 {"type": "persistent", "fields": ["created_at", "queue_id"], "name": "by_age"},
                 {"type": "persistent", "fields": ["status", "created_at", "queue_id"], "name": "by_status"},
                 {"type": "persistent", "fields": ["updated_at"], "name": "by_change"},
+                {"type": "persistent", "fields": ["control.settled"], "name": "by_settled"},
             ],
         )
         await ensure_collection(
@@ -112,12 +113,43 @@ class ArangoWorkflowStore:
         assert isinstance(meta, dict)
         return Stored(workflow, meta["_rev"])
 
-    async def active(self) -> list[QueueId]:
-        """List the workflows that have not ended."""
-        ids = await self._query("FOR w IN @@workflows FILTER w.status IN @active RETURN w.queue_id", active=_ACTIVE)
-        for ended in self._copied.keys() - set(ids):
-            del self._copied[ended]
+    async def unsettled(self) -> list[QueueId]:
+        """List the workflows about which something is left to do."""
+        ids = await self._query("FOR w IN @@workflows FILTER w.control.settled == false RETURN w.queue_id")
+        for settled in self._copied.keys() - set(ids):
+            del self._copied[settled]
         return [QueueId(queue_id) for queue_id in ids]
+
+    async def others_storing_in(self, collection: str, queue_id: QueueId) -> list[QueueId]:
+        """List the other workflows that store in a collection."""
+        return await self._query(
+            "FOR w IN @@workflows FILTER w.queue_id != @id AND @name IN w.datasets[*].collection_name "
+            "RETURN w.queue_id",
+            name=collection,
+            id=queue_id,
+        )
+
+    async def drop_collection(self, name: str) -> None:
+        """Delete a collection with all its documents; none of that name is fine."""
+        await in_thread(lambda: self._database.delete_collection(name, ignore_missing=True), f"dropping {name!r}")
+
+    async def forget(self, queue_id: QueueId) -> None:
+        """Remove a workflow with its audit trail and what was rejected; none of that name is fine."""
+        for collection in (_AUDIT, _REJECTED):
+            if await in_thread(lambda name=collection: self._database.has_collection(name), "listing collections"):  # type: ignore[misc]
+                await self._remove_all_of(queue_id, collection)
+        workflows = self._database.collection(_WORKFLOWS)
+        await in_thread(lambda: workflows.delete(queue_id, ignore_missing=True, sync=True), "removing a workflow")
+        self._copied.pop(queue_id, None)
+
+    async def _remove_all_of(self, queue_id: QueueId, collection: str) -> None:
+        find = "FOR d IN @@collection FILTER d.queue_id == @id LIMIT @limit RETURN d._key"
+        while keys := await self._query(find, **{"@collection": collection, "id": queue_id, "limit": _REMOVED_AT_ONCE}):
+            documents = [{"_key": key} for key in keys]
+            await in_thread(
+                lambda documents=documents: self._database.collection(collection).delete_many(documents, silent=True),  # type: ignore[misc]
+                f"removing from {collection!r}",
+            )
 
     async def page(self, wanted: WorkflowFilter, after: tuple[str, str] | None, limit: int) -> Sequence[dict[str, Any]]:
         """List documents as the API shows them, newest first."""

@@ -14,9 +14,11 @@ from weakref import WeakValueDictionary
 from loguru import logger
 
 from queue_manager.app import lifecycle
+from queue_manager.app.lifecycle import NotPossibleError
 from queue_manager.app.ports import (
     ChangedMeanwhileError,
     ControlLog,
+    JobSpec,
     Launcher,
     NameTakenError,
     Stored,
@@ -24,7 +26,7 @@ from queue_manager.app.ports import (
     WorkflowStore,
 )
 from queue_manager.app.requests import WorkflowRequest, check_request
-from queue_manager.app.workflow import Workflow, new_workflow, rfc3339
+from queue_manager.app.workflow import Deletion, Workflow, new_workflow, rfc3339
 from streamforge_common import telemetry
 from streamforge_common.contract.events import Event
 from streamforge_common.errors import FatalError, TransientError
@@ -99,6 +101,24 @@ class Controller:
         self.wake(workflow.queue_id)
         return workflow
 
+    async def delete(self, queue_id: str, deletion: Deletion) -> None:
+        """Remove an ended workflow.
+
+        Raises:
+            UnknownWorkflowError: It is not stored.
+            NotPossibleError: It has not ended, or its data is also another workflow's.
+        """
+        stored = await self._store.get(queue_id)
+        if stored is None:
+            raise UnknownWorkflowError(queue_id)
+        if deletion is Deletion.WITH_DATA:
+            for dataset in stored.workflow.datasets:
+                others = await self._store.others_storing_in(dataset.collection_name, stored.workflow.queue_id)
+                if others:
+                    raise NotPossibleError(f"{', '.join(others)} stores in {dataset.collection_name!r} too")
+        workflow = await self.steer(queue_id, lambda workflow, _: lifecycle.delete(workflow, deletion))
+        await self.reconcile(workflow.queue_id)
+
     async def take_events(self, queue_id: str, events: Sequence[NotedEvent]) -> bool:
         """Note the events of one workflow, in the order of the log; False where no such workflow is stored."""
 
@@ -139,7 +159,7 @@ class Controller:
     async def _look_at_all(self) -> None:
         while True:
             try:
-                for queue_id in await self._store.active():
+                for queue_id in await self._store.unsettled():
                     self.wake(queue_id)
                 await self._look_at_jobs()
                 await self._count()
@@ -202,34 +222,55 @@ class Controller:
             stored = await self._save(stored)
         for action in actions:
             await self._do(stored.workflow, action)
-        if actions and not stored.workflow.status.is_terminal:
+        if actions and lifecycle.Forget() not in actions:
             await self._save(stored)
-        return bool(actions) and not stored.workflow.status.is_terminal
+        if stored.workflow.status.is_terminal and not (actions or stored.workflow.control.settled):
+            return True
+        # A job that is being deleted takes its time; the watch tells when it is gone.
+        return any(not isinstance(action, lifecycle.DeleteJob | lifecycle.Forget) for action in actions)
 
     async def _do(self, workflow: Workflow, action: lifecycle.Action) -> None:
-        bound = logger.bind(queue_id=workflow.queue_id)
+        match action:
+            case lifecycle.Launch(spec):
+                await self._launch(workflow, spec)
+            case lifecycle.DeleteJob(name):
+                await self._launcher.delete(name)
+                logger.bind(queue_id=workflow.queue_id).info("deleted job {}", name)
+            case lifecycle.DropCollection(name):
+                await self._store.drop_collection(name)
+            case lifecycle.Forget():
+                await self._store.forget(workflow.queue_id)
+                logger.bind(queue_id=workflow.queue_id).info("deleted")
+            case _:
+                await self._do_on_broker(workflow, action)
+
+    async def _do_on_broker(self, workflow: Workflow, action: lifecycle.BrokerAction) -> None:
         match action:
             case lifecycle.CreateTopic(topic):
                 await self._log.create_data_topic(topic)
                 lifecycle.note_topic_created(workflow)
+            case lifecycle.SetRetention(topic, expires):
+                await self._log.set_retention(topic, expires=expires)
+                lifecycle.note_retention_set(workflow, expires=expires)
+            case lifecycle.DeleteTopic(topic):
+                await self._log.delete_topic(topic)
+            case lifecycle.ReadEnds(topic):
+                lifecycle.note_ends(workflow, await self._log.end_offsets(topic))
             case lifecycle.Tell(telemetry_id, command):
                 appended_ms = await self._log.tell(command)
                 lifecycle.note_told(workflow, command, appended_ms, self._clock())
-                bound.info("told {} to {}", telemetry_id, command.command)
-            case lifecycle.Launch(spec):
-                try:
-                    await self._launcher.launch(spec)
-                except (NameTakenError, FatalError) as exc:
-                    lifecycle.note_launch_refused(workflow, spec, str(exc))
-                    bound.error("{}", exc)
-                else:
-                    lifecycle.note_launched(workflow, spec)
-                    bound.info("launched {}", spec.name)
-            case lifecycle.ReadEnds(topic):
-                lifecycle.note_ends(workflow, await self._log.end_offsets(topic))
-            case lifecycle.DeleteJob(name):
-                await self._launcher.delete(name)
-                bound.info("deleted job {}", name)
+                logger.bind(queue_id=workflow.queue_id).info("told {} to {}", telemetry_id, command.command)
+
+    async def _launch(self, workflow: Workflow, spec: JobSpec) -> None:
+        bound = logger.bind(queue_id=workflow.queue_id)
+        try:
+            await self._launcher.launch(spec)
+        except (NameTakenError, FatalError) as exc:
+            lifecycle.note_launch_refused(workflow, spec, str(exc))
+            bound.error("{}", exc)
+        else:
+            lifecycle.note_launched(workflow, spec)
+            bound.info("launched {}", spec.name)
 
     async def _change(self, queue_id: str, change: Callable[[Workflow], None]) -> Workflow | None:
         """Read, change and store a document; again where another was faster. None where it is not stored."""

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from queue_manager.app.catalog import LOADER
 from queue_manager.app.ports import Job, JobSpec, JobStatus
-from queue_manager.app.workflow import Task, Wish, Workflow, WorkflowStatus, rfc3339
+from queue_manager.app.workflow import Deletion, Span, Task, Wish, Workflow, WorkflowStatus, rfc3339
 from streamforge_common.contract.commands import Command, CommandKind
 from streamforge_common.contract.events import Event, TaskError, TaskStatus
 
@@ -25,6 +25,33 @@ class CreateTopic:
     """Create the data topic."""
 
     topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetRetention:
+    """Let the data topic forget after a while, or keep everything."""
+
+    topic: str
+    expires: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteTopic:
+    """Delete the data topic."""
+
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropCollection:
+    """Delete the documents of a workflow that is removed with its data."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Remove the workflow itself, after everything else of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +83,8 @@ class DeleteJob:
     name: str
 
 
-Action = CreateTopic | Tell | Launch | ReadEnds | DeleteJob
+BrokerAction = CreateTopic | SetRetention | DeleteTopic | ReadEnds | Tell
+Action = BrokerAction | Launch | DeleteJob | DropCollection | Forget
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +153,32 @@ def retry(workflow: Workflow, now: datetime) -> None:
         raise NotPossibleError(
             f"{workflow.queue_id!r} is {workflow.status}; only what is stopped or in error can retry"
         )
+    if workflow.control.delete is not None:
+        raise NotPossibleError(f"{workflow.queue_id!r} is being deleted")
     again = False
     for position, task in enumerate(workflow.tasks):
         again = again or task.status is not TaskStatus.COMPLETED
         if again:
             workflow.tasks[position] = task.next_attempt()
     workflow.control.drain_offsets = None
+    workflow.control.settled = False
     workflow.error = None
     workflow.finished_at = None
     _set_wish(workflow, Wish.RUN, now)
     _set_status(workflow, WorkflowStatus.PENDING, now)
+
+
+def delete(workflow: Workflow, deletion: Deletion) -> None:
+    """Remove an ended workflow; asked for twice, data goes if either asked for it.
+
+    Raises:
+        NotPossibleError: It has not ended.
+    """
+    if not workflow.status.is_terminal:
+        raise NotPossibleError(f"{workflow.queue_id!r} is {workflow.status}; stop it before it is deleted")
+    if workflow.control.delete is not Deletion.WITH_DATA:
+        workflow.control.delete = deletion
+    workflow.control.settled = False
 
 
 def _refuse_if_ended(workflow: Workflow, wish: str) -> None:
@@ -150,7 +194,7 @@ def note_event(workflow: Workflow, event: Event, partition: int, offset: int, no
     if offset < workflow.control.events_read.get(str(partition), 0):
         return
     workflow.control.events_read[str(partition)] = offset + 1
-    workflow.audit("event", event.model_dump(mode="json", exclude_none=True), now)
+    workflow.audit("event", event.model_dump(mode="json", exclude_none=True, by_alias=True), now)
     task = workflow.task_of(event.producer)
     # After the end of a workflow every task is finished, so nothing changes then either.
     if task is None or task.finished or event.attempt != task.attempt:
@@ -160,18 +204,24 @@ def note_event(workflow: Workflow, event: Event, partition: int, offset: int, no
     task.records_written = event.records_written
     task.finished = event.finished
     task.error = event.error
-    if event.end_offsets is not None:
-        task.end_offsets = event.end_offsets
-    if event.metrics_port is not None:
-        task.metrics_port = event.metrics_port
+    for field in ("end_offsets", "first_id", "last_id", "metrics_port", "out_of_range"):
+        if (told := getattr(event, field)) is not None:
+            setattr(task, field, told)
+    for gap in event.exchange_gaps or ():
+        workflow.note_exchange_gap(Span(n=task.n, start=gap.start, end=gap.end))
 
 
 # --- actions that were carried out --------------------------------------------------------------------------------
 
 
 def note_topic_created(workflow: Workflow) -> None:
-    """The data topic is there."""
+    """The data topic is there, and keeps everything."""
     workflow.control.topic_created = True
+
+
+def note_retention_set(workflow: Workflow, *, expires: bool) -> None:
+    """The data topic now forgets, or keeps everything."""
+    workflow.control.topic_expires = expires
 
 
 def note_told(workflow: Workflow, command: Command, appended_ms: int, now: datetime) -> None:
@@ -233,7 +283,7 @@ def advance(workflow: Workflow, seen: Seen, now: datetime, stop_grace_s: float) 
     """
     live = [job.name for job in seen.jobs.values() if job.status.is_live]
     if workflow.status.is_terminal:
-        return [DeleteJob(name) for name in live]
+        return [DeleteJob(name) for name in live] or _settle(workflow, seen.jobs)
     for task in workflow.tasks:
         task.launched = task.launched or task.job_name in seen.jobs
     if seen.events_are_read:
@@ -246,6 +296,22 @@ def advance(workflow: Workflow, seen: Seen, now: datetime, stop_grace_s: float) 
     actions += _drain(workflow, seen.jobs, now)
     _update_status(workflow, seen.jobs, now)
     return actions
+
+
+def _settle(workflow: Workflow, jobs: Mapping[str, Job]) -> list[Action]:
+    """Do what is left after the end; nothing once the workflow is settled."""
+    topic = workflow.datasets[0].kafka_topic
+    if workflow.control.delete is not None:
+        actions: list[Action] = [DeleteJob(name) for name in jobs]
+        if workflow.control.topic_created:
+            actions.append(DeleteTopic(topic))
+        if workflow.control.delete is Deletion.WITH_DATA:
+            actions += [DropCollection(dataset.collection_name) for dataset in workflow.datasets]
+        return [*actions, Forget()]
+    if workflow.control.topic_created and not workflow.control.topic_expires:
+        return [SetRetention(topic, expires=True)]
+    workflow.control.settled = True
+    return []
 
 
 def _current_jobs(workflow: Workflow) -> set[str]:
@@ -304,6 +370,8 @@ def _run(workflow: Workflow, now: datetime) -> list[Action]:
     topic = workflow.datasets[0].kafka_topic
     if not workflow.control.topic_created:
         return [CreateTopic(topic)]
+    if workflow.control.topic_expires:
+        return [SetRetention(topic, expires=False)]
     actions: list[Action] = []
     wants_pause = workflow.control.wish is Wish.PAUSE
     for task in workflow.tasks:

@@ -121,8 +121,17 @@ class WorkflowStore(Protocol):
     async def replace(self, stored: Stored) -> Stored:
         """Store a changed workflow if it is still of the revision it was read at. Raises ChangedMeanwhileError."""
 
-    async def active(self) -> list[QueueId]:
-        """List the workflows that have not ended."""
+    async def unsettled(self) -> list[QueueId]:
+        """List the workflows about which something is left to do."""
+
+    async def others_storing_in(self, collection: str, queue_id: QueueId) -> list[QueueId]:
+        """List the other workflows that store in a collection."""
+
+    async def drop_collection(self, name: str) -> None:
+        """Delete a collection with all its documents; none of that name is fine."""
+
+    async def forget(self, queue_id: QueueId) -> None:
+        """Remove a workflow with its audit trail and what was rejected; none of that name is fine."""
 
     async def page(self, wanted: WorkflowFilter, after: tuple[str, str] | None, limit: int) -> Sequence[dict[str, Any]]:
         """List documents, newest first, from behind (created_at, queue_id)."""
@@ -139,6 +148,12 @@ class ControlLog(Protocol):
 
     async def create_data_topic(self, topic: str) -> None:
         """Create a data topic unless it is there."""
+
+    async def set_retention(self, topic: str, *, expires: bool) -> None:
+        """Let a data topic forget after a while, or keep everything."""
+
+    async def delete_topic(self, topic: str) -> None:
+        """Delete a topic; none of that name is fine."""
 
     async def tell(self, command: Command) -> int:
         """Write a command and return the broker's append time, Unix milliseconds."""

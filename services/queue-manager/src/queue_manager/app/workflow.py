@@ -81,6 +81,12 @@ class Task(BaseModel):
     error: TaskError | None = None
     end_offsets: dict[str, int] | None = None
     """Of a loader that completed."""
+    first_id: int | None = None
+    """Of a loader that completed: the first id (candles: open time) that belongs to the dataset."""
+    last_id: int | None = None
+    """Of a loader that completed: the last one; what is still open is not part of it."""
+    out_of_range: int = 0
+    """Records on the topic whose time is outside of the dataset's range, as its connector counts them."""
     metrics_port: int | None = None
     started_since_ms: int | None = None
     """Append time of its `start` command; None until that is on `queue-control`."""
@@ -102,6 +108,24 @@ class Task(BaseModel):
         return Task(target=self.target, telemetry_id=self.telemetry_id, n=self.n, attempt=self.attempt + 1)
 
 
+class Deletion(StrEnum):
+    """What is removed with an ended workflow."""
+
+    WITHOUT_DATA = "without_data"
+    WITH_DATA = "with_data"
+    """Its collections too."""
+
+
+class Span(BaseModel):
+    """A part of a dataset that its exchange does not have: asked for twice, it was not given."""
+
+    n: int
+    start: int
+    """Inclusive, Unix milliseconds or an id."""
+    end: int
+    """Exclusive."""
+
+
 class AuditItem(BaseModel):
     """One line of the audit trail."""
 
@@ -118,9 +142,17 @@ class Control(BaseModel):
     suffix: str
     wish: Wish = Wish.RUN
     wish_at: str
+    settled: bool = False
+    """Whether nothing is left to do: the workflow has ended, and what was to be done after that is done."""
+    delete: Deletion | None = None
+    """Set once a person wants the ended workflow removed."""
     topic_created: bool = False
+    topic_expires: bool = False
+    """Whether the data topic forgets after a while, as it does once the workflow has ended."""
     drain_offsets: dict[str, int] | None = None
     """Ends of the data topic, read after a loader that did not complete was gone."""
+    exchange_gaps: list[Span] = Field(default_factory=list)
+    """Sorted, without overlaps in one dataset."""
     events_read: dict[str, int] = Field(default_factory=dict)
     """Partition of `queue-events` to the offset behind the last event taken in: reading again adds nothing."""
     next_seq: int = 1
@@ -153,6 +185,16 @@ class Workflow(BaseModel):
     def dataset_of(self, task: Task) -> Dataset:
         """Find the dataset that a task works on."""
         return next(dataset for dataset in self.datasets if dataset.n == task.n)
+
+    def note_exchange_gap(self, gap: Span) -> None:
+        """Remember what the exchange does not have, joined to what it touches."""
+        apart: list[Span] = []
+        for span in self.control.exchange_gaps:
+            if span.n == gap.n and span.start <= gap.end and gap.start <= span.end:
+                gap = Span(n=gap.n, start=min(span.start, gap.start), end=max(span.end, gap.end))
+            else:
+                apart.append(span)
+        self.control.exchange_gaps = sorted([*apart, gap], key=lambda span: (span.n, span.start))
 
     def audit(self, kind: str, data: dict[str, Any], now: datetime) -> None:
         """Add a line to the audit trail."""
