@@ -3,6 +3,7 @@
 from contextlib import AsyncExitStack
 
 import uvloop
+from arango.database import StandardDatabase
 
 from arango_connector.adapters.database import RecordStore
 from arango_connector.app.dataset import Dataset
@@ -15,6 +16,8 @@ from streamforge_common.outages import Neighbour, connect
 from streamforge_common.settings import read_settings
 from streamforge_common.telemetry import configure_logging
 
+_CALL_S = 3.0
+"""For a call that is not an import: those run in threads, which a process that was told to end has to wait for."""
 _BATCH_BEYOND_OUTAGE_S = 60.0
 """A batch may wait for the database as long as an outage may last, and then some, before its partitions move."""
 
@@ -30,18 +33,23 @@ def main() -> None:
         attempt=settings.attempt,
     )
 
+    database = open_database(settings, request_timeout_s=_CALL_S)
+
     async def store(run: JobRun) -> Ending:
-        return await _store(settings, run)
+        return await _store(settings, database, run)
 
-    probed = open_database(settings)
-    database = Neighbour("arangodb", lambda: ping_database(probed), settings.outage_seconds)
-    raise SystemExit(uvloop.run(run_job(settings, store, [database])))
+    neighbour = Neighbour("arangodb", lambda: ping_database(database), settings.outage_seconds)
+    raise SystemExit(uvloop.run(run_job(settings, store, [neighbour])))
 
 
-async def _store(settings: Settings, run: JobRun) -> Ending:
+async def _store(settings: Settings, database: StandardDatabase, run: JobRun) -> Ending:
     dataset = Dataset.of(run.start)
     store = RecordStore(
-        settings, dataset, outage_seconds=settings.outage_seconds, is_ending=lambda: run.ending is not None
+        settings,
+        database,
+        dataset,
+        outage_seconds=settings.outage_seconds,
+        is_ending=lambda: run.ending is not None,
     )
     longest_batch_s = settings.outage_seconds + _BATCH_BEYOND_OUTAGE_S
     reader = RecordReader(settings, dataset.kafka_topic, settings.telemetry_id, longest_batch_s=longest_batch_s)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from arango.client import ArangoClient
 from arango.database import StandardDatabase
 from arango.exceptions import ArangoClientError, ArangoServerError, ServerConnectionError
+from arango.http import DefaultHTTPClient
 from requests.exceptions import RequestException
 
 from streamforge_common.errors import FatalError, StreamForgeError, TransientError
@@ -52,9 +53,19 @@ async def in_thread(call: Callable[[], Result], doing: str) -> Result:
         raise FatalError(f"ArangoDB refused {doing}: {exc}", code="database_refused") from exc
 
 
-def open_database(settings: ArangoSettings) -> StandardDatabase:
-    """Prepare a connection; nothing is sent yet."""
-    client = ArangoClient(hosts=settings.arango_url, request_timeout=_REQUEST_TIMEOUT_S)
+def open_database(settings: ArangoSettings, *, request_timeout_s: float = _REQUEST_TIMEOUT_S) -> StandardDatabase:
+    """Prepare a connection; nothing is sent yet.
+
+    Args:
+        settings: Where the database is.
+        request_timeout_s: How long a call may take. The process cannot end while a thread waits for an answer.
+    """
+    client = ArangoClient(
+        hosts=settings.arango_url,
+        # The driver would try some calls again by itself, each with the whole time-out; that is for the caller to do.
+        resolver_max_tries=1,
+        http_client=DefaultHTTPClient(request_timeout=request_timeout_s, retry_attempts=0),
+    )
     password = settings.arango_password.get_secret_value()
     return client.db(settings.arango_database, username=settings.arango_username, password=password)
 

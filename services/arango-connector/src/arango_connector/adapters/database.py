@@ -9,12 +9,13 @@ from types import TracebackType
 from typing import Any, Self
 
 import stamina
+from arango.database import StandardDatabase
 from loguru import logger
 
 from arango_connector.app.batches import Rejected, document_line, rejected_line
 from arango_connector.app.dataset import Dataset
 from arango_connector.app.storing import Stored
-from streamforge_common.arango.database import ensure_collection, open_database
+from streamforge_common.arango.database import ensure_collection
 from streamforge_common.arango.importing import DocumentImporter, ImportResult
 from streamforge_common.contract.records import RecordMessage
 from streamforge_common.errors import FatalError, TransientError
@@ -39,17 +40,24 @@ class RecordStore:
     """One dataset's collection, and the one for what is rejected; an async context manager."""
 
     def __init__(
-        self, settings: ArangoSettings, dataset: Dataset, *, outage_seconds: float, is_ending: Callable[[], bool]
+        self,
+        settings: ArangoSettings,
+        database: StandardDatabase,
+        dataset: Dataset,
+        *,
+        outage_seconds: float,
+        is_ending: Callable[[], bool],
     ) -> None:
         """Prepare a store.
 
         Args:
-            settings: Where the database is.
+            settings: Where the database is, for imports.
+            database: The same, for everything else.
             dataset: Which collection.
             outage_seconds: How long the database is waited for.
             is_ending: Says whether the work must end, and nothing is tried again.
         """
-        self._settings = settings
+        self._database = database
         self._dataset = dataset
         self._outage_seconds = outage_seconds
         self._is_ending = is_ending
@@ -58,9 +66,8 @@ class RecordStore:
         self._rejected = DocumentImporter(settings, _REJECTED_COLLECTION, "ignore")
 
     async def __aenter__(self) -> Self:
-        database = open_database(self._settings)
-        await ensure_collection(database, self._dataset.collection, _RECORD_INDEXES)
-        await ensure_collection(database, _REJECTED_COLLECTION, _REJECTED_INDEXES)
+        await ensure_collection(self._database, self._dataset.collection, _RECORD_INDEXES)
+        await ensure_collection(self._database, _REJECTED_COLLECTION, _REJECTED_INDEXES)
         await self._documents.__aenter__()
         await self._rejected.__aenter__()
         return self
