@@ -66,7 +66,8 @@ def install_problems(app: FastAPI) -> None:
 
 def _field_error(fault: Any) -> FieldError:  # noqa: ANN401 - pydantic's own untyped form
     where = [str(part) for part in fault["loc"] if part != "body"]
-    return FieldError(pointer="#/" + "/".join(where), detail=fault["msg"])
+    detail = "unknown field" if fault["type"] == "extra_forbidden" else fault["msg"]
+    return FieldError(pointer="#/" + "/".join(where), detail=detail)
 
 
 class BodyLimit:

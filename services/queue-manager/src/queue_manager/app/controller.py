@@ -121,15 +121,23 @@ class Controller:
 
     async def take_events(self, queue_id: str, events: Sequence[NotedEvent]) -> bool:
         """Note the events of one workflow, in the order of the log; False where no such workflow is stored."""
+        written: dict[tuple[str, str], int] = {}
 
         def note(workflow: Workflow) -> None:
+            written.clear()
             for event, partition, offset in events:
-                lifecycle.note_event(workflow, event, partition, offset, self._clock())
+                progress = lifecycle.note_event(workflow, event, partition, offset, self._clock())
+                target_and_type = (event.producer.partition("__")[0], event.type)
+                written[target_and_type] = written.get(target_and_type, 0) + progress
 
         workflow = await self._change(queue_id, note)
-        if workflow is not None:
-            self.wake(workflow.queue_id)
-        return workflow is not None
+        if workflow is None:
+            return False
+        # Short jobs are seldom scraped, so their records are counted here too.
+        for (target, data_type), records in written.items():
+            telemetry.RECORDS.labels(target, data_type, "written").inc(records)
+        self.wake(workflow.queue_id)
+        return True
 
     def wake(self, queue_id: QueueId) -> None:
         """Have a workflow looked at soon."""

@@ -189,16 +189,17 @@ def _refuse_if_ended(workflow: Workflow, wish: str) -> None:
 # --- events of tasks ----------------------------------------------------------------------------------------------
 
 
-def note_event(workflow: Workflow, event: Event, partition: int, offset: int, now: datetime) -> None:
-    """Take in one event; reading it again adds nothing."""
+def note_event(workflow: Workflow, event: Event, partition: int, offset: int, now: datetime) -> int:
+    """Take in one event; reading it again adds nothing. Returns the records written since the task's last event."""
     if offset < workflow.control.events_read.get(str(partition), 0):
-        return
+        return 0
     workflow.control.events_read[str(partition)] = offset + 1
     workflow.audit("event", event.model_dump(mode="json", exclude_none=True, by_alias=True), now)
     task = workflow.task_of(event.producer)
     # After the end of a workflow every task is finished, so nothing changes then either.
     if task is None or task.finished or event.attempt != task.attempt:
-        return
+        return 0
+    progress = max(0, event.records_written - task.records_written)
     task.status = event.status
     task.message = event.message
     task.records_written = event.records_written
@@ -209,6 +210,7 @@ def note_event(workflow: Workflow, event: Event, partition: int, offset: int, no
             setattr(task, field, told)
     for gap in event.exchange_gaps or ():
         workflow.note_exchange_gap(Span(n=task.n, start=gap.start, end=gap.end))
+    return progress
 
 
 # --- actions that were carried out --------------------------------------------------------------------------------
