@@ -6,7 +6,6 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
 
 from streamforge_local.components import Ports, Programs
 from streamforge_local.errors import PlatformError
@@ -84,4 +83,4 @@ def _show(info: PlatformInfo, exchange: Exchange, home: Home) -> None:
         f"  curl -H 'Content-Type: application/json' {info.queue_manager_url}/workflows -d '{example}'",
         "End with Ctrl-C.",
     ]
-    Console(highlight=False, soft_wrap=True).print("\n".join(lines), markup=False)
+    typer.echo("\n".join(lines))

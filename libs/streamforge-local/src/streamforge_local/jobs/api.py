@@ -6,6 +6,7 @@ an empty object every few seconds. Errors are `application/problem+json`.
 """
 
 import asyncio
+import contextlib
 import hmac
 import math
 from collections.abc import Awaitable, Callable
@@ -80,7 +81,7 @@ class _JobApi:
 
     async def watch(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
-        with self._runner.feed.watch() as changes:
+        with self._runner.feed.watch() as changes, contextlib.suppress(ConnectionResetError):  # the watcher has gone
             await response.prepare(request)
             # At once, so that a watcher knows from when on it is told.
             await response.write(b"{}\n")
@@ -92,8 +93,9 @@ class _JobApi:
                     await response.write(b"{}\n")
                     continue
                 if change is None:
-                    return response
+                    break
                 await response.write(msgspec.json.encode(change) + b"\n")
+        return response
 
 
 def _require_token(token: str) -> Any:  # noqa: ANN401  # aiohttp's middleware type is private
