@@ -67,7 +67,7 @@ def test_steering_posts_the_wish_and_shows_what_came_of_it(script, streamforge, 
     person, program = streamforge(wish, ONE), streamforge(wish, ONE, "--json")
 
     assert script.asked == [f"POST /workflows/{ONE}/{wish}"] * 2
-    assert (person.stdout, person.exit_code) == (f"{ONE} is loading\n", 0)
+    assert (person.stdout, person.exit_code) == (f"{ONE}: loading\n", 0)
     assert json.loads(program.stdout) == script.workflow(ONE, "loading")
 
 
@@ -89,7 +89,7 @@ def test_waiting_for_what_will_never_be_exits_1(script, streamforge):
 
     result = streamforge("pause", ONE, "--wait")
 
-    assert (result.exit_code, result.stdout) == (1, f"{ONE} is completed\n")
+    assert (result.exit_code, result.stdout) == (1, f"{ONE}: completed\n")
 
 
 def test_retry_is_followed_to_its_end(script, streamforge):

@@ -52,8 +52,9 @@ def _amount(task: Task, expected: int | None) -> str:
 
 
 def _expected(workflow: Workflow, task: Task) -> int | None:
+    """Say how many records an attempt will write; a later one writes what is left, which nobody knows."""
     dataset = workflow.dataset_of(task)
-    return None if dataset is None else dataset.expected_records
+    return None if dataset is None or task.attempt > 1 else dataset.expected_records
 
 
 def _bars(console: Console, workflows: Iterable[Workflow]) -> Workflow | None:
@@ -79,7 +80,8 @@ def _bars(console: Console, workflows: Iterable[Workflow]) -> Workflow | None:
                     progress.start_task(bar)
                 progress.update(
                     bar,
-                    total=expected,
+                    # Without a total the bar swings; it has to come to rest.
+                    total=task.records_written if expected is None and task.has_ended else expected,
                     completed=task.records_written,
                     amount=_amount(task, expected),
                     rate=pace.of(task),
@@ -95,11 +97,11 @@ def _lines(console: Console, workflows: Iterable[Workflow]) -> Workflow | None:
     for last in workflows:
         parts = [last.status]
         for task in last.tasks:
-            rate = pace.of(task)
-            parts.append(f"{task.target} {_amount(task, _expected(last, task))}" + (f" ({rate})" if rate else ""))
+            remarks = "; ".join(remark for remark in (pace.of(task), task.message) if remark)
+            parts.append(f"{task.target} {_amount(task, _expected(last, task))}" + (f" ({remarks})" if remarks else ""))
         line = ", ".join(parts)
         is_due = time.monotonic() - told_s >= _LINE_EVERY_S
         if line != told and (is_due or told is None or told.split(",")[0] != last.status):
-            console.print(line)
+            console.print(line, soft_wrap=True)
             told, told_s = line, time.monotonic()
     return last

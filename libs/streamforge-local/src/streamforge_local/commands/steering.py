@@ -55,7 +55,7 @@ def steering_command(wish: Steering) -> Callable[..., None]:
         if as_json:
             write_json(workflow.raw)
         else:
-            screen().print(f"{workflow.queue_id} is", status_text(workflow.status))
+            screen().print(f"{workflow.queue_id}:", status_text(workflow.status))
         if wait and workflow.status not in _FULFILLED[wish]:
             raise typer.Exit(FAILED)
 

@@ -1,13 +1,10 @@
 """The demo from its first line to its last: platform, workflow, progress, proof, report, end."""
 
 import shutil
-import signal
-import sys
 import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 
@@ -23,9 +20,6 @@ from streamforge_local.demo.report import ExchangeUsed, Sample, Times, print_rep
 from streamforge_local.errors import PlatformError
 from streamforge_local.home import PlatformInfo
 
-_INTERRUPTED = 128 + signal.SIGINT
-_TERMINATED = 128 + signal.SIGTERM
-
 
 def tell(exchange: str) -> int:
     """Run the demo on a temporary home, which is kept when something went wrong.
@@ -35,24 +29,23 @@ def tell(exchange: str) -> int:
 
     Returns:
         The exit code: 0 when the workflow completed and nothing is missing.
+
+    Raises:
+        SystemExit: A signal asked for the end.
     """
-    signal.signal(signal.SIGTERM, _leave)
     console = screen(piped_width=100)
     home = Path(tempfile.mkdtemp(prefix="streamforge-demo-"))
     try:
         is_complete = _run(console, home, exchange)
     except PlatformError as exc:
-        console.print(f"error: {exc}", style="bold red")
+        console.print(f"error: {exc}", style="bold red", soft_wrap=True)
         is_complete = False
-    except KeyboardInterrupt:
-        shutil.rmtree(home)
-        console.print("interrupted; everything is stopped")
-        return _INTERRUPTED
     except SystemExit:
         shutil.rmtree(home)
+        console.print("Interrupted. Everything is stopped, and nothing is left behind.")
         raise
     if not is_complete:
-        console.print(f"The demo failed. Everything is stopped; what it left is in {home}, its logs in {home / 'logs'}")
+        console.print(f"The demo failed. Everything is stopped; its logs are in {home / 'logs'}", soft_wrap=True)
         return 1
     shutil.rmtree(home)
     console.print("Everything is stopped, and nothing is left behind.", style="dim")
@@ -100,7 +93,3 @@ def _why(workflow: Workflow) -> str:
     if workflow.error is None:
         return f"{workflow.queue_id} ended as {workflow.status}"
     return f"{workflow.queue_id} failed: {workflow.error.detail} ({workflow.error.code})"
-
-
-def _leave(_signum: int, _frame: FrameType | None) -> None:
-    sys.exit(_TERMINATED)
