@@ -6,7 +6,7 @@ import pytest
 from queue_manager.app import lifecycle
 from queue_manager.app.controller import Controller, UnknownWorkflowError
 from queue_manager.app.ports import Job, JobStatus
-from queue_manager.app.requests import WorkflowRequest
+from queue_manager.app.requests import InvalidRequestError, WorkflowRequest
 from queue_manager.app.workflow import Deletion, Workflow, WorkflowStatus
 from queue_manager.testing import Crash, CrashError, MemoryLauncher, MemoryLog, MemoryStore
 from streamforge_common.contract.commands import CommandKind
@@ -277,3 +277,29 @@ def test_data_that_another_workflow_stores_too_is_not_removed(platform):
     other = asyncio.run(platform.controller.submit(request))
     with pytest.raises(lifecycle.NotPossibleError, match=other.queue_id):
         asyncio.run(platform.controller.delete(platform.queue_id, Deletion.WITH_DATA))
+
+
+def test_the_same_key_gets_the_same_workflow_however_often_and_wherever_it_was_cut_off(platform):
+    request = WorkflowRequest(symbol="ethusdt", type="api_candles_5m", time_range="2024-08-01:2024-08-02")
+    for effect in range(4):
+        platform.store.crash.arm(effect, after=True)
+        try:
+            asyncio.run(platform.controller.submit(request, "key"))
+        except CrashError:
+            continue
+        finally:
+            platform.store.crash.side_effects_left = None
+    answers = {asyncio.run(platform.controller.submit(request, "key")).queue_id for _ in range(2)}
+    assert len(answers) == 1
+    assert len(platform.store.documents) == 2
+    other = WorkflowRequest(symbol="ethusdt", type="api_candles_1m", time_range="2024-08-01:2024-08-02")
+    with pytest.raises(InvalidRequestError, match="Idempotency-Key"):
+        asyncio.run(platform.controller.submit(other, "key"))
+
+
+def test_a_key_of_a_workflow_that_was_removed_does_not_bring_it_back(platform):
+    request = WorkflowRequest(symbol="ethusdt", type="api_candles_5m", time_range="2024-08-01:2024-08-02")
+    first = asyncio.run(platform.controller.submit(request, "key")).queue_id
+    del platform.store.documents[first]
+    assert asyncio.run(platform.controller.submit(request, "key")).queue_id == first
+    assert first not in platform.store.documents

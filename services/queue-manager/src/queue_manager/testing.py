@@ -15,6 +15,7 @@ from queue_manager.app.ports import (
     JobStatus,
     NameTakenError,
     Stored,
+    Submission,
     SuffixTakenError,
     WorkflowFilter,
 )
@@ -63,18 +64,36 @@ class MemoryStore:
     documents: dict[str, tuple[str, int]] = field(default_factory=dict)
     """queue_id to the document's JSON and its revision."""
     audit: dict[str, dict[int, AuditItem]] = field(default_factory=dict)
+    keys: dict[str, Submission] = field(default_factory=dict)
     dropped: list[str] = field(default_factory=list)
     """Collections that were deleted."""
 
     async def insert(self, workflow: Workflow) -> None:
         """Store a new workflow."""
-        suffixes = {Workflow.model_validate_json(text).control.suffix for text, _ in self.documents.values()}
-        if workflow.control.suffix in suffixes:
+        if await self.has_suffix(workflow.control.suffix):
             raise SuffixTakenError(workflow.control.suffix)
         self.crash.before_effect()
         self.documents[workflow.queue_id] = (workflow.model_dump_json(), 1)
         self.crash.after_effect()
         self._copy_outbox(workflow)
+
+    async def has_suffix(self, suffix: str) -> bool:
+        """Say whether a stored workflow has these six digits."""
+        workflows = [Workflow.model_validate_json(text) for text, _ in self.documents.values()]
+        return suffix in [workflow.control.suffix for workflow in workflows]
+
+    async def claim_key(self, key: str, submission: Submission) -> Submission:
+        """Keep a submission under an idempotency key."""
+        self.crash.before_effect()
+        first = self.keys.setdefault(key, submission)
+        self.crash.after_effect()
+        return first
+
+    async def confirm_key(self, key: str) -> None:
+        """Note that the submission under a key is stored."""
+        self.crash.before_effect()
+        self.keys[key] = replace(self.keys[key], is_stored=True)
+        self.crash.after_effect()
 
     async def get(self, queue_id: str) -> Stored | None:
         """Read a workflow."""

@@ -5,7 +5,7 @@ import binascii
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, Query, Response
+from fastapi import FastAPI, Header, Query, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import AwareDatetime, BaseModel
 
@@ -23,6 +23,10 @@ from streamforge_common.outages import Neighbour, health_of
 _DESCRIPTION = "Takes workflows and brings them to their end. Errors are RFC 9457 problem details."
 Limit = Annotated[int, Query(ge=1, le=1_000, description="The most items in one answer.")]
 Cursor = Annotated[str | None, Query(description="`next_cursor` of the answer before.")]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(min_length=1, max_length=255, pattern="^[ -~]+$", description="The same key gets the first answer again."),
+]
 Steering = Literal["stop", "pause", "resume", "retry"]
 _WISHES = {
     "stop": lifecycle.stop,
@@ -59,9 +63,11 @@ def create_api(
 
 def _add_workflow_routes(app: FastAPI, controller: Controller, store: WorkflowStore) -> None:
     @app.post("/workflows", status_code=201)
-    async def create_workflow(request: WorkflowRequest, response: Response) -> dict[str, Any]:
+    async def create_workflow(
+        request: WorkflowRequest, response: Response, idempotency_key: IdempotencyKey = None
+    ) -> dict[str, Any]:
         """Start a workflow."""
-        workflow = await controller.submit(request)
+        workflow = await controller.submit(request, idempotency_key)
         response.headers["Location"] = f"/workflows/{workflow.queue_id}"
         return workflow.shown()
 

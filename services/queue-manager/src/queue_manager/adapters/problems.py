@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from queue_manager.app.controller import UnknownWorkflowError
 from queue_manager.app.lifecycle import NotPossibleError
+from queue_manager.app.ports import SuffixTakenError
 from queue_manager.app.requests import FieldError, InvalidRequestError
 from streamforge_common.errors import TransientError
 
@@ -58,6 +59,10 @@ def install_problems(app: FastAPI) -> None:
     @app.exception_handler(TransientError)
     async def away(_: Request, exc: TransientError) -> JSONResponse:
         return problem(503, f"try again: {exc}")
+
+    @app.exception_handler(SuffixTakenError)
+    async def taken(_: Request, exc: SuffixTakenError) -> JSONResponse:
+        return problem(503, f"try again: two requests drew the same digits ({exc})")
 
     @app.exception_handler(HTTPException)
     async def http(_: Request, exc: HTTPException) -> JSONResponse:

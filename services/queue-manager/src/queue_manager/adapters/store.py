@@ -6,11 +6,13 @@ Whoever reads a document whose items may not have been copied copies them, which
 """
 
 from collections.abc import Sequence
+from hashlib import sha256
+from time import time
 from typing import Any
 
 from arango.database import StandardDatabase
 
-from queue_manager.app.ports import ChangedMeanwhileError, Stored, SuffixTakenError, WorkflowFilter
+from queue_manager.app.ports import ChangedMeanwhileError, Stored, Submission, SuffixTakenError, WorkflowFilter
 from queue_manager.app.workflow import AuditItem, Workflow
 from streamforge_common.arango.database import (
     CONFLICT,
@@ -41,6 +43,10 @@ FOR workflow IN @@workflows
     RETURN workflow
 """
 
+_KEYS = "idempotency_keys"
+_KEYS_KEPT_S = 2 * 24 * 3600
+"""Seconds that an idempotency key is remembered; the contract asks for a day at least."""
+
 
 class ArangoWorkflowStore:
     """Implements `WorkflowStore`."""
@@ -68,6 +74,11 @@ class ArangoWorkflowStore:
             _AUDIT,
             [{"type": "persistent", "fields": ["queue_id", "seq"], "unique": True, "name": "by_workflow"}],
         )
+        await ensure_collection(
+            self._database,
+            _KEYS,
+            [{"type": "ttl", "fields": ["claimed_at"], "expireAfter": _KEYS_KEPT_S, "name": "by_age"}],
+        )
         newest = "FOR w IN @@workflows SORT w.updated_at DESC LIMIT @limit RETURN w.queue_id"
         for queue_id in await self._query(newest, limit=_POSSIBLY_NOT_COPIED):
             await self.get(queue_id)
@@ -83,6 +94,36 @@ class ArangoWorkflowStore:
                 raise SuffixTakenError(str(exc)) from exc
             raise
         await self._copy_outbox(workflow)
+
+    async def has_suffix(self, suffix: str) -> bool:
+        """Say whether a stored workflow has these six digits."""
+        return bool(await self._query("FOR w IN @@workflows FILTER w.control.suffix == @it RETURN 1", it=suffix))
+
+    async def claim_key(self, key: str, submission: Submission) -> Submission:
+        """Keep a submission under an idempotency key; returns the one that was there first."""
+        collection = self._database.collection(_KEYS)
+        document = {
+            "_key": _key_of(key),
+            "body_digest": submission.body_digest,
+            "workflow": submission.workflow.model_dump(mode="json"),
+            "is_stored": False,
+            "claimed_at": int(time()),
+        }
+        try:
+            await in_thread(lambda: collection.insert(document, sync=True, silent=True), "taking an idempotency key")
+        except DocumentRefusedError as exc:
+            if exc.error_num != UNIQUE_VIOLATION:
+                raise
+        first = await in_thread(lambda: collection.get(_key_of(key)), "reading an idempotency key")
+        if not isinstance(first, dict):
+            return submission
+        return Submission(first["body_digest"], Workflow.model_validate(first["workflow"]), first["is_stored"])
+
+    async def confirm_key(self, key: str) -> None:
+        """Note that the submission under a key is stored."""
+        collection = self._database.collection(_KEYS)
+        change = {"_key": _key_of(key), "is_stored": True}
+        await in_thread(lambda: collection.update(change, sync=True, silent=True), "keeping an idempotency key")
 
     async def get(self, queue_id: str) -> Stored | None:
         """Read a workflow."""
@@ -212,3 +253,8 @@ class ArangoWorkflowStore:
             return list(self._database.aql.execute(aql, bind_vars={**used, **bind}, batch_size=1_000))  # type: ignore[arg-type]
 
         return await in_thread(run, "querying workflows")
+
+
+def _key_of(key: str) -> str:
+    """Any key of a person as a key of ArangoDB."""
+    return sha256(key.encode()).hexdigest()

@@ -6,9 +6,12 @@ whoever dies in between is continued by whoever looks next.
 """
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
+from hashlib import sha256
+from typing import Any
 from weakref import WeakValueDictionary
 
 from loguru import logger
@@ -22,10 +25,11 @@ from queue_manager.app.ports import (
     Launcher,
     NameTakenError,
     Stored,
+    Submission,
     SuffixTakenError,
     WorkflowStore,
 )
-from queue_manager.app.requests import WorkflowRequest, check_request
+from queue_manager.app.requests import CheckedRequest, FieldError, InvalidRequestError, WorkflowRequest, check_request
 from queue_manager.app.workflow import Deletion, Workflow, new_workflow, rfc3339
 from streamforge_common import telemetry
 from streamforge_common.contract.events import Event
@@ -71,22 +75,41 @@ class Controller:
 
     # --- what the API and the event reader call -------------------------------------------------------------------
 
-    async def submit(self, request: WorkflowRequest) -> Workflow:
-        """Store a new workflow and see to it.
+    async def submit(self, request: WorkflowRequest, idempotency_key: str | None = None) -> Workflow:
+        """Store a new workflow and see to it; the same request under the same key gets the first answer again.
 
         Raises:
-            InvalidRequestError: The request cannot be carried out.
+            InvalidRequestError: The request cannot be carried out, or its key came with another body before.
         """
         now = self._clock()
         checked = check_request(request, now)
         as_given = request.model_dump(exclude_unset=True)
-        for _ in range(_SUFFIX_DRAWS):
-            workflow = new_workflow(as_given, checked, new_suffix(), now)
+        if idempotency_key is None:
+            return await self._store_new(await self._draw(as_given, checked, now))
+        drawn = await self._draw(as_given, checked, now)
+        digest = sha256(json.dumps(as_given, sort_keys=True).encode()).hexdigest()
+        first = await self._store.claim_key(idempotency_key, Submission(digest, drawn))
+        if first.body_digest != digest:
+            detail = "this key came with another body before; take a new key for a new request"
+            raise InvalidRequestError([FieldError(pointer="#/header/Idempotency-Key", detail=detail)])
+        if not first.is_stored:
+            # Whoever took the key before may have died in between; then the workflow may be stored already or not.
             with suppress(SuffixTakenError):
-                await self._store.insert(workflow)
-                self.wake(workflow.queue_id)
-                return workflow
+                await self._store_new(first.workflow)
+            await self._store.confirm_key(idempotency_key)
+        return first.workflow
+
+    async def _draw(self, as_given: dict[str, Any], checked: CheckedRequest, now: datetime) -> Workflow:
+        for _ in range(_SUFFIX_DRAWS):
+            suffix = new_suffix()
+            if not await self._store.has_suffix(suffix):
+                return new_workflow(as_given, checked, suffix, now)
         raise TransientError(f"no free suffix in {_SUFFIX_DRAWS} draws")
+
+    async def _store_new(self, workflow: Workflow) -> Workflow:
+        await self._store.insert(workflow)
+        self.wake(workflow.queue_id)
+        return workflow
 
     async def steer(self, queue_id: str, wish: Callable[[Workflow, datetime], None]) -> Workflow:
         """Apply a wish of `lifecycle` and see to the workflow.

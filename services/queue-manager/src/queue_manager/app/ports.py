@@ -100,6 +100,17 @@ class SuffixTakenError(StreamForgeError):
 
 
 @dataclass(frozen=True, slots=True)
+class Submission:
+    """A first answer that is kept, so that the same request with the same key gets it again."""
+
+    body_digest: str
+    workflow: Workflow
+    """As it was stored first."""
+    is_stored: bool = False
+    """Whether it was; not where whoever took the key died before that."""
+
+
+@dataclass(frozen=True, slots=True)
 class WorkflowFilter:
     """Which workflows to list; None does not filter."""
 
@@ -114,6 +125,15 @@ class WorkflowStore(Protocol):
 
     async def insert(self, workflow: Workflow) -> None:
         """Store a new workflow. Raises SuffixTakenError."""
+
+    async def has_suffix(self, suffix: str) -> bool:
+        """Say whether a stored workflow has these six digits."""
+
+    async def claim_key(self, key: str, submission: Submission) -> Submission:
+        """Keep a submission under an idempotency key for at least a day; returns the one that was there first."""
+
+    async def confirm_key(self, key: str) -> None:
+        """Note that the submission under a key is stored."""
 
     async def get(self, queue_id: str) -> Stored | None:
         """Read a workflow."""
