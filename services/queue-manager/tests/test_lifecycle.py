@@ -303,3 +303,19 @@ def test_a_key_of_a_workflow_that_was_removed_does_not_bring_it_back(platform):
     del platform.store.documents[first]
     assert asyncio.run(platform.controller.submit(request, "key")).queue_id == first
     assert first not in platform.store.documents
+
+
+def test_a_ban_that_one_loader_saw_is_told_to_those_that_start_later(platform):
+    until_s = platform.now.timestamp() + 600
+    platform.says(LOADER, TaskStatus.LOADING, banned_until=until_s)
+    request = WorkflowRequest(symbol="ethusdt", type="api_candles_5m", time_range="2024-08-01:2024-08-02")
+
+    def options_of_the_next_start():
+        asyncio.run(platform.controller.reconcile(asyncio.run(platform.controller.submit(request)).queue_id))
+        return next(
+            command.options for command in reversed(platform.log.commands) if command.target == "loader-producer"
+        )
+
+    assert options_of_the_next_start() == {"banned_until": until_s}
+    platform.now += timedelta(seconds=601)
+    assert options_of_the_next_start() == {}

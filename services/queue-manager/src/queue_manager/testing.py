@@ -65,6 +65,7 @@ class MemoryStore:
     """queue_id to the document's JSON and its revision."""
     audit: dict[str, dict[int, AuditItem]] = field(default_factory=dict)
     keys: dict[str, Submission] = field(default_factory=dict)
+    bans: dict[tuple[str, str], float] = field(default_factory=dict)
     dropped: list[str] = field(default_factory=list)
     """Collections that were deleted."""
 
@@ -158,6 +159,14 @@ class MemoryStore:
     async def audit_page(self, queue_id: QueueId, after_seq: int, limit: int) -> Sequence[AuditItem]:
         """List the audit trail."""
         return [item for seq, item in sorted(self.audit.get(queue_id, {}).items()) if seq > after_seq][:limit]
+
+    async def note_ban(self, exchange: str, market: str, until_s: float) -> None:
+        """Remember a ban."""
+        self.bans[exchange, market] = until_s
+
+    async def banned_until(self, exchange: str, market: str) -> float:
+        """Return until when it lasts."""
+        return self.bans.get((exchange, market), 0)
 
     async def counts(self) -> dict[str, int]:
         """Count the workflows by status."""

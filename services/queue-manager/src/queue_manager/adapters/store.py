@@ -43,7 +43,7 @@ FOR workflow IN @@workflows
     RETURN workflow
 """
 
-_KEYS = "idempotency_keys"
+_KEYS, _BANS = "idempotency_keys", "exchange_bans"
 _KEYS_KEPT_S = 2 * 24 * 3600
 """Seconds that an idempotency key is remembered; the contract asks for a day at least."""
 
@@ -79,6 +79,7 @@ class ArangoWorkflowStore:
             _KEYS,
             [{"type": "ttl", "fields": ["claimed_at"], "expireAfter": _KEYS_KEPT_S, "name": "by_age"}],
         )
+        await ensure_collection(self._database, _BANS)
         newest = "FOR w IN @@workflows SORT w.updated_at DESC LIMIT @limit RETURN w.queue_id"
         for queue_id in await self._query(newest, limit=_POSSIBLY_NOT_COPIED):
             await self.get(queue_id)
@@ -216,6 +217,20 @@ class ArangoWorkflowStore:
             limit=limit,
         )
         return [AuditItem.model_validate(item) for item in items]
+
+    async def note_ban(self, exchange: str, market: str, until_s: float) -> None:
+        """Remember until when an exchange wants nothing from this address."""
+        collection = self._database.collection(_BANS)
+        document = {"_key": f"{exchange}:{market}", "until": until_s}
+        await in_thread(
+            lambda: collection.insert(document, overwrite_mode="replace", sync=True, silent=True), "noting a ban"
+        )
+
+    async def banned_until(self, exchange: str, market: str) -> float:
+        """Return until when an exchange wants nothing; 0 where it never said so."""
+        collection = self._database.collection(_BANS)
+        ban = await in_thread(lambda: collection.get(f"{exchange}:{market}"), "reading a ban")
+        return float(ban["until"]) if isinstance(ban, dict) else 0.0
 
     async def counts(self) -> dict[str, int]:
         """Count the workflows by status."""

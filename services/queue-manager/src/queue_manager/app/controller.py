@@ -32,6 +32,7 @@ from queue_manager.app.ports import (
 from queue_manager.app.requests import CheckedRequest, FieldError, InvalidRequestError, WorkflowRequest, check_request
 from queue_manager.app.workflow import Deletion, Workflow, new_workflow, rfc3339
 from streamforge_common import telemetry
+from streamforge_common.contract.commands import Command, CommandKind
 from streamforge_common.contract.events import Event
 from streamforge_common.errors import FatalError, TransientError
 from streamforge_common.ids import QueueId, new_suffix
@@ -156,11 +157,20 @@ class Controller:
         workflow = await self._change(queue_id, note)
         if workflow is None:
             return False
+        for event, _, _ in events:
+            await self._note_ban(workflow, event)
         # Short jobs are seldom scraped, so their records are counted here too.
         for (target, data_type), records in written.items():
             telemetry.RECORDS.labels(target, data_type, "written").inc(records)
         self.wake(workflow.queue_id)
         return True
+
+    async def _note_ban(self, workflow: Workflow, event: Event) -> None:
+        """An exchange bans an address, not a loader: those that start later must know too."""
+        task = workflow.task_of(event.producer)
+        if event.banned_until is not None and task is not None:
+            dataset = workflow.dataset_of(task)
+            await self._store.note_ban(dataset.exchange, dataset.market, event.banned_until)
 
     def wake(self, queue_id: QueueId) -> None:
         """Have a workflow looked at soon."""
@@ -288,9 +298,17 @@ class Controller:
             case lifecycle.ReadEnds(topic):
                 lifecycle.note_ends(workflow, await self._log.end_offsets(topic))
             case lifecycle.Tell(telemetry_id, command):
+                if command.command is CommandKind.START:
+                    command = await self._with_ban(command)
                 appended_ms = await self._log.tell(command)
                 lifecycle.note_told(workflow, command, appended_ms, self._clock())
                 logger.bind(queue_id=workflow.queue_id).info("told {} to {}", telemetry_id, command.command)
+
+    async def _with_ban(self, start: Command) -> Command:
+        until_s = await self._store.banned_until(start.exchange, start.market)
+        if until_s <= self._clock().timestamp():
+            return start
+        return start.model_copy(update={"options": {**start.options, "banned_until": until_s}})
 
     async def _launch(self, workflow: Workflow, spec: JobSpec) -> None:
         bound = logger.bind(queue_id=workflow.queue_id)

@@ -159,6 +159,12 @@ class WorkflowStore(Protocol):
     async def audit_page(self, queue_id: QueueId, after_seq: int, limit: int) -> Sequence[AuditItem]:
         """List the audit trail, oldest first, from behind a sequence number."""
 
+    async def note_ban(self, exchange: str, market: str, until_s: float) -> None:
+        """Remember until when (Unix seconds) an exchange wants nothing from this address."""
+
+    async def banned_until(self, exchange: str, market: str) -> float:
+        """Return until when (Unix seconds) an exchange wants nothing; 0 where it never said so."""
+
     async def counts(self) -> dict[str, int]:
         """Count the workflows by status."""
 
