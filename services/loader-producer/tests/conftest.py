@@ -26,15 +26,20 @@ def recorded_rows(candles_csv: Path) -> list[list[str]]:
 
 @pytest.fixture
 async def exchange_sim(candles_csv: Path) -> AsyncIterator[str]:
-    async with serving_recording(candles_csv) as url:
+    async with serve(candles_csv) as url:
         yield url
 
 
+@pytest.fixture
+def serving_recording():
+    return serve
+
+
 @asynccontextmanager
-async def serving_recording(candles_csv: Path, *options: str) -> AsyncIterator[str]:
+async def serve(recording: Path) -> AsyncIterator[str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "exchange_sim", "serve", "--port", "0", "--replay", str(candles_csv), *options),
+        *("-m", "exchange_sim", "serve", "--port", "0", "--replay", str(recording)),
         stdout=asyncio.subprocess.PIPE,
     )
     try:

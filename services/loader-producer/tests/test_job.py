@@ -3,7 +3,10 @@
 import json
 import secrets
 import signal
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -13,6 +16,7 @@ from streamforge_common.contract.events import TaskStatus
 from streamforge_common.testing import TaskDriver
 from streamforge_local.kafka.broker import Broker
 
+ServingRecording = Callable[[Path], AbstractAsyncContextManager[str]]
 KLINES = "/api/v3/klines"
 RANGE = "2022-07-14:2022-08-17"
 CANDLES = 9_792
@@ -29,6 +33,13 @@ COLUMNS = {
     "taker_buy_volume": 9,
     "taker_buy_quote_volume": 10,
 }
+
+
+async def ask(exchange: str, path: str) -> list[dict[str, Any]]:
+    """Read one of the simulator's own pages, a JSON list or JSON lines."""
+    async with aiohttp.ClientSession() as session, session.get(exchange + path) as response:
+        text = await response.text()
+    return json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines()]
 
 
 async def plan_faults(exchange: str, faults: list[dict[str, object]]) -> None:
@@ -150,3 +161,57 @@ async def test_a_stop_ends_a_paused_job_as_stopped(kafka_broker: Broker, exchang
 
     last = (await driver.events())[-1]
     assert (last.status, last.finished) == (TaskStatus.STOPPED, True)
+
+
+async def test_whatever_the_exchange_does_on_the_way_the_same_candles_are_published(
+    kafka_broker: Broker, exchange_sim: str, recorded_rows: list[list[str]], log: Path
+) -> None:
+    kinds = ["500", "503", "html", "truncated_json", "malformed_json", "reset"]
+    kinds += ["short_page", "missing_rows", "duplicated_rows", "429", "418"]
+    faults = [{"path": KLINES, "kind": kind, "after": at, "seconds": 1} for at, kind in enumerate(kinds)]
+    await plan_faults(exchange_sim, faults)
+    driver = driver_of(kafka_broker)
+    await driver.create_topics()
+    await driver.tell(CommandKind.START)
+
+    async with driver.job(log, BINANCE_SPOT_REST_URL=exchange_sim) as job:
+        assert await job.exit_code() == 0, job.log()
+
+    assert {fault["kind"] for fault in await ask(exchange_sim, "/_sim/faults") if fault["fired"] == 1} == set(kinds)
+    keys = [message.key.decode() for message in await driver.read(driver.kafka_topic)]
+    assert keys == [f"binance:spot:BTCUSDT:candles_5m:{row[0]}" for row in recorded_rows]
+    last = (await driver.events())[-1]
+    assert (last.status, last.exchange_gaps) == (TaskStatus.COMPLETED, None)
+    requests = await ask(exchange_sim, "/_sim/requests")
+    already_under_way = 3
+    assert len([request for request in requests if request["in_ban"]]) <= already_under_way
+
+
+async def test_candles_that_the_exchange_does_not_have_are_asked_for_again_and_reported(
+    kafka_broker: Broker, serving_recording: ServingRecording, recorded_rows: list[list[str]], log: Path
+) -> None:
+    holes = {0, 1, 999, 1_000, 5_500, 9_791}
+    with_holes = log.with_name("BTCUSDT-5m-holes.csv")
+    rows = [row for at, row in enumerate(recorded_rows) if at not in holes]
+    with_holes.write_text("".join(",".join(row) + "\n" for row in rows))
+    driver = driver_of(kafka_broker)
+    await driver.create_topics()
+    await driver.tell(CommandKind.START)
+
+    async with (
+        serving_recording(with_holes) as exchange,
+        driver.job(log, BINANCE_SPOT_REST_URL=exchange) as job,
+    ):
+        assert await job.exit_code() == 0, job.log()
+
+    last = (await driver.events())[-1]
+    open_times = [int(row[0]) for row in recorded_rows]
+    assert (last.first_id, last.last_id) == (open_times[0], open_times[-1])
+    found = [(gap.start, gap.end, gap.missing) for gap in last.exchange_gaps or ()]
+    assert found == [
+        (open_times[0], open_times[2], 2),
+        (open_times[999], open_times[1_001], 2),
+        (open_times[5_500], open_times[5_501], 1),
+        (open_times[9_791], open_times[9_791] + 300_000, 1),
+    ]
+    assert last.end_offsets == {"0": CANDLES - len(holes)}

@@ -20,7 +20,7 @@ from loguru import logger
 from pydantic import ValidationError
 
 from streamforge_common.contract.commands import Command, Wanted
-from streamforge_common.contract.events import Event, TaskError, TaskStatus
+from streamforge_common.contract.events import Event, ExchangeGap, TaskError, TaskStatus
 from streamforge_common.errors import FATAL_EXIT_CODE, FatalError, StreamForgeError
 from streamforge_common.kafka.messages import LogReader, Message, MessageWriter
 from streamforge_common.kafka.topics import Topics
@@ -43,6 +43,11 @@ class Completed:
     message: str
     end_offsets: Mapping[int, int] | None = None
     """Of a loader: the ends of its data topic after the last flush."""
+    first_id: int | None = None
+    """Of a loader: the first id (candles: open time) that belongs to the dataset, None where it is empty."""
+    last_id: int | None = None
+    exchange_gaps: Sequence[ExchangeGap] = ()
+    """Of a loader: all that this process has found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +122,13 @@ class JobRun:
         self._interrupted = True
         self._changed.set()
 
-    async def report_progress(self, message: str) -> None:
-        """Report `loading` (or `paused`), at most once a second."""
+    async def report_progress(self, message: str, **fields: object) -> bool:
+        """Report `loading` (or `paused`), at most once a second; say whether this time."""
         if monotonic() - self._progress_at_s < _LOADING_EVERY_S:
-            return
+            return False
         self._progress_at_s = monotonic()
-        await self.report(TaskStatus.PAUSED if self.is_paused else TaskStatus.LOADING, message)
+        await self.report(TaskStatus.PAUSED if self.is_paused else TaskStatus.LOADING, message, **fields)
+        return True
 
     async def report(self, status: TaskStatus, message: str, **fields: object) -> None:
         """Write an event; the time and who reports are added."""
@@ -200,9 +206,17 @@ async def _run(
         await _report_failure(run, exc)
         raise
     match ending:
-        case Completed(message, end_offsets):
-            ends = None if end_offsets is None else {str(part): offset for part, offset in end_offsets.items()}
-            await run.report(TaskStatus.COMPLETED, message, finished=True, end_offsets=ends)
+        case Completed() as done:
+            ends = None if done.end_offsets is None else {str(part): at for part, at in done.end_offsets.items()}
+            await run.report(
+                TaskStatus.COMPLETED,
+                done.message,
+                finished=True,
+                end_offsets=ends,
+                first_id=done.first_id,
+                last_id=done.last_id,
+                exchange_gaps=done.exchange_gaps or None,
+            )
         case Stopped(message):
             await run.report(TaskStatus.STOPPED, message, finished=True)
         case Interrupted():

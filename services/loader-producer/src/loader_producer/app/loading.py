@@ -14,8 +14,9 @@ import msgspec
 from loguru import logger
 
 from loader_producer.app.dataset import Dataset
-from loader_producer.app.pages import Page, PageContent, PagePlan
+from loader_producer.app.pages import Page, PageContent, PagePlan, find_gaps, join_gaps
 from loader_producer.app.place import Place
+from streamforge_common.contract.events import ExchangeGap
 from streamforge_common.contract.records import RECEIPT_TIME_HEADER, REJECTED_HEADER
 from streamforge_common.job import Completed, Ending, JobRun
 from streamforge_common.telemetry import BATCH_SECONDS, RECORDS
@@ -82,8 +83,9 @@ class Loading:
         self._exchange = exchange
         self._data_topic = data_topic
         self._places = places
-        self._missing = 0
         self._rejected = 0
+        self._gaps: list[ExchangeGap] = []
+        self._untold_gaps: list[ExchangeGap] = []
 
     async def load(self, end_offsets: EndOffsets) -> Ending:
         """Load what is not on the topic yet, and return how it ended."""
@@ -96,7 +98,14 @@ class Loading:
             plan, start_ms = planning.result()
             if not await self._load_pages(plan, start_ms, group):
                 return self._ended()
-        return Completed(self._summary(plan), await end_offsets(self._dataset.kafka_topic))
+        first_id, last_id = plan.ends or (None, None)
+        return Completed(
+            self._summary(plan),
+            await end_offsets(self._dataset.kafka_topic),
+            first_id=first_id,
+            last_id=last_id,
+            exchange_gaps=self._gaps,
+        )
 
     async def _plan(self) -> tuple[PagePlan, int]:
         """Return the pages of the dataset, and the open time to go on from."""
@@ -132,10 +141,23 @@ class Loading:
             if fetching.done() and not self._run.is_paused:
                 window.popleft()
                 await self._publish(page, fetching.result())
-                await self._run.report_progress(f"{page.number} of {plan.count} pages")
+                await self._settle(plan, page)
         for _, fetching in window:
             fetching.cancel()
         return False
+
+    async def _settle(self, plan: PagePlan, page: Page) -> None:
+        """Report, and move the checkpoint behind the page.
+
+        Not behind a gap that nobody has been told of: after a kill it would never be. As reports wait for their second,
+        what is published within it may be published again, which as a rule is nothing: gaps are mostly empty pages.
+        """
+        gaps = self._untold_gaps or None
+        if await self._run.report_progress(f"{page.number} of {plan.count} pages", exchange_gaps=gaps):
+            self._untold_gaps = []
+        if not self._untold_gaps:
+            place = Place(page.next_ms, self._run.start.attempt, self._run.records_written, self._rejected)
+            await self._places.save(place.encode())
 
     async def _wait_for(self, task: asyncio.Task[Any], progress: str) -> None:
         """Return when a task is done or the work must end; report while the exchange keeps it waiting."""
@@ -152,10 +174,16 @@ class Loading:
 
     async def _fetch(self, page: Page) -> PageContent:
         with BATCH_SECONDS.labels(_SERVICE, "fetch").time():
-            return await self._exchange.fetch(self._dataset, page)
+            content = await self._exchange.fetch(self._dataset, page)
+        if len(content.candles) == page.expected:
+            return content
+        logger.info(
+            "asking again for the page from {}: {} missing", page.first_ms, page.expected - len(content.candles)
+        )
+        return content.merged(await self._exchange.fetch(self._dataset, page))
 
     async def _publish(self, page: Page, content: PageContent) -> None:
-        """Bring a page on the topic, then move the checkpoint behind it."""
+        """Bring a page on the topic."""
         began_s = perf_counter()
         received = (RECEIPT_TIME_HEADER, str(content.received_ms).encode())
         records = [(candle.key.encode(), _encode(candle)) for candle in content.candles]
@@ -165,19 +193,17 @@ class Loading:
             await self._data_topic.publish([(b"", row)], [received, (REJECTED_HEADER, reason.encode())])
         self._run.records_written += len(records)
         self._rejected += len(content.refused)
-        if content.missing:
-            self._missing += content.missing
-            logger.warning("the exchange has not {} of the candles in the page from {}", content.missing, page.first_ms)
-        place = Place(page.next_ms, self._run.start.attempt, self._run.records_written, self._rejected)
-        await self._places.save(place.encode())
+        gaps = find_gaps(page, self._dataset.interval, content.candles)
+        self._gaps = join_gaps(self._gaps, gaps)
+        self._untold_gaps = join_gaps(self._untold_gaps, gaps)
         BATCH_SECONDS.labels(_SERVICE, "publish").observe(perf_counter() - began_s)
         RECORDS.labels(_SERVICE, self._dataset.type, "written").inc(len(records))
         RECORDS.labels(_SERVICE, self._dataset.type, "rejected").inc(len(content.refused))
 
     def _summary(self, plan: PagePlan) -> str:
         counts = [f"{self._run.records_written} candles in {plan.count} pages"]
-        if self._missing:
-            counts.append(f"{self._missing} that the exchange does not have")
+        if missing := sum(gap.missing for gap in self._gaps):
+            counts.append(f"{missing} that the exchange does not have")
         if self._rejected:
             counts.append(f"{self._rejected} rows refused")
         return ", ".join(counts)

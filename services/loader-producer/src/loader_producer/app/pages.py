@@ -7,6 +7,7 @@ any order, and what is missing from an answer is seen.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from streamforge_common.contract.events import ExchangeGap
 from streamforge_common.contract.intervals import Interval
 from streamforge_common.contract.records import Candle
 from streamforge_common.contract.time_range import TimeRange
@@ -46,6 +47,11 @@ class PagePlan:
         return cls(interval, interval.ceil(time_range.start_ms), interval.count(time_range.start_ms, end_ms), page_size)
 
     @property
+    def ends(self) -> tuple[int, int] | None:
+        """The first and the last open time, None where there is none."""
+        return (self.start_ms, self.interval.advance(self.start_ms, self.candles - 1)) if self.candles else None
+
+    @property
     def count(self) -> int:
         """How many pages there are."""
         return -(-self.candles // self.page_size)
@@ -71,10 +77,15 @@ class PageContent:
     """Good ones, oldest first."""
     refused: Sequence[tuple[bytes, str]]
     """Rows that are no candles of this interval, as they came, each with the reason."""
-    missing: int
-    """Candles that the grid has and the exchange did not give."""
     received_ms: int
     """When it came, Unix milliseconds."""
+
+    def merged(self, again: "PageContent") -> "PageContent":
+        """Add what came when the same page was asked for again."""
+        by_open_time = {candle.open_time: candle for content in (self, again) for candle in content.candles}
+        candles = [by_open_time[open_time] for open_time in sorted(by_open_time)]
+        refused = list(dict.fromkeys([*self.refused, *again.refused]))
+        return PageContent(candles, refused, again.received_ms)
 
 
 def judge_page(
@@ -106,11 +117,34 @@ def judge_page(
         before_ms = candle.open_time
     faults = {index: fault for index, candle in enumerate(candles) if (fault := _fault_of(candle, interval))}
     if not faults:
-        return PageContent(candles, (), page.expected - len(candles), received_ms)
+        return PageContent(candles, (), received_ms)
     rows = split_rows()
     good = [candle for index, candle in enumerate(candles) if index not in faults]
     refused = [(rows[index], fault) for index, fault in faults.items()]
-    return PageContent(good, refused, page.expected - len(good), received_ms)
+    return PageContent(good, refused, received_ms)
+
+
+def find_gaps(page: Page, interval: Interval, candles: Sequence[Candle]) -> list[ExchangeGap]:
+    """Return the runs of open times of a page that have no candle, in order."""
+    gaps: list[ExchangeGap] = []
+    expected_ms = page.first_ms
+    for found_ms in [*(candle.open_time for candle in candles), page.next_ms]:
+        if found_ms > expected_ms:
+            missing = interval.count(expected_ms, found_ms)
+            gaps.append(ExchangeGap(start=expected_ms, end=found_ms, missing=missing))
+        expected_ms = interval.advance(found_ms)
+    return gaps
+
+
+def join_gaps(gaps: Sequence[ExchangeGap], more: Sequence[ExchangeGap]) -> list[ExchangeGap]:
+    """Append gaps behind those before, as one where they touch."""
+    joined = list(gaps)
+    for gap in more:
+        if joined and joined[-1].end == gap.start:
+            before = joined.pop()
+            gap = ExchangeGap(start=before.start, end=gap.end, missing=before.missing + gap.missing)
+        joined.append(gap)
+    return joined
 
 
 def _fault_of(candle: Candle, interval: Interval) -> str | None:
