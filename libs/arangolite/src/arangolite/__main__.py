@@ -29,7 +29,7 @@ def _announce(url: str) -> None:
 
 
 def _settings() -> Settings:
-    environment = os.environ
+    environment = os.environ  # noqa: TID251 - the entry module is where settings are read
     parser = argparse.ArgumentParser(
         prog="arangolite", description="An embedded database that speaks ArangoDB's HTTP API."
     )
@@ -53,8 +53,9 @@ def _settings() -> Settings:
         default=environment.get("ARANGO_JWT_SECRET", ""),
         help="what tokens are signed with (or ARANGO_JWT_SECRET)",
     )
+    serve.add_argument("--faults", action="store_true", help="let /_lite/faults make the server misbehave, for trials")
     given = parser.parse_args()
-    return Settings(given.data_dir, given.host, given.port, given.root_password, given.jwt_secret)
+    return Settings(given.data_dir, given.host, given.port, given.root_password, given.jwt_secret, given.faults)
 
 
 if __name__ == "__main__":

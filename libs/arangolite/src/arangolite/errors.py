@@ -1,6 +1,7 @@
 """The errors that ArangoDB's HTTP API knows: one number, one text and one HTTP status each.
 
-Every refusal in this package is an `ArangoError`; the HTTP layer turns it into ArangoDB's error body. Numbers and texts are those of
+Every refusal in this package is an `ArangoError`; the HTTP layer turns it into ArangoDB's error body. Numbers and texts
+are those of
 ArangoDB 3.12 (its published table of error codes), because drivers decide by the number.
 """
 

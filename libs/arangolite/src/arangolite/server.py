@@ -17,10 +17,13 @@ from aiohttp import web
 
 from arangolite.errors import StartupError
 from arangolite.http.auth import ROOT, Authenticator
+from arangolite.http.faults import FaultSwitch
 from arangolite.http.server import Server
 from arangolite.storage.engine import Engine
 
 _CLOSE_SECONDS = 3.0  # how long a request in progress may take to finish when the server ends
+
+_READ_BYTES = 1 << 20  # an import is a megabyte; smaller pieces only cost turns of the event loop
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Settings:
     root_password: str = ""
     jwt_secret: str = ""
     """Empty = a random one: tokens then end with the process."""
+    faults: bool = False
+    """Whether `/_lite/faults` may make the server misbehave."""
 
 
 async def serve(settings: Settings, started: Callable[[str], None], stopped: asyncio.Event) -> None:
@@ -47,9 +52,13 @@ async def serve(settings: Settings, started: Callable[[str], None], stopped: asy
     Raises:
         StartupError: The data folder is in use, or the address is.
     """
-    with contextlib.closing(Engine(settings.data_dir)) as engine:
-        server = Server(engine, Authenticator(settings.root_password, settings.jwt_secret or secrets.token_hex(32)))
-        runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=_CLOSE_SECONDS)
+    faults = FaultSwitch() if settings.faults else None
+    with contextlib.closing(Engine(settings.data_dir, None if faults is None else faults.check_key)) as engine:
+        authenticator = Authenticator(settings.root_password, settings.jwt_secret or secrets.token_hex(32))
+        server = Server(engine, authenticator, faults)
+        runner = web.AppRunner(
+            server.application(), access_log=None, shutdown_timeout=_CLOSE_SECONDS, read_bufsize=_READ_BYTES
+        )
         await runner.setup()
         try:
             site = web.TCPSite(runner, settings.host, settings.port)
@@ -59,7 +68,10 @@ async def serve(settings: Settings, started: Callable[[str], None], stopped: asy
                 raise StartupError(f"cannot listen on {settings.host}:{settings.port}: {exc.strerror}") from exc
             host, port = runner.addresses[0][:2]
             started(f"http://{host}:{port}")
-            await stopped.wait()
+            async with asyncio.TaskGroup() as group:
+                housekeeping = group.create_task(server.keep_house(), name="housekeeping")
+                await stopped.wait()
+                housekeeping.cancel()
         finally:
             await runner.cleanup()
             await server.close()
@@ -75,7 +87,7 @@ async def serve_until_signal(settings: Settings, started: Callable[[str], None])
 
 
 class RunningServer:
-    """A server beside a test: in a thread of this process, so that it starts in milliseconds, its coverage counts, and it cannot outlive the test.
+    """A server beside a test: in a thread, so that it starts in milliseconds and cannot outlive the test.
 
     A test that wants to kill the server runs `python -m arangolite serve` instead.
     """
@@ -131,7 +143,11 @@ def _owned_folder(folder: Path | None) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def start(
-    data_dir: Path | None = None, *, root_password: str = "arangolite", jwt_secret: str | None = None
+    data_dir: Path | None = None,
+    *,
+    root_password: str = "arangolite",  # noqa: S107 - of a database that lives as long as a test
+    jwt_secret: str | None = None,
+    faults: bool = False,
 ) -> Iterator[RunningServer]:
     """Run a server on a free port for the length of a `with` block.
 
@@ -139,8 +155,11 @@ def start(
         data_dir: Where the data is kept; without it, a folder that is removed at the end.
         root_password: The password of `root`.
         jwt_secret: What tokens are signed with; without it, a random one.
+        faults: Whether `/_lite/faults` may make it misbehave.
     """
     with _owned_folder(data_dir) as folder:
-        settings = Settings(folder, root_password=root_password, jwt_secret=jwt_secret or secrets.token_hex(32))
+        settings = Settings(
+            folder, root_password=root_password, jwt_secret=jwt_secret or secrets.token_hex(32), faults=faults
+        )
         with RunningServer(settings) as server:
             yield server

@@ -1,8 +1,11 @@
 """AQL's order of values, once for everything: comparisons, sorting, grouping and indexes.
 
-The order is null < bool < number < string < array < object. It is expressed as bytes: `encode(a) < encode(b)` exactly when AQL says
-a < b, and the bytes are equal exactly when AQL says a == b. That makes an SQLite B-tree over such bytes an index in AQL's order, gives SORT
-and COLLECT a plain key, and leaves one definition to test. Strings are ordered by code point: ArangoDB 3.12's default language is en_US_POSIX,
+The order is null < bool < number < string < array < object. It is expressed as bytes: `encode(a) < encode(b)` exactly
+when AQL says
+a < b, and the bytes are equal exactly when AQL says a == b. That makes an SQLite B-tree over such bytes an index in
+AQL's order, gives SORT
+and COLLECT a plain key, and leaves one definition to test. Strings are ordered by code point: ArangoDB 3.12's default
+language is en_US_POSIX,
 which orders ASCII so (accented letters are ordered after all ASCII here, beside their base letter there).
 """
 
@@ -95,13 +98,15 @@ def _encode_list(value: list[Value]) -> bytes:
 
 
 def _encode_dict(value: Mapping[str, Value]) -> bytes:
-    # Attributes are looked up name by name; an absent one is null, hence less than any other value. So at the first name that only one object
+    # Attributes are looked up name by name; an absent one is null, hence less than any other value. So at the first
+    # name that only one object
     # has, that object is the greater one: names are inverted, and the end sorts below every name.
     parts = [_OBJECT]
     for name in sorted(name for name, item in value.items() if item is not None):
         text = name.encode().replace(b"\x00", b"\x00\xff") + b"\x00"
         item = encode(value[name])
-        # An attribute that is an object without content or an array of nulls differs from null by its type, so it stays.
+        # An attribute that is an object without content or an array of nulls differs from null by its type, so it
+        # stays.
         parts += [text.translate(_INVERT), item]
     parts.append(_END)
     return b"".join(parts)

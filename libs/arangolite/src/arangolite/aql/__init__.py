@@ -1,1 +1,5 @@
-"""AQL: text to tree (`parse`), tree to a pipeline of operators (`compile`, `plan`), pipeline to values (`query`), values to clients (`cursors`)."""
+"""AQL, in the order of a query's life.
+
+Text becomes a tree (`parse`, `tree`), the tree a pipeline of stages (`pipeline`, `plan`, `expressions`), the pipeline
+gives values (`query`), and the values go to the client batch by batch (`cursors`).
+"""

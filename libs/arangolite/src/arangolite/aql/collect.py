@@ -1,6 +1,7 @@
 """COLLECT: groups, counts and aggregates."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from arangolite.aql import tree
 from arangolite.aql.context import Run
@@ -140,43 +141,38 @@ _AGGREGATES: dict[str, Callable[[Run], Aggregator]] = {
 }
 
 
+@dataclass
+class _Group:
+    """One group: its values, its aggregates so far, its members, and how many rows it got."""
+
+    values: list[Value]
+    aggregators: list[Aggregator]
+    members: list[Value] = field(default_factory=list)
+    rows: int = 0
+
+
 def compile_collect(node: tree.Collect, scope: Scope, outer: Scope, expressions: Expressions) -> tuple[Stage, Scope]:
-    """Compile a COLLECT; returns its stage and the scope behind it, in which only its own variables and those of outer queries are left."""
+    """Compile a COLLECT; in the scope behind it only its own variables and those of outer queries are left."""
     run = scope.run
-    group_codes = [expressions.compile(group.value, scope) for group in node.groups]
+    codes = [expressions.compile(group.value, scope) for group in node.groups]
     aggregates = [_compile_aggregate(aggregate, scope, expressions) for aggregate in node.aggregates]
     member = None if node.into is None else _compile_member(node, scope, outer, expressions)
     after = outer.child()
-    group_slots = [after.declare(group.variable) for group in node.groups]
-    aggregate_slots = [after.declare(aggregate.variable) for aggregate in node.aggregates]
+    slots = [after.declare(part.variable) for part in (*node.groups, *node.aggregates)]
     last_slot = after.declare(name) if (name := node.count or node.into) else None
 
     def stage(rows: Iterator[Frame], template: Frame) -> Iterator[Frame]:
-        groups: dict[bytes, tuple[list[Value], list[Aggregator], list[Value]]] = {}
-        counts: dict[bytes, int] = {}
-        for frame in rows:
-            values = [code(frame) for code in group_codes]
-            place = encode_many(values)
-            group = groups.get(place)
-            if group is None:
-                group = groups[place] = (values, [make(run) for make, _ in aggregates], [])
-                counts[place] = 0
-            for aggregator, (_, code) in zip(group[1], aggregates, strict=True):
-                aggregator.add(code(frame))
-            if member is not None:
-                group[2].append(member(frame))
-            counts[place] += 1
-        if not groups and not group_codes:
-            groups[b""], counts[b""] = ([], [make(run) for make, _ in aggregates], []), 0
+        groups = _gather(rows, codes, aggregates, member, run)
+        if not groups and not codes:
+            groups[b""] = _Group([], [make(run) for make, _ in aggregates])  # without groups there is always one row
         for place in sorted(groups):
-            values, aggregators, members = groups[place]
+            group = groups[place]
             frame = template.copy()
-            for slot, value in zip(group_slots, values, strict=True):
+            results = [aggregator.result() for aggregator in group.aggregators]
+            for slot, value in zip(slots, (*group.values, *results), strict=True):
                 frame[slot] = value
-            for slot, aggregator in zip(aggregate_slots, aggregators, strict=True):
-                frame[slot] = aggregator.result()
             if last_slot is not None:
-                frame[last_slot] = counts[place] if node.count else members
+                frame[last_slot] = group.rows if node.count else group.members
             yield frame
 
     return stage, after

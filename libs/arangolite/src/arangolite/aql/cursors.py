@@ -1,6 +1,7 @@
 """Open cursors: queries whose results are fetched batch by batch.
 
-A cursor that is fetched from goes on where its query stands, so a result of any size needs the memory of one batch. While it is open it keeps a
+A cursor that is fetched from goes on where its query stands, so a result of any size needs the memory of one batch.
+While it is open it keeps a
 read transaction of its own and sees the database as it was when the query began.
 """
 
@@ -129,27 +130,28 @@ class CursorStore:
         return cursor, batch
 
     async def next(self, database: Database, cursor_id: str, batch_number: int | None = None) -> tuple[Cursor, Batch]:
-        """Take the next batch of a cursor; with `batch_number` also the last one again, when the client allowed for retries."""
+        """Take the next batch of a cursor, or with `batch_number` the last one again for a client that may retry."""
         cursor = self._find(database, cursor_id)
+        last = cursor.last_batch
+        if batch_number is not None and batch_number == cursor.batch_number and last is not None:
+            return cursor, last
+        if last is not None and not last.more:
+            raise ArangoError(Problem.CURSOR_NOT_FOUND)
         if not cursor.lock.acquire(blocking=False):
             raise ArangoError(Problem.CURSOR_BUSY)
         try:
-            if batch_number is not None and cursor.last_batch is not None and batch_number == cursor.batch_number:
-                return cursor, cursor.last_batch
-            if cursor.last_batch is not None and not cursor.last_batch.more:
-                raise ArangoError(Problem.CURSOR_NOT_FOUND)
-            batch = await self._on_thread(lambda: _fetch(cursor))
-            cursor.batch_number += 1
-            cursor.last_batch = batch
-            if not batch.more and not cursor.options.allow_retry:
-                self._cursors.pop(cursor_id, None)
-            return cursor, batch
-        except ArangoError as exc:
-            if exc.problem is not Problem.CURSOR_NOT_FOUND:
-                self._cursors.pop(cursor_id, None)
+            batch = await self._on_thread(cursor.fetch)
+        except BaseException:
+            self._cursors.pop(cursor_id, None)
+            cursor.close()
             raise
         finally:
             cursor.lock.release()
+        cursor.batch_number += 1
+        cursor.last_batch = batch
+        if not batch.more and not cursor.options.allow_retry:
+            self._cursors.pop(cursor_id, None)
+        return cursor, batch
 
     async def delete(self, database: Database, cursor_id: str) -> None:
         """Close a cursor before its end."""
@@ -226,24 +228,17 @@ def _start(cursor_id: str, database: Database, statement: Statement, options: Qu
         return cursor, batch
 
 
-def _fetch(cursor: Cursor) -> Batch:
-    try:
-        return cursor.fetch()
-    except BaseException:
-        cursor.close()
-        raise
-
-
 def _raw(value: Any) -> msgspec.Raw:
     return value if type(value) is msgspec.Raw else msgspec.Raw(_encode(value))
 
 
 def _complete(results: Iterator[msgspec.Raw], resources: contextlib.ExitStack) -> tuple[int, Iterator[msgspec.Raw]]:
-    """Run a query to its end before the first batch, because its count was asked for; JSON has no newlines of its own here."""
-    spool: IO[bytes] = resources.enter_context(tempfile.SpooledTemporaryFile(_SPOOL_BYTES))
+    """Run a query to its end before the first batch, because its count was asked for."""
+    spool: IO[bytes] = resources.enter_context(tempfile.SpooledTemporaryFile(_SPOOL_BYTES))  # noqa: SIM115 - it is
     count = 0
-    for count, result in enumerate(results, 1):
-        spool.write(bytes(result).replace(b"\n", b" "))
+    for result in results:
+        count += 1
+        spool.write(bytes(result).replace(b"\n", b" "))  # one line each; inside of strings JSON has no newlines
         spool.write(b"\n")
     spool.seek(0)
     return count, (msgspec.Raw(line) for line in spool)

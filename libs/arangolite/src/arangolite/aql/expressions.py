@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 from arangolite.aql import operators, tree
 from arangolite.aql.functions import FUNCTIONS, Needs
@@ -223,7 +223,7 @@ class Expressions:
     def _nested(self, node: tree.Subquery, scope: Scope) -> Code:
         return self._subquery(node.query, scope)
 
-    _COMPILERS: dict[type, Callable[..., Any]] = {
+    _COMPILERS: ClassVar[dict[type, Callable[..., Any]]] = {
         tree.Literal: _literal,
         tree.Variable: _variable,
         tree.CollectionName: _collection,

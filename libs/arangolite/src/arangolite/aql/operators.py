@@ -20,7 +20,7 @@ Warn = Callable[[Problem], None]
 
 
 def number(value: float) -> Value:
-    """Bring the result of a calculation into AQL's numbers: what is not finite is null, whole doubles are integers, large integers are doubles."""
+    """Make AQL's number of a result: not finite is null, whole doubles are integers, large integers doubles."""
     if type(value) is int:
         return value if value in _INT64 else float(value)
     if not math.isfinite(value):

@@ -329,7 +329,8 @@ def bind(query: tree.Query, values: Mapping[str, Any]) -> tree.Query:
     """Put the values of the bind parameters into the tree.
 
     Raises:
-        ArangoError: 1551 a value is missing, 1552 a value is not used, 1553 a value cannot stand where its parameter does.
+        ArangoError: 1551 a value is missing, 1552 a value is not used, 1553 a value cannot stand where its parameter
+        does.
     """
     names: set[str] = set()
     bound = cast("tree.Query", _bind(query, values, names))

@@ -1,4 +1,4 @@
-"""Operations to stages: a query becomes a chain of generators through which frames flow, one at a time wherever the operation allows it."""
+"""Operations to stages: a query becomes a chain of generators through which frames flow, one by one where they can."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -102,8 +102,7 @@ class Compiler:
         run = scope.run
         values: Code
         if isinstance(node.source, tree.Range):
-            low, high = (self.expressions.compile(end, scope) for end in (node.source.low, node.source.high))
-            values = lambda frame: operators.check_range(low(frame), high(frame))
+            values = self._range(node.source, scope)
         else:
             values = self.expressions.compile(node.source, scope)
         slot = scope.declare(node.variable)
@@ -114,7 +113,8 @@ class Compiler:
                 if type(items) is not list and type(items) is not range:
                     raise ArangoError(
                         Problem.QUERY_ARRAY_EXPECTED,
-                        f"AQL: collection or array expected as operand to FOR loop; you provided a value of type '{_TYPE_NAMES[type_rank(items)]}' (while executing)",
+                        "AQL: collection or array expected as operand to FOR loop; "
+                        f"you provided a value of type '{_TYPE_NAMES[type_rank(items)]}' (while executing)",
                     )
                 for item in items:
                     frame[slot] = item
@@ -122,6 +122,11 @@ class Compiler:
                     yield frame
 
         return stage
+
+    def _range(self, node: tree.Range, scope: Scope) -> Code:
+        """Compile a range that is only gone through, so that it needs no array."""
+        low, high = self.expressions.compile(node.low, scope), self.expressions.compile(node.high, scope)
+        return lambda frame: operators.check_range(low(frame), high(frame))
 
     def _let(self, node: tree.Let, block: Block) -> None:
         scope = block.scope
@@ -160,23 +165,31 @@ class Compiler:
         limit = following[0] if following and isinstance(following[0], tree.Limit) else None
         if limit is None or limit is last_limit:
             return lambda rows, _: iter(_sorted_rows(rows, key, None))
-        wanted = sum(self._row_count(part, scope) for part in (limit.offset, limit.count))
+        offset, count = self._bounds(limit, scope)
+        wanted = None if count is None else offset + count
         return lambda rows, _: iter(_sorted_rows(rows, key, wanted))
 
     def _limit(self, node: tree.Limit, scope: Scope, *, counts: bool) -> Stage:
-        offset, count = self._row_count(node.offset, scope), self._row_count(node.count, scope)
+        offset, count = self._bounds(node, scope)
+        end = None if count is None else offset + count
         if not counts:
-            return lambda rows, _: islice(rows, offset, offset + count) if count else iter(())
+            return lambda rows, _: iter(()) if count == 0 else islice(rows, offset, end)
         statistics = scope.run.statistics
 
         def stage(rows: Iterator[Frame], _: Frame) -> Iterator[Frame]:
             total = 0
-            for total, frame in enumerate(rows, 1):
-                if offset < total <= offset + count:
+            for frame in rows:
+                total += 1
+                if offset < total and (end is None or total <= end):
                     yield frame
             statistics.full_count = total
 
         return stage
+
+    def _bounds(self, node: tree.Limit, scope: Scope) -> tuple[int, int | None]:
+        """Compute the offset and the count of a LIMIT; a count of null means all."""
+        count = self.expressions.constant(node.count, scope)
+        return self._row_count(node.offset, scope), None if count is None else self._row_count(node.count, scope)
 
     def _row_count(self, node: tree.Expr, scope: Scope) -> int:
         value = self.expressions.constant(node, scope)
@@ -264,7 +277,7 @@ def _sorted_rows(rows: Iterator[Frame], key: Callable[[Frame], bytes], wanted: i
 
 
 def _sort_groups(group: Callable[[Frame], bytes], key: Callable[[Frame], bytes]) -> Stage:
-    """Sort rows that an index brings in the order of the first keys: only rows equal in those are sorted among themselves."""
+    """Sort rows that an index brings in the order of the first keys: only those equal there are sorted."""
 
     def stage(rows: Iterator[Frame], _: Frame) -> Iterator[Frame]:
         kept: list[Frame] = []

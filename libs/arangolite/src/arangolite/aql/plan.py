@@ -1,6 +1,7 @@
 """Chooses how a FOR over a collection reads it, from the FILTERs and the SORT that follow.
 
-A condition that an index answers exactly is taken out of its FILTER, and a SORT that the index's order answers is taken out, too; because index
+A condition that an index answers exactly is taken out of its FILTER, and a SORT that the index's order answers is taken
+out, too; because index
 entries are in AQL's own order, both are exact for every type of value.
 """
 
@@ -61,7 +62,7 @@ def plan_scan(
 
 
 def _conditions(variable: str, following: Sequence[tree.Operation], scope: Scope) -> Iterator[_Condition]:
-    """Collect what the FILTERs that follow say about the variable, as far as nothing in between changes the meaning of a FILTER."""
+    """Collect what the FILTERs that follow say about the variable, up to where a FILTER means something else."""
     for operation in following:
         if isinstance(operation, tree.Filter):
             for node in _conjuncts(operation.condition):
@@ -106,7 +107,7 @@ def _path(node: tree.Expr, variable: str) -> Path | None:
 
 
 def _is_known(node: tree.Expr, scope: Scope) -> bool:
-    """Whether an expression has one value for all documents of the FOR: it uses only variables from before it, and no dice."""
+    """Whether an expression has one value for all documents of the FOR: only variables from before it, no dice."""
     for part in tree.walk(node):
         if isinstance(part, tree.Variable) and part.name not in scope.names:
             return False

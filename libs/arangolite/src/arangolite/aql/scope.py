@@ -1,7 +1,9 @@
 """Which names a part of a query can see, and where their values are found while it runs.
 
-A running query keeps its values in one list, the frame; every variable has a slot in it. A variable over a collection is special: only what the
-query uses of its documents is decoded, each attribute into a slot of its own, and a document that is only returned is never decoded at all.
+A running query keeps its values in one list, the frame; every variable has a slot in it. A variable over a collection
+is special: only what the
+query uses of its documents is decoded, each attribute into a slot of its own, and a document that is only returned is
+never decoded at all.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,8 +17,8 @@ Frame = list[Any]
 Code = Callable[[Frame], Any]
 """A compiled expression."""
 Stage = Callable[[Iterator[Frame], Frame], Iterator[Frame]]
-"""A compiled operation: takes the frames of the operation before it and gives its own, often the same list with other values in it. The second
-argument is the frame that the query began with, for operations that give a row even where they got none."""
+"""A compiled operation: takes the frames of the operation before it and gives its own, often the same list with other
+values in it. The second argument is the frame that the query began with, for operations that give a row for none, too."""
 
 
 @dataclass

@@ -302,5 +302,5 @@ def walk(node: Node) -> Iterator[Node]:
 
 
 def free_names(node: Node) -> frozenset[str]:
-    """Tell which variable names occur in a node; names bound inside are among them, which only makes the answer cautious."""
+    """Tell which variable names occur in a node, also those bound inside of it."""
     return frozenset(part.name for part in walk(node) if isinstance(part, Variable))

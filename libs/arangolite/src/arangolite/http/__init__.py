@@ -1,1 +1,1 @@
-"""ArangoDB's HTTP API: one module per area, each a thin translation between requests and the storage or the query engine."""
+"""ArangoDB's HTTP API: one module per area, each a thin translation between requests and storage or queries."""

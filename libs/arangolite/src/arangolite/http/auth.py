@@ -25,7 +25,8 @@ class Authenticator:
     def __init__(self, root_password: str, jwt_secret: str) -> None:
         self._root_password = root_password.encode()
         self._secret = jwt_secret
-        # ArangoDB takes secrets of any length; the library's advice on short ones is the operator's to follow, not to hear at every request.
+        # ArangoDB takes secrets of any length; the library's advice on short ones is the operator's to follow, not to
+        # hear at every request.
         warnings.filterwarnings("ignore", category=jwt.InsecureKeyLengthWarning)
 
     def user_of(self, header: str | None) -> str:

@@ -1,4 +1,4 @@
-"""`/_api/import`: many documents in one request, as JSON lines, as one array, or as arrays of values under a line of names."""
+"""`/_api/import`: many documents in one request, as JSON lines, an array, or lines of values under one of names."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -141,7 +141,7 @@ def _lines(text: str) -> Iterator[Item]:
         try:
             value = _decode(line)
         except _UNREADABLE:
-            yield f"at position {position}: invalid JSON type (expecting object, probably parse error), offending context: {quote(line)}"
+            yield _unreadable(position, line)
             continue
         yield (value, line) if type(value) is dict else _not_an_object(position, line)
 
@@ -174,7 +174,7 @@ def _values(text: str, first_line: int) -> Iterator[Item]:
         try:
             values = _decode(line)
         except _UNREADABLE:
-            yield f"at position {position}: invalid JSON type (expecting object, probably parse error), offending context: {quote(line)}"
+            yield _unreadable(position, line)
             continue
         yield _zipped(position, names, values)
 
@@ -196,6 +196,11 @@ def _zipped(position: int, names: list[str], values: Any) -> Item:
         return f"at position {position}: wrong number of JSON values (got {len(values)}, expected {len(names)})"
     document: Document = {name: value for name, value in zip(names, values, strict=True) if value is not None}
     return document, None
+
+
+def _unreadable(position: int, line: str) -> str:
+    reason = "invalid JSON type (expecting object, probably parse error)"
+    return f"at position {position}: {reason}, offending context: {quote(line)}"
 
 
 def _not_an_object(position: int, text: str) -> str:

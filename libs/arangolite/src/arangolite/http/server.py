@@ -1,5 +1,6 @@
-"""The HTTP server: finds the database and the handler of a request, checks who calls, and answers every failure in ArangoDB's form."""
+"""The HTTP server: finds a request's database and handler, checks who calls, answers failures in ArangoDB's form."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import cast
@@ -9,9 +10,10 @@ from aiohttp import web
 
 from arangolite.aql.cursors import CursorStore
 from arangolite.errors import ArangoError, Problem, not_supported
-from arangolite.http import admin, auth, collections, cursors, databases, documents, imports, indexes
+from arangolite.http import admin, auth, collections, cursors, databases, documents, faults, imports, indexes
 from arangolite.http.auth import Authenticator
 from arangolite.http.call import Call, Handler, Route, error_response
+from arangolite.http.faults import FaultSwitch
 from arangolite.storage.engine import Engine
 from arangolite.storage.names import SYSTEM_DATABASE
 
@@ -29,7 +31,9 @@ _ROUTES = [
     *imports.ROUTES,
     *indexes.ROUTES,
     *cursors.ROUTES,
+    *faults.ROUTES,
 ]
+_HOUSEKEEPING_SECONDS = 1.0
 _HEADERS = {"Server": "ArangoDB", "X-Content-Type-Options": "nosniff"}
 _CHALLENGE = {"WWW-Authenticate": 'Bearer token_type="JWT", realm="ArangoDB"'}
 _OPEN_PATHS = frozenset(route.path for route in auth.OPEN_ROUTES)
@@ -40,8 +44,9 @@ _KNOWN_AREAS = ("/_api/", "/_admin/", "/_open/")
 class Server:
     """The API over an engine."""
 
-    def __init__(self, engine: Engine, authenticator: Authenticator) -> None:
+    def __init__(self, engine: Engine, authenticator: Authenticator, faults: FaultSwitch | None = None) -> None:
         self.engine = engine
+        self.faults = faults
         self.authenticator = authenticator
         self.cursors = CursorStore(engine.threads)
         self._router = _router(_ROUTES)
@@ -57,6 +62,12 @@ class Server:
         self.engine.database(name)
         await self.cursors.close_database(name)
         await self.engine.drop(name)
+
+    async def keep_house(self) -> None:
+        """Do what has its time, until cancelled: close the cursors that nobody fetches from any more."""
+        while True:
+            await asyncio.sleep(_HOUSEKEEPING_SECONDS)
+            await self.cursors.expire()
 
     async def close(self) -> None:
         """Let go of everything that open cursors hold."""
@@ -82,6 +93,17 @@ class Server:
         user = ""
         if request.path not in _OPEN_PATHS:
             user = self.authenticator.user_of(request.headers.get("Authorization"))
+        lost = (
+            self.faults is not None
+            and request.path != faults.PATH
+            and await self.faults.before(request.method, request.path)
+        )
+        response = await self._answer(request, name, user)
+        if lost and request.transport is not None:
+            request.transport.abort()
+        return response
+
+    async def _answer(self, request: web.Request, name: str, user: str) -> web.Response:
         database = self.engine.database(name)
         match = await self._router.resolve(request)
         if match.http_exception is not None:
@@ -111,5 +133,7 @@ def _router(routes: list[Route]) -> web.UrlDispatcher:
     router = web.UrlDispatcher()
     for route in routes:
         # The router only carries the handlers; `_dispatch` calls them, with a Call.
-        router.add_route(route.method, route.path, cast("Callable[[web.Request], Awaitable[web.StreamResponse]]", route.handler))
+        router.add_route(
+            route.method, route.path, cast("Callable[[web.Request], Awaitable[web.StreamResponse]]", route.handler)
+        )
     return router

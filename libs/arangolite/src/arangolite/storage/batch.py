@@ -1,6 +1,7 @@
-"""The one way documents are written: a batch collects changes in memory, sees its own changes, and reaches the tables in a few bulk statements.
+"""The one way documents are written: a batch collects changes, sees them, and reaches the tables in few statements.
 
-A batch knows nothing of the API's options; it puts and removes whole documents, keeps the index tables in step and refuses what a unique index
+A batch knows nothing of the API's options; it puts and removes whole documents, keeps the index tables in step and
+refuses what a unique index
 refuses. Import, the document API and AQL's INSERT/UPDATE/REPLACE/REMOVE are all made of it.
 """
 
@@ -13,7 +14,6 @@ import msgspec
 from arangolite.errors import ArangoError, Problem
 from arangolite.storage.catalog import Collection, IndexTable
 from arangolite.storage.database import Transaction
-from arangolite.storage.revisions import format_revision
 from arangolite.values import Value
 
 Document = dict[str, Value]
@@ -26,7 +26,7 @@ _FEW = 20  # keys that are looked up one by one; more go as one JSON array
 
 @dataclass(slots=True)
 class Row:
-    """A stored document: `text` is its JSON with `_key` inside and without `_id` and `_rev`, which other columns tell."""
+    """A stored document: `text` is its JSON with `_key` and without `_id` and `_rev`, which other columns tell."""
 
     id: int
     key: str
@@ -37,6 +37,10 @@ class Row:
         """Decode the stored attributes."""
         document: Document = _decode(self.text)
         return document
+
+    def text_as_str(self) -> str:
+        """Give the stored JSON as a string."""
+        return self.text if isinstance(self.text, str) else self.text.decode()
 
     def full(self, collection: str) -> Document:
         """Decode the document as a client sees it."""
@@ -62,6 +66,7 @@ class Batch:
         self._transaction = transaction
         self._connection = transaction.connection
         self._tables = collection.index_tables
+        self._check_key = transaction.check_key
         self._rows: dict[str, Row | None] = {}  # what was looked up or changed, by key
         self._inserted: dict[int, Row] = {}
         self._updated: dict[int, Row] = {}
@@ -71,8 +76,7 @@ class Batch:
         ] = {}  # a dict keeps the order, which the B-tree likes
         self._entries_gone: dict[str, set[tuple[bytes, int]]] = {}
         self._owners: dict[str, dict[bytes, int]] = {}  # of unique entries in `_entries_added`
-        self._revision = 0
-        self._revisions_left = 0
+        self._revisions: list[str] = []
         self._next_id = 0
         self._ids_left = 0
 
@@ -83,7 +87,8 @@ class Batch:
             return
         self._rows = {**wanted, **self._rows}
         columns = self._connection.execute(
-            f"SELECT d.id, d.key, d.rev, d.doc FROM json_each(?) AS wanted CROSS JOIN {self.collection.table} AS d ON d.key = wanted.value",
+            "SELECT d.id, d.key, d.rev, d.doc FROM json_each(?) AS wanted "
+            f"CROSS JOIN {self.collection.table} AS d ON d.key = wanted.value",
             (_encode(list(wanted)).decode(),),
         )
         for row in map(row_from_columns, columns):
@@ -104,6 +109,8 @@ class Batch:
     def insert(self, key: str, document: Document, text: bytes | str) -> Row:
         """Add a document whose key is not there."""
         row = Row(self._take_id(), key, self._take_revision(), text)
+        if self._check_key is not None:
+            self._check_key(key)
         if self._tables:
             self._index(row, None, document)
         self._rows[key] = self._inserted[row.id] = row
@@ -112,8 +119,17 @@ class Batch:
     def replace(self, old: Row, document: Document, text: bytes | str) -> Row:
         """Give a stored document new content and a new revision."""
         row = Row(old.id, old.key, self._take_revision(), text)
+        if self._check_key is not None:
+            self._check_key(old.key)
         if self._tables:
             self._index(row, old, document)
+        pending = self._inserted if old.id in self._inserted else self._updated
+        self._rows[old.key] = pending[row.id] = row
+        return row
+
+    def touch(self, old: Row) -> Row:
+        """Give a stored document a new revision and leave its content."""
+        row = Row(old.id, old.key, self._take_revision(), old.text)
         pending = self._inserted if old.id in self._inserted else self._updated
         self._rows[old.key] = pending[row.id] = row
         return row
@@ -135,10 +151,10 @@ class Batch:
         if self._removed:
             run(f"DELETE FROM {table} WHERE id = ?", self._removed)
         if self._inserted:
-            rows = [(row.id, row.key, row.rev, _as_text(row.text)) for row in self._inserted.values()]
+            rows = [(row.id, row.key, row.rev, row.text_as_str()) for row in self._inserted.values()]
             run(f"INSERT INTO {table} (id, key, rev, doc) VALUES (?, ?, ?, ?)", rows)
         if self._updated:
-            changes = [(row.id, row.rev, _as_text(row.text)) for row in self._updated.values()]
+            changes = [(row.id, row.rev, row.text_as_str()) for row in self._updated.values()]
             run(f"UPDATE {table} SET rev = ?2, doc = ?3 WHERE id = ?1", changes)
         for name, added in self._entries_added.items():
             run(f"INSERT INTO {name} (k, id) VALUES (?, ?)", list(added))
@@ -200,12 +216,9 @@ class Batch:
         return found[0].decode()
 
     def _take_revision(self) -> str:
-        if not self._revisions_left:
-            self._revisions_left = _CHUNK
-            self._revision = self._transaction.clock.reserve(self._revisions_left)
-        self._revisions_left -= 1
-        self._revision += 1
-        return format_revision(self._revision - 1)
+        if not self._revisions:
+            self._revisions = self._transaction.clock.revisions(_CHUNK)
+        return self._revisions.pop()
 
     def _take_id(self) -> int:
         if not self._ids_left:
@@ -222,7 +235,8 @@ def unique_violation(collection: Collection, table: IndexTable, key: str) -> Ara
     fields = "', '".join(".".join(path) for path in index.fields)
     return ArangoError(
         Problem.UNIQUE_CONSTRAINT,
-        f"unique constraint violated - in index {index.name} of type {index.type} over '{fields}'; conflicting key: {key}",
+        f"unique constraint violated - in index {index.name} of type {index.type} over '{fields}'; "
+        f"conflicting key: {key}",
     )
 
 
@@ -232,7 +246,3 @@ def primary_violation(key: str) -> ArangoError:
         Problem.UNIQUE_CONSTRAINT,
         f"unique constraint violated - in index primary of type primary over '_key'; conflicting key: {key}",
     )
-
-
-def _as_text(text: bytes | str) -> str:
-    return text if isinstance(text, str) else text.decode()

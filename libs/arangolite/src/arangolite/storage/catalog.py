@@ -1,4 +1,4 @@
-"""What a database holds: collections and their indexes, as immutable values that readers may keep while the writer makes new ones."""
+"""What a database holds: collections and indexes, as values that readers keep while the writer makes new ones."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -98,7 +98,7 @@ class Index:
 
     @cached_property
     def tables(self) -> tuple[IndexTable, ...]:
-        """The tables that hold its entries; none for `primary` (the documents' own table) and for types that are only listed."""
+        """The tables that hold its entries; none for `primary`, which is the documents' own table."""
         if self.type == "edge":
             return tuple(IndexTable(f"ix_{self.id}{path[0]}", (path,), False, False) for path in self.fields)
         if self.type in ("persistent", "ttl"):
@@ -176,7 +176,8 @@ def collection_properties(request: Mapping[str, Any]) -> Json:
     """Check what a request wants of a new collection and fill in ArangoDB's defaults.
 
     Raises:
-        ArangoError: 1232 for an unknown key generator, 10 for a value of the wrong type, 501 for what arangolite cannot do.
+        ArangoError: 1232 for an unknown key generator, 10 for a value of the wrong type, 501 for what arangolite cannot
+        do.
     """
     for name in _REFUSED:
         if request.get(name):

@@ -1,6 +1,7 @@
-"""One database is one SQLite file in WAL mode: a single writer thread, and readers that see the last committed state beside it.
+"""One database is one SQLite file in WAL mode: a single writer thread, and readers that see what was last committed.
 
-All work happens on threads, so that the event loop never waits for the disk. A write is a function that runs inside one transaction; what it
+All work happens on threads, so that the event loop never waits for the disk. A write is a function that runs inside one
+transaction; what it
 changes in the catalog becomes visible when the transaction is committed.
 """
 
@@ -22,13 +23,16 @@ from arangolite.storage.revisions import Clock
 
 T = TypeVar("T")
 Work = Callable[["Transaction"], T]
+KeyCheck = Callable[[str], None]
+"""Asked before a document with a key is written; raises to refuse it."""
 
 logger = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 _SCHEMA = """
     CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS collections (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, type INTEGER NOT NULL, properties TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS collections (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, type INTEGER NOT NULL,
+    properties TEXT NOT NULL);
     CREATE TABLE IF NOT EXISTS indexes (
         collection INTEGER NOT NULL, number INTEGER NOT NULL, definition TEXT NOT NULL, PRIMARY KEY (collection, number)
     ) WITHOUT ROWID;
@@ -46,10 +50,12 @@ class Transaction:
         collections: Mapping[str, Collection],
         clock: Clock,
         next_ids: dict[int, int],
+        check_key: KeyCheck | None,
     ) -> None:
         self.connection = connection
         self.collections = dict(collections)
         self.clock = clock
+        self.check_key = check_key
         self._next_ids = next_ids
 
     def collection(self, name: str) -> Collection:
@@ -57,7 +63,7 @@ class Transaction:
         return find_collection(self.collections, name)
 
     def take_ids(self, collection: Collection, count: int) -> int:
-        """Reserve row ids for new documents and return the first; ids of a transaction that fails are lost, which is harmless."""
+        """Reserve row ids for new documents and return the first; those of a failed transaction are lost."""
         first = self._next_ids.get(collection.id)
         if first is None:
             first = self.connection.execute(f"SELECT coalesce(max(id), 0) + 1 FROM {collection.table}").fetchone()[0]
@@ -82,6 +88,7 @@ class Database:
         self.name = name
         self.path = path
         self.clock = clock
+        self.check_key: KeyCheck | None = None
         self._readers = readers
         self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"arangolite-write-{name}")
         self._idle: deque[sqlite3.Connection] = deque()
@@ -89,7 +96,7 @@ class Database:
         self._closed = False
         self._full_sync = False
         self._write_connection = _connect(path)
-        self.id = _prepare(self._write_connection, clock)
+        self.id = _prepare(self._write_connection, path, clock)
         self.collections: Mapping[str, Collection] = _load_catalog(self._write_connection)
 
     def collection(self, name: str) -> Collection:
@@ -101,7 +108,8 @@ class Database:
 
         Args:
             work: What to do; an exception rolls everything back.
-            sync: Whether the transaction must have reached the disk before this returns (`waitForSync`). Otherwise it survives the death of the
+            sync: Whether the transaction must have reached the disk before this returns (`waitForSync`). Otherwise it
+            survives the death of the
                 process at once and the loss of power after the next checkpoint.
         """
         return await asyncio.get_running_loop().run_in_executor(self._writer, self._commit, work, sync)
@@ -148,7 +156,7 @@ class Database:
                 self._full_sync = sync
             connection.execute("BEGIN IMMEDIATE")
             try:
-                transaction = Transaction(connection, self.collections, self.clock, self._next_ids)
+                transaction = Transaction(connection, self.collections, self.clock, self._next_ids, self.check_key)
                 result = work(transaction)
                 connection.execute("COMMIT")
             except BaseException:
@@ -187,13 +195,14 @@ def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, clock: Clock) -> str:
+def _prepare(connection: sqlite3.Connection, path: Path, clock: Clock) -> str:
     """Create the tables of a new file, check the version of an old one, and return the database's id."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version not in (0, SCHEMA_VERSION):
         raise ArangoError(
             Problem.INTERNAL,
-            f"the file has schema version {version}, this arangolite writes {SCHEMA_VERSION}; use the version that made it",
+            f"{path.name} has schema version {version}, this arangolite writes {SCHEMA_VERSION}; "
+            "use the arangolite that made it",
         )
     if version == 0:
         connection.executescript(_SCHEMA)

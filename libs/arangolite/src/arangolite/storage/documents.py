@@ -1,4 +1,4 @@
-"""What the document API does with one document: insert, update, replace, remove and read, with ArangoDB's options and refusals."""
+"""What the document API does with one document, with ArangoDB's options and refusals."""
 
 import uuid
 from collections.abc import Mapping

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from arangolite.errors import ArangoError, Problem, StartupError
-from arangolite.storage.database import Database
+from arangolite.storage.database import Database, KeyCheck
 from arangolite.storage.names import SYSTEM_DATABASE, check_database_name
 from arangolite.storage.revisions import Clock
 
@@ -19,8 +19,9 @@ _SUFFIX = ".sqlite"
 class Engine:
     """All databases of a data folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, check_key: KeyCheck | None = None) -> None:
         self.folder = folder
+        self._check_key = check_key
         self.clock = Clock()
         self.threads = ThreadPoolExecutor(_READER_THREADS, thread_name_prefix="arangolite-read")
         folder.mkdir(parents=True, exist_ok=True)
@@ -71,7 +72,9 @@ class Engine:
         path = self.folder / f"{name}{_SUFFIX}"
         if not path.exists():
             _remove_files(path)  # a log that outlived its file would be replayed into the new one
-        return Database(name, path, self.threads, self.clock)
+        database = Database(name, path, self.threads, self.clock)
+        database.check_key = self._check_key
+        return database
 
 
 def _remove(database: Database) -> None:

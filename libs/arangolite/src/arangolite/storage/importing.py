@@ -1,16 +1,16 @@
-"""Bulk import: many documents in one transaction, outcomes counted, refusals told in words. The way of every record that a loader writes.
+"""Bulk import: many documents in one transaction, outcomes counted, refusals told in words.
 
 Documents that come with their JSON text are stored as that text, byte for byte, so no number is ever written anew.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from arangolite.errors import ArangoError, Problem
-from arangolite.storage.batch import Document, primary_violation, stored_text
+from arangolite.storage.batch import Document, Row, primary_violation, stored_text
 from arangolite.storage.catalog import Collection
 from arangolite.storage.database import Transaction
 from arangolite.storage.documents import DEFAULT_OPTIONS, Documents, merge
@@ -72,7 +72,8 @@ class Importer:
                     raise
                 text = item[1] or msgspec.json.encode(item[0]).decode()
                 result.refuse(
-                    f"at position {position}: creating document failed with error '{exc.message}', offending document: {quote(text)}"
+                    f"at position {position}: creating document failed with error '{exc.message}', "
+                    f"offending document: {quote(text)}"
                 )
         self._batch.flush()
 
@@ -112,19 +113,32 @@ class Importer:
             result.created += 1
 
     def _overwrite(self, key: str, item: Incoming, result: ImportResult) -> None:
-        document = item[0]
+        document, text = item
         if self._on_duplicate == "replace":
             self._documents.replace(key, document)
         else:
             old = self._batch.get(key)
             assert old is not None
-            before = old.document()
+            if text is not None and text == old.text_as_str():
+                self._batch.touch(old)  # the same record came again: nothing to decode, to merge or to index
+            else:
+                self._update(old, item)
+        result.updated += 1
+
+    def _update(self, old: Row, item: Incoming) -> None:
+        document = item[0]
+        before = old.document()
+        if any(type(value) is dict for value in document.values()):
             after = merge(
                 before, document, keep_null=DEFAULT_OPTIONS.keep_null, merge_objects=DEFAULT_OPTIONS.merge_objects
             )
-            text = _text_of(key, item) if len(after) == len(document) and _flat(document) else stored_text(after)
+            self._batch.replace(old, after, stored_text(after))
+        else:
+            after = {**before, **document}
+            # Without nested objects and with no attribute left over, the new document is all there is, and its own text
+            # can be stored.
+            text = _text_of(old.key, item) if len(after) == len(document) else stored_text(after)
             self._batch.replace(old, after, text)
-        result.updated += 1
 
 
 def _text_of(key: str, item: Incoming) -> str | bytes:
@@ -135,8 +149,3 @@ def _text_of(key: str, item: Incoming) -> str | bytes:
         return text
     rest = text[1:]
     return f'{{"_key":"{key}",{rest}' if document else f'{{"_key":"{key}"{rest}'
-
-
-def _flat(document: dict[str, Any]) -> bool:
-    """Whether a merge of this document over one with the same attributes gives this document."""
-    return not any(type(value) is dict for value in document.values())

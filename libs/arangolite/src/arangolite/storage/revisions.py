@@ -5,6 +5,7 @@ import time
 
 _ALPHABET = "-_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _LOW_BITS = 12
+_LOW_MASK = (1 << _LOW_BITS) - 1
 _LOW = [_ALPHABET[number >> 6] + _ALPHABET[number & 63] for number in range(1 << _LOW_BITS)]
 _COUNTER_BITS = 20  # a million numbers a millisecond before the clock runs ahead of the time of day
 
@@ -23,14 +24,19 @@ class Clock:
             self._last = first + count - 1
             return first
 
-    def revision(self) -> str:
-        """Take one number as a `_rev`."""
-        return format_revision(self.reserve())
+    def revisions(self, count: int) -> list[str]:
+        """Take `count` numbers, written as ArangoDB writes `_rev`, the last one first."""
+        first = self.reserve(count)
+        last = first + count - 1
+        if first >> _LOW_BITS != last >> _LOW_BITS:
+            return [format_revision(number) for number in range(last, first - 1, -1)]
+        head = format_revision(first)[:-2]
+        return [head + low for low in reversed(_LOW[first & _LOW_MASK : (last & _LOW_MASK) + 1])]
 
 
 def format_revision(number: int) -> str:
     """Write a number as ArangoDB writes `_rev`: base 64, most significant digit first."""
-    digits = [_LOW[number & 0xFFF]]
+    digits = [_LOW[number & _LOW_MASK]]
     number >>= _LOW_BITS
     while number:
         digits.append(_ALPHABET[number & 63])

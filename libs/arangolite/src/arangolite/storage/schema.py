@@ -49,7 +49,8 @@ def create_collection(request: Mapping[str, Any]) -> Work[Collection]:
             (number, name, kind, msgspec.json.encode(properties).decode()),
         )
         connection.execute(
-            f"CREATE TABLE docs_{number} (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, rev TEXT NOT NULL, doc TEXT NOT NULL)"
+            f"CREATE TABLE docs_{number} "
+            "(id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, rev TEXT NOT NULL, doc TEXT NOT NULL)"
         )
         collection = Collection(number, name, kind, properties)
         _store_index(transaction, collection, PRIMARY)
@@ -210,7 +211,8 @@ def _fill_table(transaction: Transaction, collection: Collection, index: Index, 
         while part := sorted(islice(entries, _FILL_ENTRIES)):
             connection.executemany(f"INSERT INTO {table.name} (k, id) VALUES (?, ?)", part)
     except sqlite3.IntegrityError as exc:
-        message = f"unique constraint violated - in index {index.name} of type {index.type}: two of the stored documents have the same values"
+        where = f"in index {index.name} of type {index.type}"
+        message = f"unique constraint violated - {where}: two of the stored documents have the same values"
         raise ArangoError(Problem.UNIQUE_CONSTRAINT, message) from exc
 
 

@@ -1,4 +1,4 @@
-"""Functions of dates: numbers are milliseconds since 1970, strings are ISO 8601; everything is UTC unless a time zone is named."""
+"""Functions of dates: milliseconds since 1970 or ISO 8601 strings, in UTC unless a time zone is named."""
 
 import calendar
 import math
@@ -99,7 +99,7 @@ def _timestamp(moment: datetime) -> int:
 
 def _iso(moment: datetime) -> str:
     utc = moment.astimezone(UTC)
-    return f"{utc.year:04}-{utc.month:02}-{utc.day:02}T{utc.hour:02}:{utc.minute:02}:{utc.second:02}.{utc.microsecond // 1000:03}Z"
+    return utc.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def _unit(value: Value) -> str:

@@ -124,7 +124,7 @@ def _value(warn: Warn, value: Value, path: Value) -> Value:
     for step in path:
         if type(value) is dict:
             value = value.get(to_string(step))
-        elif type(value) is list and type(step) is int and -len(value) <= step < len(value):
+        elif isinstance(value, list) and type(step) is int and -len(value) <= step < len(value):
             value = value[step]
         else:
             return None

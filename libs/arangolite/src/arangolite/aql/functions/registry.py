@@ -1,6 +1,7 @@
 """The table of AQL's functions, and how functions get into it.
 
-Each module of this package enters its functions when it is imported. What a function cannot use makes null and a warning, as in ArangoDB.
+Each module of this package enters its functions when it is imported. What a function cannot use makes null and a
+warning, as in ArangoDB.
 """
 
 from collections.abc import Callable
