@@ -1,6 +1,6 @@
 """Small messages, one at a time: commands and events."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -112,7 +112,7 @@ class LogReader(_Reader):
                 messages += await self._poll(1_000)
         return messages
 
-    async def tail(self) -> AsyncIterator[Message]:
+    async def tail(self) -> AsyncGenerator[Message, None]:
         """Yield what is appended from now on, for ever, in the order of each partition."""
         while True:
             for message in await self._poll(1_000):

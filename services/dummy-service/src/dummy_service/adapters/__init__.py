@@ -1,0 +1,1 @@
+"""What the service talks to: people, through `api`, and Kafka, in `broker`."""
