@@ -3,10 +3,11 @@
 import itertools
 from collections.abc import Iterator
 
-import arangolite
 import pytest
 from arango import ArangoClient
 from arango.database import StandardDatabase
+
+import arangolite
 
 _NUMBERS = itertools.count(1)
 

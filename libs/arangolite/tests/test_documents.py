@@ -9,6 +9,7 @@ from arango.exceptions import (
     DocumentRevisionError,
     DocumentUpdateError,
 )
+
 from arangolite import RunningServer
 
 

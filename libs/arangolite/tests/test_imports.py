@@ -3,9 +3,10 @@ import json
 import pytest
 import requests
 from arango.database import StandardDatabase
-from arangolite import RunningServer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from arangolite import RunningServer
 
 
 class Importer:

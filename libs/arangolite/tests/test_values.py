@@ -1,8 +1,9 @@
 import math
 
-from arangolite.values import encode, encode_many, equal, less, type_rank
 from hypothesis import given
 from hypothesis import strategies as st
+
+from arangolite.values import encode, encode_many, equal, less, type_rank
 
 scalars = (
     st.none()

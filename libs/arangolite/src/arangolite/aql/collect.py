@@ -178,6 +178,28 @@ def compile_collect(node: tree.Collect, scope: Scope, outer: Scope, expressions:
     return stage, after
 
 
+def _gather(
+    rows: Iterator[Frame],
+    codes: Sequence[Code],
+    aggregates: Sequence[tuple[Callable[[Run], Aggregator], Code]],
+    member: Code | None,
+    run: Run,
+) -> dict[bytes, _Group]:
+    groups: dict[bytes, _Group] = {}
+    for frame in rows:
+        values = [code(frame) for code in codes]
+        place = encode_many(values)
+        group = groups.get(place)
+        if group is None:
+            group = groups[place] = _Group(values, [make(run) for make, _ in aggregates])
+        for aggregator, (_, code) in zip(group.aggregators, aggregates, strict=True):
+            aggregator.add(code(frame))
+        if member is not None:
+            group.members.append(member(frame))
+        group.rows += 1
+    return groups
+
+
 def _compile_aggregate(
     node: tree.Let, scope: Scope, expressions: Expressions
 ) -> tuple[Callable[[Run], Aggregator], Code]:

@@ -18,7 +18,7 @@ Code = Callable[[Frame], Any]
 """A compiled expression."""
 Stage = Callable[[Iterator[Frame], Frame], Iterator[Frame]]
 """A compiled operation: takes the frames of the operation before it and gives its own, often the same list with other
-values in it. The second argument is the frame that the query began with, for operations that give a row for none, too."""
+values in it. The second argument is the frame that the query began with, for operations that give a row for none."""
 
 
 @dataclass

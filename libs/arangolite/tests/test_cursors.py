@@ -1,0 +1,79 @@
+import pytest
+import requests
+from arango.database import StandardDatabase
+from arango.exceptions import CursorCloseError, CursorNextError
+
+from arangolite import RunningServer
+
+
+@pytest.fixture
+def numbers(db: StandardDatabase) -> StandardDatabase:
+    db.create_collection("numbers").import_bulk([{"_key": f"{n:05}", "n": n} for n in range(2500)])
+    return db
+
+
+def test_results_come_in_batches_until_there_are_no_more(numbers: StandardDatabase) -> None:
+    cursor = numbers.aql.execute("FOR d IN numbers SORT d.n RETURN d.n", batch_size=700)
+    assert len(cursor.batch()) == 700
+    assert cursor.has_more()
+    assert list(cursor) == list(range(2500))
+    assert not cursor.has_more()
+    assert cursor.id is not None
+    with pytest.raises(CursorNextError) as gone:
+        cursor.fetch()
+    assert gone.value.error_code == 1600
+
+
+def test_a_result_that_fits_has_no_cursor(numbers: StandardDatabase) -> None:
+    cursor = numbers.aql.execute("FOR d IN numbers LIMIT 3 RETURN d.n", batch_size=3)
+    assert cursor.id is None
+    assert len(list(cursor)) == 3
+
+
+def test_a_cursor_sees_the_database_as_it_was(numbers: StandardDatabase) -> None:
+    cursor = numbers.aql.execute("FOR d IN numbers RETURN d.n", batch_size=10)
+    numbers.collection("numbers").truncate()
+    assert len(list(cursor)) == 2500
+
+
+def test_count_and_full_count_are_told_with_the_first_batch(numbers: StandardDatabase) -> None:
+    cursor = numbers.aql.execute(
+        "FOR d IN numbers FILTER d.n < 100 LIMIT 10, 20 RETURN d", count=True, batch_size=5, full_count=True
+    )
+    assert cursor.count() == 20
+    assert cursor.statistics()["fullCount"] == 100
+    assert len(list(cursor)) == 20
+
+
+def test_sorted_with_limit_and_full_count_is_the_top(numbers: StandardDatabase) -> None:
+    cursor = numbers.aql.execute("FOR d IN numbers SORT d.n DESC LIMIT 2 RETURN d.n", full_count=True)
+    assert list(cursor) == [2499, 2498]
+    assert cursor.statistics()["fullCount"] == 2500
+
+
+def test_a_cursor_can_be_closed_once(numbers: StandardDatabase) -> None:
+    cursor = numbers.aql.execute("FOR d IN numbers RETURN d", batch_size=10)
+    assert cursor.close()
+    with pytest.raises(CursorCloseError) as gone:
+        cursor.close()
+    assert gone.value.error_code == 1600
+
+
+def test_the_last_batch_can_be_asked_for_again_when_that_was_agreed(
+    server: RunningServer, numbers: StandardDatabase
+) -> None:
+    url, auth = f"{server.url}/_db/{numbers.name}/_api/cursor", ("root", server.password)
+    query = {"query": "FOR i IN 1..3 RETURN i", "batchSize": 2, "options": {"allowRetry": True}}
+    first = requests.post(url, json=query, auth=auth, timeout=10).json()
+    assert (first["result"], first["nextBatchId"]) == ([1, 2], "2")
+    for _ in range(2):
+        second = requests.post(f"{url}/{first['id']}/2", auth=auth, timeout=10).json()
+        assert (second["result"], second["hasMore"]) == ([3], False)
+
+
+def test_cursors_of_another_database_are_not_found(server: RunningServer, numbers: StandardDatabase) -> None:
+    cursor = numbers.aql.execute("FOR d IN numbers RETURN d", batch_size=10)
+    answer = requests.put(
+        f"{server.url}/_db/_system/_api/cursor/{cursor.id}", auth=("root", server.password), timeout=10
+    )
+    assert answer.json()["errorNum"] == 1600

@@ -1,0 +1,195 @@
+import random
+from collections.abc import Callable
+
+import pytest
+from arango.database import StandardDatabase
+from arango.exceptions import DocumentInsertError, DocumentUpdateError, IndexCreateError, IndexDeleteError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+def test_indexes_are_created_once_listed_and_dropped(db: StandardDatabase) -> None:
+    things = db.create_collection("things")
+    wanted = {"type": "persistent", "fields": ["a", "b.c"], "unique": False, "sparse": True, "name": "mine"}
+    first, second = things.add_index(wanted), things.add_index(wanted)
+    assert first["isNewlyCreated"]
+    assert not second["isNewlyCreated"]
+    assert first["id"] == second["id"]
+    assert [index["name"] for index in things.indexes()] == ["primary", "mine"]
+    assert things.delete_index("mine")
+    with pytest.raises(IndexDeleteError) as gone:
+        things.delete_index("mine")
+    assert gone.value.error_code == 1212
+    with pytest.raises(IndexDeleteError) as primary:
+        things.delete_index("0")
+    assert primary.value.error_code == 11
+
+
+@pytest.mark.parametrize(
+    ("wanted", "number"),
+    [
+        ({"type": "persistent", "fields": []}, 10),
+        ({"type": "persistent", "fields": ["a", "a"]}, 10),
+        ({"type": "persistent", "fields": ["_id"]}, 10),
+        ({"type": "persistent", "fields": ["a..b"]}, 1220),
+        ({"type": "persistent", "fields": ["a"], "name": "no good"}, 1208),
+        ({"type": "geo", "fields": ["a"]}, 9),
+        ({"fields": ["a"]}, 10),
+    ],
+)
+def test_wrong_indexes_are_refused(db: StandardDatabase, wanted: dict, number: int) -> None:
+    with pytest.raises(IndexCreateError) as refused:
+        db.create_collection("things").add_index(wanted)
+    assert refused.value.error_code == number
+
+
+def test_a_unique_index_refuses_equal_values_also_null(db: StandardDatabase) -> None:
+    things = db.create_collection("things")
+    things.add_index({"type": "persistent", "fields": ["a", "b"], "unique": True})
+    things.insert({"_key": "x", "a": 1, "b": 2})
+    things.insert({"_key": "y"})
+    for clash in ({"a": 1.0, "b": 2}, {"a": None}):
+        with pytest.raises(DocumentInsertError) as refused:
+            things.insert(clash)
+        assert refused.value.error_code == 1210
+    with pytest.raises(DocumentUpdateError):
+        things.update({"_key": "y", "a": 1, "b": 2})
+    things.update({"_key": "x", "a": 1, "b": 2, "c": 3})
+    things.delete("x")
+    things.update({"_key": "y", "a": 1, "b": 2})
+
+
+def test_a_sparse_unique_index_leaves_nulls_alone(db: StandardDatabase) -> None:
+    things = db.create_collection("things")
+    things.add_index({"type": "persistent", "fields": ["a"], "unique": True, "sparse": True})
+    things.insert_many([{}, {"a": None}, {"a": 1}])
+    assert things.count() == 3
+    assert list(db.aql.execute("FOR d IN things FILTER d.a == null COLLECT WITH COUNT INTO n RETURN n")) == [2]
+    assert list(db.aql.execute("FOR d IN things SORT d.a RETURN d.a")) == [None, None, 1]
+
+
+def test_an_index_on_stored_documents_finds_them_and_refuses_what_is_twice(db: StandardDatabase) -> None:
+    things = db.create_collection("things")
+    things.insert_many([{"a": n % 5} for n in range(20)])
+    with pytest.raises(IndexCreateError) as refused:
+        things.add_index({"type": "persistent", "fields": ["a"], "unique": True})
+    assert refused.value.error_code == 1210
+    things.add_index({"type": "persistent", "fields": ["a"]})
+    cursor = db.aql.execute("FOR d IN things FILTER d.a == 3 RETURN d.a")
+    assert list(cursor) == [3, 3, 3, 3]
+    assert (cursor.statistics()["scanned_full"], cursor.statistics()["scanned_index"]) == (0, 4)
+
+
+@pytest.fixture
+def workflows(db: StandardDatabase) -> StandardDatabase:
+    collection = db.create_collection("workflows")
+    collection.add_index({"type": "persistent", "fields": ["status", "created_at"]})
+    dice = random.Random(7)
+    collection.import_bulk(
+        [
+            {
+                "_key": f"wf{n:04}",
+                "status": dice.choice(["loading", "completed"]),
+                "created_at": f"2026-01-{dice.randint(1, 9):02}",
+            }
+            for n in range(1000)
+        ]
+    )
+    return db
+
+
+def test_filter_sort_and_limit_are_answered_by_the_index_and_only_ties_are_sorted(workflows: StandardDatabase) -> None:
+    query = """FOR w IN workflows FILTER w.status == @s AND w.created_at < @t
+               SORT w.created_at DESC, w._key DESC LIMIT 50 RETURN w"""
+    cursor = workflows.aql.execute(query, bind_vars={"s": "loading", "t": "2026-01-08"})
+    found = list(cursor)
+    everything = [
+        w
+        for w in workflows.collection("workflows").all()
+        if w["status"] == "loading" and w["created_at"] < "2026-01-08"
+    ]
+    assert found == sorted(everything, key=lambda w: (w["created_at"], w["_key"]), reverse=True)[:50]
+    assert cursor.statistics()["scanned_full"] == 0
+    assert cursor.statistics()["scanned_index"] < 200
+
+
+def test_counting_a_range_reads_no_document(workflows: StandardDatabase) -> None:
+    query = "FOR w IN workflows FILTER w.status == 'loading' AND w.created_at >= @a AND w.created_at < @b COLLECT WITH COUNT INTO n RETURN n"
+    (count,) = workflows.aql.execute(query, bind_vars={"a": "2026-01-03", "b": "2026-01-05"})
+    everything = workflows.collection("workflows").all()
+    assert count == sum(w["status"] == "loading" and "2026-01-03" <= w["created_at"] < "2026-01-05" for w in everything)
+
+
+def test_an_inner_loop_uses_the_index_with_the_outer_value(workflows: StandardDatabase) -> None:
+    query = """FOR s IN ['loading', 'completed', 'error']
+                 FOR w IN workflows FILTER w.status == s COLLECT status = s WITH COUNT INTO n RETURN [status, n]"""
+    cursor = workflows.aql.execute(query)
+    assert sum(n for _, n in cursor) == 1000
+    assert cursor.statistics()["scanned_full"] == 0
+
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 2)
+    | st.sampled_from([0.5, 1.0, "", "a", "b", "a\x00"])
+    | st.lists(st.integers(0, 1), max_size=2)
+)
+documents = st.lists(st.fixed_dictionaries({}, optional={"a": scalars, "b": scalars}), max_size=12)
+conditions = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b"]),
+        st.sampled_from(["==", "<", "<=", ">", ">=", "IN"]),
+        scalars | st.lists(scalars, max_size=3),
+    ),
+    max_size=3,
+)
+orders = st.lists(
+    st.tuples(st.sampled_from(["a", "b"]), st.sampled_from(["ASC", "DESC"])),
+    max_size=2,
+    unique_by=lambda order: order[0],
+)
+
+
+@pytest.fixture(scope="session")
+def twins(system: StandardDatabase) -> Callable[[list], None]:
+    """Two collections with the same documents, one with indexes and one without."""
+    plain, indexed = system.create_collection("plain"), system.create_collection("indexed")
+    indexed.add_index({"type": "persistent", "fields": ["a", "b"]})
+    indexed.add_index({"type": "persistent", "fields": ["b"], "sparse": True})
+
+    def fill(docs: list) -> None:
+        for collection in (plain, indexed):
+            collection.import_bulk([{**doc, "_key": str(n)} for n, doc in enumerate(docs)], overwrite=True)
+
+    return fill
+
+
+@settings(max_examples=150, deadline=None)
+@given(docs=documents, where=conditions, order=orders, backwards=st.booleans())
+def test_an_index_never_changes_a_result(
+    system: StandardDatabase, twins: Callable, docs: list, where: list, order: list, backwards: bool
+) -> None:
+    twins(docs)
+    names = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "=="}
+    clauses = [
+        f"@v{n} {names[operator]} d.{field}" if backwards and operator in names else f"d.{field} {operator} @v{n}"
+        for n, (field, operator, _) in enumerate(where)
+    ]
+    text = " ".join(f"FILTER {clause}" for clause in clauses)
+    text += " SORT " + ", ".join([*(f"d.{field} {direction}" for field, direction in order), "d._key"])
+    bind = {f"v{n}": value for n, (_, _, value) in enumerate(where)}
+    results = [
+        list(system.aql.execute(f"FOR d IN {name} {text} RETURN d._key", bind_vars=bind))
+        for name in ("plain", "indexed")
+    ]
+    assert results[0] == results[1]
+    counts = [
+        list(
+            system.aql.execute(
+                f"FOR d IN {name} {text.partition(' SORT ')[0]} COLLECT WITH COUNT INTO n RETURN n", bind_vars=bind
+            )
+        )
+        for name in ("plain", "indexed")
+    ]
+    assert counts == [[len(results[0])]] * 2
