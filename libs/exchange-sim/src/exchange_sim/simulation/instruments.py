@@ -54,6 +54,8 @@ PRICES_NANO_USD: Final = {
 }
 """Around which level a base moves, in billionths of a US dollar; all quotes are among them."""
 
+_US_DOLLARS: Final = {"USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USDP", "DAI"}
+
 LISTED: Final = (
     *(f"{base}USDT" for base in PRICES_NANO_USD if base not in {"USDT", "BUSD", "TRY", "BRL", "JPY"}),
     *("ETHBTC", "BNBBTC", "SOLBTC", "BTCEUR", "ETHEUR", "BTCTRY"),
@@ -137,13 +139,19 @@ def find_instrument(name: str, seed: int) -> Instrument | None:
         lot_places=lot_places,
         mean_lots=max(8, (150 + dice.number("trade size", 800)) * 10**9 // max(1, lot_nano_usd)),
         trades_per_minute=600 if base == "BTC" else 300 if base == "ETH" else 20 + dice.number("trades", 180),
-        hourly_volatility=0.004 if base in {"BTC", "ETH"} else 0.005 + dice.number("volatility", 50) / 10_000,
+        hourly_volatility=_hourly_volatility(base, quote, dice),
     )
 
 
 def _tick_places(price: int, quote_price: int) -> int:
     """How many decimals a price has: at least two, at most eight, enough for five digits."""
     return next((places for places in range(2, 8) if price * 10**places // quote_price >= _LEAST_TICKS), 8)
+
+
+def _hourly_volatility(base: str, quote: str, dice: Dice) -> float:
+    if {base, quote} <= _US_DOLLARS:
+        return 0.00002
+    return 0.004 if base in {"BTC", "ETH"} else 0.004 + dice.number("volatility", 30) / 10_000
 
 
 def _invent_price(dice: Dice) -> int:

@@ -12,8 +12,8 @@ from exchange_sim.simulation.instruments import Instrument
 _OCTAVES: Final = 9
 """The slowest turns once in 4^8 hours, seven years and a half."""
 
-_SWING: Final = 0.5
-"""Of the noises, in terms of the hourly volatility: the level stays within 255 times that of its centre."""
+_SWING: Final = 0.8
+"""Of the fastest noise, in terms of the hourly volatility: a day's move is then that of 24 hours, as in a random walk."""
 
 _EXP_HALVINGS: Final = 6
 
