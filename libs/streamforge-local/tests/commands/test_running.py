@@ -143,6 +143,12 @@ def test_the_platform_is_found_by_its_home(script, streamforge, tmp_path, monkey
     assert json.loads(result.stdout) == script.workflow()
 
 
+def test_a_proxy_does_not_stand_between_us_and_our_own_machine(script, streamforge, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+
+    assert streamforge("ls").exit_code == 0
+
+
 def test_a_home_without_a_platform_is_one_line_that_says_what_to_do(script, streamforge, tmp_path):
     script.url = ""
 

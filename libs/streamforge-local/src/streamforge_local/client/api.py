@@ -15,6 +15,8 @@ Steering = Literal["stop", "pause", "resume", "retry"]
 
 _TIMEOUT_S = 15.0
 """Storing a workflow takes some 20 ms; a machine that is starting everything at once may take seconds."""
+_PAST_THE_PROXY = dict.fromkeys(("all://127.0.0.1", "all://localhost", "all://[::1]"))
+"""A company's proxy, which the environment may name, cannot reach this machine's own loopback."""
 _PAGE = 1_000
 """The longest page that queue-manager gives."""
 _WRONG_REQUEST = frozenset({400, 413, 422})
@@ -31,7 +33,7 @@ class QueueManager:
         """
         self.url = url.rstrip("/")
         try:
-            self._http = httpx.Client(base_url=self.url, timeout=_TIMEOUT_S)
+            self._http = httpx.Client(base_url=self.url, timeout=_TIMEOUT_S, mounts=_PAST_THE_PROXY)
         except httpx.InvalidURL as exc:
             raise InvalidRequestError(f"{url!r} is not a URL such as http://127.0.0.1:8080: {exc}") from exc
 

@@ -147,7 +147,7 @@ def _queue_manager(url: str) -> Iterator[Check]:
 
 def _exchange(url: str) -> Check:
     try:
-        httpx.get(f"{url}/api/v3/ping", timeout=_PROBE_WITHIN_S).raise_for_status()
+        httpx.get(f"{url}/api/v3/ping", timeout=_PROBE_WITHIN_S, trust_env=False).raise_for_status()
     except httpx.HTTPError as exc:
         return Check("exchange-sim", "missing", f"{url} does not answer ({exc}): start `streamforge up` again")
     return Check("exchange-sim", "ok", url)

@@ -17,7 +17,8 @@ from streamforge_local.errors import PlatformError
 from streamforge_local.home import PlatformInfo
 
 _ANSWER_WITHIN_S = 60.0
-_BATCH = 10_000
+_BATCH = 5_000
+"""Keys of a query that travel in one answer."""
 _KEYS = "FOR record IN @@collection RETURN record._key"
 _COUNT = "FOR record IN @@collection COLLECT WITH COUNT INTO records RETURN records"
 
@@ -54,7 +55,7 @@ class Database:
         Raises:
             PlatformError: The database does not answer, or refuses the query.
         """
-        with httpx.Client(auth=self._login, timeout=_ANSWER_WITHIN_S) as http:
+        with httpx.Client(auth=self._login, timeout=_ANSWER_WITHIN_S, trust_env=False) as http:
             answer = _answer(http, self._url, {"query": aql, "bindVars": dict(bind or {}), "batchSize": _BATCH})
             result: list[Any] = answer["result"]
             while answer["hasMore"]:
@@ -96,7 +97,7 @@ def _served(info: PlatformInfo, dataset: Dataset) -> int | None:
     query = {"symbol": dataset.symbol, "kind": DataType.parse(dataset.type).kind}
     url = f"{info.exchange_sim_url}/_sim/served"
     try:
-        with httpx.stream("GET", url, params=query, timeout=_ANSWER_WITHIN_S) as ledger:
+        with httpx.stream("GET", url, params=query, timeout=_ANSWER_WITHIN_S, trust_env=False) as ledger:
             ledger.raise_for_status()
             return sum(1 for _ in ledger.iter_lines())
     except httpx.HTTPError as exc:
