@@ -77,7 +77,7 @@ class ArangoWorkflowStore:
         await ensure_collection(
             self._database,
             _KEYS,
-            [{"type": "ttl", "fields": ["claimed_at"], "expireAfter": _KEYS_KEPT_S, "name": "by_age"}],
+            [{"type": "persistent", "fields": ["claimed_at"], "name": "by_age"}],
         )
         await ensure_collection(self._database, _BANS)
         newest = "FOR w IN @@workflows SORT w.updated_at DESC LIMIT @limit RETURN w.queue_id"
@@ -179,14 +179,19 @@ class ArangoWorkflowStore:
         """Remove a workflow with its audit trail and what was rejected; none of that name is fine."""
         for collection in (_AUDIT, _REJECTED):
             if await in_thread(lambda name=collection: self._database.has_collection(name), "listing collections"):  # type: ignore[misc]
-                await self._remove_all_of(queue_id, collection)
+                find = "FOR d IN @@collection FILTER d.queue_id == @it LIMIT @limit RETURN d._key"
+                await self._remove(collection, find, queue_id)
         workflows = self._database.collection(_WORKFLOWS)
         await in_thread(lambda: workflows.delete(queue_id, ignore_missing=True, sync=True), "removing a workflow")
         self._copied.pop(queue_id, None)
 
-    async def _remove_all_of(self, queue_id: QueueId, collection: str) -> None:
-        find = "FOR d IN @@collection FILTER d.queue_id == @id LIMIT @limit RETURN d._key"
-        while keys := await self._query(find, **{"@collection": collection, "id": queue_id, "limit": _REMOVED_AT_ONCE}):
+    async def forget_old_keys(self) -> None:
+        """Remove the idempotency keys that have been kept for long enough."""
+        oldest = int(time()) - _KEYS_KEPT_S
+        await self._remove(_KEYS, "FOR d IN @@collection FILTER d.claimed_at < @it LIMIT @limit RETURN d._key", oldest)
+
+    async def _remove(self, collection: str, find: str, it: object) -> None:
+        while keys := await self._query(find, **{"@collection": collection, "it": it, "limit": _REMOVED_AT_ONCE}):
             documents = [{"_key": key} for key in keys]
             await in_thread(
                 lambda documents=documents: self._database.collection(collection).delete_many(documents, silent=True),  # type: ignore[misc]

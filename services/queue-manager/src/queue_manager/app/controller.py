@@ -204,6 +204,7 @@ class Controller:
                     self.wake(queue_id)
                 await self._look_at_jobs()
                 await self._count()
+                await self._store.forget_old_keys()
             except TransientError as exc:
                 logger.warning("could not look at all workflows: {}", exc)
             await asyncio.sleep(_LOOK_EVERY_S)

@@ -135,6 +135,9 @@ class WorkflowStore(Protocol):
     async def confirm_key(self, key: str) -> None:
         """Note that the submission under a key is stored."""
 
+    async def forget_old_keys(self) -> None:
+        """Remove the idempotency keys that have been kept for long enough."""
+
     async def get(self, queue_id: str) -> Stored | None:
         """Read a workflow."""
 

@@ -1,0 +1,193 @@
+import json
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+
+from queue_manager.adapters.api import create_api
+from queue_manager.app.controller import Controller
+from queue_manager.testing import Crash, MemoryLauncher, MemoryLog, MemoryStore
+from streamforge_common.errors import TransientError
+from streamforge_common.outages import Neighbour
+
+GOOD = {"symbol": "btcusdt", "type": "api_candles_5m", "time_range": "2024-08-01:2024-08-02"}
+
+
+class NothingStored:
+    async def count(self, dataset, start_ms, end_ms):
+        return 0
+
+    async def open_times(self, dataset, start_ms, end_ms):
+        return []
+
+    async def rejected(self, queue_id, dataset):
+        return 0
+
+
+class Platform:
+    def __init__(self):
+        crash = Crash()
+        self.store, self.launcher, self.log = MemoryStore(crash), MemoryLauncher(crash), MemoryLog(crash)
+        self.broker_is_away = False
+        self.neighbour = Neighbour("kafka", self.probe, 600)
+        controller = Controller(
+            self.store, self.log, self.launcher, clock=lambda: datetime(2026, 1, 1, tzinfo=UTC), stop_grace_s=60
+        )
+        app = create_api(controller, self.store, self.launcher, NothingStored(), [self.neighbour])
+        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://queue-manager")
+
+    async def probe(self):
+        if self.broker_is_away:
+            raise TransientError("connection refused")
+
+    async def post(self, body, **headers):
+        content = body if isinstance(body, bytes) else json.dumps(body)
+        return await self.client.post(
+            "/workflows", content=content, headers={"Content-Type": "application/json", **headers}
+        )
+
+
+@pytest.fixture
+async def platform():
+    platform = Platform()
+    async with platform.client:
+        yield platform
+
+
+async def test_a_workflow_is_created_shown_and_listed(platform):
+    created = await platform.post(GOOD)
+    document = created.json()
+    assert created.status_code == 201
+    assert created.headers["Location"] == f"/workflows/{document['queue_id']}"
+    assert document["queue_id"].startswith("wf-btcusdt-api_candles_5m-20240801-")
+    assert document["datasets"][0]["collection_name"] == "btcusdt_api_candles_5m_2024_08_01"
+    assert document["request"] == GOOD
+    assert (await platform.client.get(created.headers["Location"])).json() == document
+    assert (await platform.client.get("/workflows")).json() == {"items": [document], "next_cursor": None}
+
+
+async def test_lists_are_paged_without_holes_or_repeats(platform):
+    created = {(await platform.post(GOOD)).json()["queue_id"] for _ in range(7)}
+    seen, cursor = [], None
+    while True:
+        params = {"limit": 3} | ({"cursor": cursor} if cursor else {})
+        page = (await platform.client.get("/workflows", params=params)).json()
+        seen += [item["queue_id"] for item in page["items"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert len(seen) == 7
+    assert set(seen) == created
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"symbol": "B TC"}, "#/symbol"),
+        ({"symbol": 5}, "#/symbol"),
+        ({"type": "api_poetry"}, "#/type"),
+        ({"type": "api_candles_7m"}, "#/type"),
+        ({"type": "api_candles_1M"}, "#/type"),
+        ({"type": "ws_trades"}, "#/type"),
+        ({"exchange": "kraken"}, "#/exchange"),
+        ({"market": "moon"}, "#/market"),
+        ({"time_range": "2024-08-02:2024-08-01"}, "#/time_range"),
+        ({"time_range": "2024-08-02:2024-08-02"}, "#/time_range"),
+        ({"time_range": "2024-08-01:2034-08-02"}, "#/time_range"),
+        ({"time_range": "2016-08-01:2024-08-02"}, "#/time_range"),
+        ({"time_range": "yesterday"}, "#/time_range"),
+        ({"time_range": "2024-02-30:2024-03-01"}, "#/time_range"),
+        ({"collection_name": "1st"}, "#/collection_name"),
+        ({"options": {"speed": 3}}, "#/options/speed"),
+        ({"surprise": True}, "#/surprise"),
+    ],
+)
+async def test_a_bad_field_is_named_and_nothing_is_stored(platform, change, pointer):
+    answer = await platform.post(GOOD | change)
+    assert answer.status_code == 422
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert pointer in [error["pointer"] for error in answer.json()["errors"]]
+    assert platform.store.documents == {}
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b'{"symbol"', 400), (b"", 422), (b"[]", 422), (b"null", 422), (b" " * (1024 * 1024 + 1), 413)],
+)
+async def test_what_is_no_request_is_refused(platform, body, status):
+    answer = await platform.post(body)
+    assert answer.status_code == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_all_faults_are_named_at_once(platform):
+    answer = await platform.post(GOOD | {"symbol": "!", "type": "x", "time_range": "x"})
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["#/symbol", "#/type", "#/time_range"]
+
+
+@pytest.mark.parametrize("path", ["", "/events", "/quality", "/jobs", "/logs"])
+async def test_an_unknown_workflow_is_a_404(platform, path):
+    answer = await platform.client.get(f"/workflows/wf-none{path}")
+    assert answer.status_code == 404
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_a_wish_that_holds_already_changes_nothing_and_an_impossible_one_is_a_409(platform):
+    path = f"/workflows/{(await platform.post(GOOD)).json()['queue_id']}"
+    assert (await platform.client.delete(path)).status_code == 409
+    assert (await platform.client.post(f"{path}/retry")).status_code == 409
+    first = await platform.client.post(f"{path}/stop")
+    again = await platform.client.post(f"{path}/stop")
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert again.json()["status"] == "stopping"
+    assert (await platform.client.post(f"{path}/resume")).status_code == 409
+    assert (await platform.client.post(f"{path}/explode")).status_code == 422
+
+
+async def test_the_audit_trail_is_paged(platform):
+    queue_id = (await platform.post(GOOD)).json()["queue_id"]
+    await platform.client.post(f"/workflows/{queue_id}/stop")
+    first = (await platform.client.get(f"/workflows/{queue_id}/events", params={"limit": 1})).json()
+    assert [(item["seq"], item["kind"]) for item in first["items"]] == [(1, "status")]
+    params = {"limit": 1, "cursor": first["next_cursor"]}
+    second = (await platform.client.get(f"/workflows/{queue_id}/events", params=params)).json()
+    assert second["items"][0]["data"]["status"] == "stopping"
+
+
+async def test_quality_has_the_fields_of_the_contract(platform):
+    queue_id = (await platform.post(GOOD)).json()["queue_id"]
+    report = (await platform.client.get(f"/workflows/{queue_id}/quality")).json()
+    assert report["verdict"] == "running"
+    dataset = report["datasets"][0]
+    assert (dataset["expected"], dataset["stored"], dataset["missing"]) == (288, 0, 288)
+    assert set(dataset["gaps"][0]) == {"from", "to", "missing", "cause"}
+
+
+async def test_the_same_idempotency_key_gets_the_same_answer_and_another_body_a_422(platform):
+    first = await platform.post(GOOD, **{"Idempotency-Key": "mine"})
+    again = await platform.post(GOOD, **{"Idempotency-Key": "mine"})
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert (await platform.post(GOOD | {"symbol": "ETHUSDT"}, **{"Idempotency-Key": "mine"})).status_code == 422
+    assert (await platform.post(GOOD, **{"Idempotency-Key": "x" * 256})).status_code == 422
+
+
+async def test_health_names_the_component_that_is_away(platform):
+    await platform.neighbour.check()
+    assert (await platform.client.get("/health")).status_code == 200
+    platform.broker_is_away = True
+    await platform.neighbour.check()
+    answer = await platform.client.get("/health")
+    assert answer.status_code == 503
+    assert answer.json()["components"] == {"kafka": "connection refused"}
+
+
+async def test_the_catalog_lists_every_combination_with_its_targets(platform):
+    catalog = (await platform.client.get("/catalog")).json()
+    assert catalog["targets"] == ["loader-producer", "arango-connector"]
+    assert {
+        "exchange": "binance",
+        "market": "spot",
+        "type": "api_candles_1mo",
+        "live": False,
+        "targets": ["loader-producer", "arango-connector"],
+    } in catalog["entries"]
