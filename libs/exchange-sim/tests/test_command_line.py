@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -20,6 +21,15 @@ def test_it_prints_its_url_serves_and_ends_with_status_0_on_a_signal(tmp_path, s
         process.send_signal(signum)
         assert process.wait(timeout=20) == 0
         assert process.stdout.read() == ""
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_it_is_still_reading_ends_it_with_status_0(tmp_path, signum):
+    pipe = tmp_path / "ABCUSDT-1m-2025-02.csv"
+    os.mkfifo(pipe)
+    with subprocess.Popen([*COMMAND, "--replay", str(pipe)]) as process, pipe.open("w"):
+        process.send_signal(signum)
+        assert process.wait(timeout=20) == 0
 
 
 def test_a_malformed_file_ends_the_start_with_one_line(tmp_path):

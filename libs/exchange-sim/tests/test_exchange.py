@@ -1,7 +1,16 @@
 """The simulated market behind the whole exchange."""
 
 import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from exchange_sim.binance.parameters import Parameters
+from exchange_sim.binance.spot import Call, Spot
+from exchange_sim.errors import ExchangeError
+from exchange_sim.intervals import INTERVALS
+from exchange_sim.market import TimeUnit
+from exchange_sim.pages import Selection, make_page
 from exchange_sim.simulation.market import SimulatedMarket
 
 AUGUST_2024 = 1_722_470_400_000
@@ -56,3 +65,42 @@ async def test_a_symbol_that_is_not_listed_has_markets_too(open_exchange):
     assert {line["kind"] for line in of_hello} == {line["kind"] for line in listed}
     assert await lines(session, "/_sim/markets?symbol=NOSUCHUSDT") == []
     assert (await get(session, "/api/v3/exchangeInfo", symbol="HELLOEUR"))["symbols"][0]["quoteAsset"] == "EUR"
+
+
+values = st.one_of(
+    st.sampled_from(["ABCUSDT", "BTCUSDT", "1m", "1M", "1d", "0", "1", "8", "-1:00", "05:45", "1722470400000"]),
+    st.integers(-(2**70), 2**70).map(str),
+    st.text(max_size=5),
+)
+names = ["symbol", "symbols", "interval", "startTime", "endTime", "timeZone", "limit", "fromId"]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+@pytest.mark.parametrize("mode", ["replay", "simulated"])
+def test_whatever_is_asked_is_answered_or_refused(recorded, mode, data):
+    market = recorded if mode == "replay" else SimulatedMarket(seed=0)
+    endpoint = data.draw(st.sampled_from(list(Spot(market, 6000).endpoints.values())))
+    wanted = {name: data.draw(values) for name in endpoint.mandatory}
+    wanted["symbol"] = data.draw(st.sampled_from(["ABCUSDT", "BTCUSDT", "?"]))
+    extra = data.draw(st.dictionaries(st.sampled_from(names), values, max_size=3))
+    sent = list((wanted | extra).items())
+    try:
+        parameters = Parameters(sent, endpoint.parameters, endpoint.mandatory)
+        answer = endpoint.answer(Call(parameters, TimeUnit.MILLISECOND, AUGUST_2024 * 1000))
+    except ExchangeError:
+        return
+    if isinstance(answer, Selection):
+        positions = answer.positions
+        assert 0 <= len(positions) <= 1000
+        assert positions.stop <= answer.series.end(answer.now_us) or not positions
+
+
+async def test_a_page_is_the_same_in_batches_as_at_once():
+    market = SimulatedMarket(seed=0)
+    series = market.candles(market.symbol("ALGOUSDT"), INTERVALS["1d"], 0)
+    now_us = (AUGUST_2024 + 3_600_000) * 1000
+    positions = range(series.end(now_us) - 3 * series.batch - 1, series.end(now_us))
+    page = await make_page(Selection(series, positions, now_us, TimeUnit.MILLISECOND))
+    assert page.rows == series.rows(positions.start, positions.stop, now_us, TimeUnit.MILLISECOND)
+    assert page.settled == positions.stop - 1

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import signal
 import sys
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from exchange_sim.simulation.market import SimulatedMarket
 def main() -> None:
     """Run the command; exit status 0 after a signal, 1 when it cannot start, 2 for wrong arguments."""
     arguments = _parser().parse_args()
+    # A recording may take seconds to read; from the first request on, `wait_for_signal` has the word.
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, lambda *_: sys.exit(0))
     logging.basicConfig(level=arguments.log_level, format="%(levelname)s %(message)s", stream=sys.stderr)
     try:
         asyncio.run(_serve(arguments))

@@ -34,7 +34,7 @@ class Control:
     async def _markets(self, http: web.Request) -> web.StreamResponse:
         market, now_us = self._exchange.market, self._exchange.clock()
         asked = http.query.get("symbol")
-        symbols = market.symbols() if asked is None else filter(None, [market.symbol(asked)])
+        symbols = filter(None, [market.symbol(asked)]) if asked else market.symbols()
         lines = (_market_line(market.mode, series, now_us) for symbol in symbols for series in market.series(symbol))
         return await _json_lines(http, lines)
 
@@ -43,7 +43,8 @@ class Control:
 
     async def _served(self, http: web.Request) -> web.StreamResponse:
         query = http.query
-        items = self._exchange.ledger.items(query.get("symbol"), query.get("kind"), self._exchange.clock())
+        symbol, kind = query.get("symbol") or None, query.get("kind") or None
+        items = self._exchange.ledger.items(symbol, kind, self._exchange.clock())
         return await _json_lines(http, map(_served_line, items))
 
     async def _faults(self, http: web.Request) -> web.StreamResponse:

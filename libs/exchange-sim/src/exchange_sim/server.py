@@ -11,7 +11,7 @@ from aiohttp import web
 from exchange_sim.control import Control
 from exchange_sim.exchange import Exchange
 
-_FAREWELL_S: Final = 0.5
+_FAREWELL_S: Final = 0.25
 """How long answers under way may take when the server ends; one that never comes must not hold it up."""
 
 

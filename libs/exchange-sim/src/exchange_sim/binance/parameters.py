@@ -5,9 +5,10 @@ Source: Binance spot API, errors.md (2026-07); the wording of -1100 to -1105 as 
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
-from exchange_sim.clock import HOUR_US, MINUTE_US, last_us, to_us
+from exchange_sim.clock import HOUR_US, MINUTE_US, SECOND_US, last_us, to_us
 from exchange_sim.errors import ExchangeError
 from exchange_sim.intervals import INTERVALS, Interval
 
@@ -17,6 +18,9 @@ _NUMBER: Final = "^[0-9]{1,20}$"
 _TIME_ZONE: Final = r"([+-]?)(\d{1,2})(?::(\d{2}))?"
 
 _LARGEST_LONG: Final = 2**63 - 1
+
+_LATEST_US: Final = int(datetime(9000, 1, 1, tzinfo=UTC).timestamp()) * SECOND_US
+"""The far future is one moment: beyond the year 9999 there is no calendar to lay months on."""
 
 
 class Parameters:
@@ -76,12 +80,12 @@ class Parameters:
     def start_us(self) -> int | None:
         """The parameter `startTime`, which may be in ms or us."""
         start = self.number("startTime")
-        return None if start is None else to_us(start)
+        return None if start is None else min(to_us(start), _LATEST_US)
 
     def end_us(self) -> int | None:
         """The parameter `endTime`; given in ms it includes the whole of that millisecond."""
         end = self.number("endTime")
-        return None if end is None else last_us(end)
+        return None if end is None else min(last_us(end), _LATEST_US)
 
     def limit(self, default: int, most: int) -> int:
         """The parameter `limit`: more than the endpoint gives is not refused but cut."""
@@ -94,7 +98,7 @@ class Parameters:
         """The parameter `timeZone`: `8`, `-1:00`, `05:45`, from -12:00 to +14:00."""
         if "timeZone" not in self._values:
             return 0
-        match = re.fullmatch(_TIME_ZONE, self._values["timeZone"])
+        match = re.fullmatch(_TIME_ZONE, self._values["timeZone"], re.ASCII)
         if match is None:
             raise _not_valid("timeZone")
         offset_us = int(match[2]) * HOUR_US + int(match[3] or 0) * MINUTE_US

@@ -13,7 +13,7 @@ _OCTAVES: Final = 9
 """The slowest turns once in 4^8 hours, seven years and a half."""
 
 _SWING: Final = 0.8
-"""Of the fastest noise, in terms of the hourly volatility: a day's move is then that of 24 hours, as in a random walk."""
+"""Of the fastest noise, in hourly volatilities: a day then moves about as far as 24 hours of a random walk do."""
 
 _EXP_HALVINGS: Final = 6
 
