@@ -58,7 +58,8 @@ class PagePlan:
 
     def pages_from(self, open_time_ms: int) -> Iterator[Page]:
         """Yield the pages from the one that holds an open time on; none where that lies behind the end."""
-        first = self.interval.count(self.start_ms, open_time_ms) // self.page_size
+        before = self.interval.count(self.start_ms, open_time_ms)
+        first = before // self.page_size if before < self.candles else self.count
         return (self._page(index) for index in range(first, self.count))
 
     def _page(self, index: int) -> Page:

@@ -1,0 +1,108 @@
+"""Binance's answers: read exactly, and nothing but RejectedRecordError for what is none."""
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamforge_common.contract.intervals import Interval
+from streamforge_common.contract.records import Candle
+from streamforge_common.errors import RejectedRecordError
+from streamforge_common.exchanges.binance import SPOT
+
+SHARED = Path(__file__).parents[4] / "shared/data"
+FIVE_MINUTES = Interval("5m")
+DECIMALS = {
+    "open": 1,
+    "high": 2,
+    "low": 3,
+    "close": 4,
+    "volume": 5,
+    "quote_volume": 7,
+    "taker_buy_volume": 9,
+    "taker_buy_quote_volume": 10,
+}
+ROW = [1499040000000, *5 * ["0.1"], 1499644799999, "2.5", 308, "1.5", "3.5", "0"]
+
+
+def parse(body: bytes) -> list[Candle]:
+    return SPOT.candles.parse(body, "BTCUSDT", FIVE_MINUTES)
+
+
+def test_every_recorded_decimal_is_read_as_the_nearest_double() -> None:
+    recording = SHARED / "binance-candles/BTCUSDT-5m-2022-07-14_2022-08-16.csv.gz"
+    if not recording.exists():
+        pytest.skip("the recorded candles in ../shared/data are not here")
+    with gzip.open(recording, "rt") as lines:
+        rows = [line.rstrip("\n").split(",") for line in lines]
+    body = json.dumps([[int(row[0]), *row[1:6], int(row[6]), row[7], int(row[8]), *row[9:]] for row in rows]).encode()
+    for candle, row in zip(parse(body), rows, strict=True):
+        assert (candle.open_time, candle.close_time, candle.trades) == (int(row[0]), int(row[6]), int(row[8]))
+        for field, at in DECIMALS.items():
+            assert getattr(candle, field) == float(row[at])
+
+
+def test_the_captured_answer_of_the_exchange_is_read() -> None:
+    captured = SHARED / "json-fixtures/binance/spot/http_json/klines_response.json"
+    if not captured.exists():
+        pytest.skip("the captured answers in ../shared/data are not here")
+    assert parse(captured.read_bytes())
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=8, min_value=-(10**20), max_value=10**20))
+def test_any_decimal_string_is_read_as_the_nearest_double(number: object) -> None:
+    text = f"{number:f}"
+    [candle] = parse(json.dumps([[ROW[0], text, *ROW[2:]]]).encode())
+    assert candle.open == float(text)
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-Infinity", "1e400", "1_0", " 1", "0x1", ""])
+def test_what_is_no_decimal_number_is_refused(text: str) -> None:
+    with pytest.raises(RejectedRecordError):
+        parse(json.dumps([[ROW[0], text, *ROW[2:]]]).encode())
+
+
+@pytest.mark.parametrize("at", [0, 6, 8])
+@pytest.mark.parametrize("number", [-1, 10**30, "1e99", None, 1.5])
+def test_a_time_or_count_beyond_all_bounds_is_refused(at: int, number: object) -> None:
+    with pytest.raises(RejectedRecordError):
+        parse(json.dumps([[*ROW[:at], number, *ROW[at + 1 :]]]).encode())
+
+
+@pytest.mark.parametrize("read", [parse, SPOT.parse_time, SPOT.parse_weight_per_minute])
+@given(
+    body=st.binary()
+    | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(lambda it: json.dumps(it).encode())
+)
+def test_any_body_is_read_or_rejected(read: Callable[[bytes], object], body: bytes) -> None:
+    try:
+        read(body)
+    except RejectedRecordError:
+        return
+
+
+@given(st.binary())
+def test_a_refusal_is_understood_or_not_one(body: bytes) -> None:
+    assert SPOT.parse_refusal(body) is None
+
+
+def test_the_exchanges_own_words_are_kept() -> None:
+    refusal = SPOT.parse_refusal(b'{"code":-1121,"msg":"Invalid symbol."}')
+    assert refusal is not None
+    assert (refusal.code, refusal.message) == (-1121, "Invalid symbol.")
+
+
+def test_the_limit_is_that_of_weight_per_minute() -> None:
+    orders = {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 100}
+    weight = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 1200}
+    assert SPOT.parse_weight_per_minute(json.dumps({"rateLimits": [orders, weight]}).encode()) == 1200
+    assert SPOT.parse_weight_per_minute(json.dumps({"rateLimits": [orders]}).encode()) is None
+
+
+def test_a_month_is_asked_for_as_binance_writes_it() -> None:
+    request = SPOT.candles.request("BTCUSDT", Interval("1mo"), 1, 2)
+    assert request.params["interval"] == "1M"
