@@ -97,6 +97,20 @@ def test_the_demo_fails_where_a_candle_is_missing_and_keeps_what_it_left(demo, t
     assert processes_of(tmp_path) == []
 
 
+def test_a_platform_that_cannot_start_says_why(demo, tmp_path):
+    recording = tmp_path / "ADAUSDT-1h-2024-01.csv"
+    recording.write_text("no,candles,at,all\n1,2,3\n")
+    process = demo(f"replay:{recording}")
+
+    told, _ = process.communicate(timeout=100)
+
+    assert process.returncode == 1
+    assert "error: exchange-sim ended while starting" in told
+    assert recording.name in told.partition("error: ")[2]
+    assert "Traceback" not in told
+    assert processes_of(tmp_path) == []
+
+
 @pytest.mark.parametrize("moment", ["Starting a platform", "kafka is up", "Workflow: "])
 def test_ctrl_c_ends_the_demo_and_leaves_nothing(demo, tmp_path, moment):
     process = demo("simulated")

@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Self
+from typing import Self
 
 import msgspec
 
@@ -36,9 +36,8 @@ class PlatformProcess:
         command += ["--home", str(home), "--exchange", exchange]
         # A session of its own keeps a terminal's Ctrl-C away from it: the demo ends it, and says so.
         self._process = subprocess.Popen(
-            guarded(command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+            guarded(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
         )
-        self._is_healthy = False
 
     def wait_until_healthy(self, on_news: Callable[[str], None]) -> PlatformInfo:
         """Hand on what it says about its start until everything serves.
@@ -46,27 +45,22 @@ class PlatformProcess:
         Raises:
             PlatformError: It ended instead.
         """
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        complaints: list[str] = []
-        # For as long as it lives: a pipe that nobody reads would bring it to a standstill.
-        listener = threading.Thread(target=self._listen, args=(self._process.stderr, on_news, complaints), daemon=True)
-        listener.start()
-        announced = self._process.stdout.readline()
-        if announced:
-            self._is_healthy = True
-            return msgspec.json.decode(announced, type=PlatformInfo)
-        listener.join()
-        self._process.wait()
-        raise PlatformError("\n".join(complaints) or f"`streamforge up` ended with {self._process.returncode}")
-
-    def _listen(self, said: IO[str], on_news: Callable[[str], None], complaints: list[str]) -> None:
-        for line in said:
+        output = self._process.stdout
+        assert output is not None
+        complaints = []
+        for line in output:
+            info = _announcement(line)
+            if info is not None:
+                # What it says from now on is in its log; unread, it would fill the pipe and bring it to a standstill.
+                threading.Thread(target=output.read, daemon=True).start()
+                return info
             news = _LOG_LINE.fullmatch(line.rstrip())
             if news is None:
                 complaints.append(line.rstrip().removeprefix("error: "))
-            elif not self._is_healthy:
+            else:
                 on_news(news.group(1))
+        self._process.wait()
+        raise PlatformError("\n".join(complaints) or f"`streamforge up` ended with {self._process.returncode}")
 
     def end(self) -> None:
         """End it and everything it started; impatience does not leave anything behind."""
@@ -86,3 +80,11 @@ class PlatformProcess:
 
     def __exit__(self, *_: object) -> None:
         self.end()
+
+
+def _announcement(line: str) -> PlatformInfo | None:
+    """Read the one line that says where everything is; a failure may quote lines of JSON too."""
+    try:
+        return msgspec.json.decode(line, type=PlatformInfo)
+    except msgspec.DecodeError:
+        return None
