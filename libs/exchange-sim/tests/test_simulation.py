@@ -1,4 +1,5 @@
 from decimal import Decimal
+from hashlib import sha256
 from itertools import pairwise
 
 import msgspec
@@ -201,7 +202,8 @@ def test_everything_that_is_listed_can_be_asked_for():
 
 def test_the_market_is_the_same_for_everyone():
     # Whoever changes these lines changes the market of everybody who compares with an earlier run.
-    assert trades_of("BTCUSDT", AUGUST_2024, AUGUST_2024 + MINUTE_US)[0] == snapshot(
+    trades = trades_of("BTCUSDT", AUGUST_2024, AUGUST_2024 + MINUTE_US)
+    assert trades[0] == snapshot(
         {
             "a": 2191908545,
             "p": "94445.45000000",
@@ -212,6 +214,9 @@ def test_the_market_is_the_same_for_everyone():
             "m": False,
             "M": True,
         }
+    )
+    assert sha256(msgspec.json.encode(trades)).hexdigest() == snapshot(
+        "713b49832143533902a53edae8d7a5210c440bc8883b3735000cb91c096455c4"
     )
     assert candles_of("BTCUSDT", "1d", AUGUST_2024, AUGUST_2024 + MINUTE_US) == snapshot(
         [

@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         "(default: a simulated market)",
     )
     serve.add_argument("--weight-limit", type=int, default=6000, help="request weight per minute (default %(default)s)")
-    serve.add_argument("--speed", type=float, default=1.0, help="pace of live streams; history is always at once")
+    serve.add_argument("--speed", type=float, default=1.0, help="pace of live streams; history always comes at once")
     serve.add_argument("--seed", type=int, default=0, help="which simulated market (default %(default)s)")
     serve.add_argument("--log-level", default="WARNING", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     return parser

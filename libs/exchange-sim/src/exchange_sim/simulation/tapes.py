@@ -17,8 +17,7 @@ from exchange_sim.simulation.hours import Hour, Plan
 
 _MINUTE_MS: Final = 60_000
 _FIRST_WITHIN_MS: Final = 999
-"""The first trade of a minute is in its first second: the candle of that second is then the minute's first one with an
-open of its own, and seconds add up to minutes without exception."""
+"""The first trade of a minute is in its first second, so that every second has a price: its own, or the one before."""
 
 _SHUFFLE: Final = 7919
 """A prime larger than the number of pairs in a minute: multiplying by it visits each pair once, in no visible order."""
@@ -56,9 +55,11 @@ def draw_tape(dice: Dice, minute: int, hour: Hour) -> Tape:
     plan = hour.plans[index]
     count, others = plan.agg_trades, plan.agg_trades - 4
     pairs, single = divmod(others, 2)
-    thrown = dice.draw("minute", minute, 4 * pairs + count + 4)
+    thrown = dice.draw("minute", minute, 4 * pairs + count + 6)
     lot_throws, price_throws, fill_throws = thrown[:pairs], thrown[pairs : 2 * pairs], thrown[2 * pairs : 4 * pairs]
-    pause_throws, (shuffle, high_throw, low_throw) = thrown[4 * pairs : -3], thrown[-3:]
+    pause_throws, shuffle = thrown[4 * pairs : -5], thrown[-5]
+    high_at = 1 + int.from_bytes(thrown[-4:-2]) % (count - 3)
+    low_at = 1 + int.from_bytes(thrown[-2:]) % (count - 3)
 
     opened, high, low, closed = hour.opens[index], hour.highs[index], hour.lows[index], hour.closes[index]
     middle = plan.middle_price
@@ -75,8 +76,6 @@ def draw_tape(dice: Dice, minute: int, hour: Hour) -> Tape:
     _surround(lots, open_lots, close_lots)
     _surround(sold, not plan.opens_with_buy, not plan.closes_with_buy)
     _surround(fills, 1, 1)
-    high_at = 1 + high_throw % (count - 3)
-    low_at = 1 + low_throw % (count - 3)
     for at, price, touch_lots, was_sold in ((high_at, high, high_lots, False), (low_at, low, low_lots, True)):
         prices.insert(at, price)
         lots.insert(at, touch_lots)
