@@ -133,12 +133,14 @@ QUERIES = [
     ("FOR i IN [] COLLECT AGGREGATE s = SUM(i), m = MAX(i), n = LENGTH(1) RETURN [s, m, n]", [[0, None, 0]]),
     ("FOR i IN [] COLLECT WITH COUNT INTO n RETURN n", [0]),
     (
-        "FOR i IN [3, 1, 3] COLLECT AGGREGATE u = UNIQUE(i), s = SORTED_UNIQUE(i), c = COUNT_DISTINCT(i) RETURN [u, s, c]",
+        "FOR i IN [3, 1, 3] COLLECT AGGREGATE u = UNIQUE(i), s = SORTED_UNIQUE(i), c = COUNT_UNIQUE(i) "
+        "RETURN [u, s, c]",
         [[[3, 1], [1, 3], 2]],
     ),
     ("FOR x IN [{a: 1, b: 2}, {a: 1, b: 1}, {a: 0, b: 9}] SORT x.a DESC, x.b RETURN x.b", [1, 2, 9]),
     (
-        "FOR u IN [{n: 'a', v: [1, 2]}, {n: 'b', v: []}] LET s = (FOR x IN u.v COLLECT WITH COUNT INTO c RETURN c) RETURN [u.n, s]",
+        "FOR u IN [{n: 'a', v: [1, 2]}, {n: 'b', v: []}] "
+        "LET s = (FOR x IN u.v COLLECT WITH COUNT INTO c RETURN c) RETURN [u.n, s]",
         [["a", [2]], ["b", [0]]],
     ),
     ("FOR i IN 1..3 LIMIT 0 RETURN i", []),
@@ -222,8 +224,8 @@ def test_warnings_are_told_and_may_be_errors(system: StandardDatabase) -> None:
 
 
 def test_a_query_that_runs_too_long_is_killed(system: StandardDatabase) -> None:
+    long = "FOR a IN 1..10000 FOR b IN 1..10000 COLLECT WITH COUNT INTO n RETURN n"
     with pytest.raises(AQLQueryExecuteError) as killed:
-        run_limited = "FOR a IN 1..10000 FOR b IN 1..10000 COLLECT WITH COUNT INTO n RETURN n"
-        system.aql.execute(run_limited, max_runtime=0.2)
+        system.aql.execute(long, max_runtime=0.2)
     assert killed.value.error_code == 1500
     assert killed.value.http_code == 410

@@ -71,9 +71,10 @@ def test_refused_documents_are_told_in_arangodbs_words(load: Importer) -> None:
     assert answer["details"] == [
         "at position 2: invalid JSON type (expecting object), offending document: [1]",
         'at position 3: invalid JSON type (expecting object, probably parse error), offending context: {"broken',
-        "at position 1: creating document failed with error 'unique constraint violated - in index primary of type primary over "
-        '\'_key\'; conflicting key: a\', offending document: {"_key":"a"}',
-        'at position 2: creating document failed with error \'illegal document key\', offending document: {"_key":"no good"}',
+        "at position 1: creating document failed with error 'unique constraint violated - in index primary of type "
+        'primary over \'_key\'; conflicting key: a\', offending document: {"_key":"a"}',
+        "at position 2: creating document failed with error 'illegal document key', "
+        'offending document: {"_key":"no good"}',
     ]
 
 

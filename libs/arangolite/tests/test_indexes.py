@@ -114,7 +114,8 @@ def test_filter_sort_and_limit_are_answered_by_the_index_and_only_ties_are_sorte
 
 
 def test_counting_a_range_reads_no_document(workflows: StandardDatabase) -> None:
-    query = "FOR w IN workflows FILTER w.status == 'loading' AND w.created_at >= @a AND w.created_at < @b COLLECT WITH COUNT INTO n RETURN n"
+    query = """FOR w IN workflows FILTER w.status == 'loading' AND w.created_at >= @a AND w.created_at < @b
+               COLLECT WITH COUNT INTO n RETURN n"""
     (count,) = workflows.aql.execute(query, bind_vars={"a": "2026-01-03", "b": "2026-01-05"})
     everything = workflows.collection("workflows").all()
     assert count == sum(w["status"] == "loading" and "2026-01-03" <= w["created_at"] < "2026-01-05" for w in everything)

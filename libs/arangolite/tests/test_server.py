@@ -1,6 +1,5 @@
 import base64
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -21,14 +20,14 @@ import arangolite
 class Process:
     """`arangolite serve` as a process of its own."""
 
-    def __init__(self, folder: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, *arguments: str) -> None:
         command = [sys.executable, "-m", "arangolite", "serve", "--port", "0", "--data-dir", str(folder), *arguments]
         self.process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "ARANGO_ROOT_PASSWORD": "secret", **(env or {})},
+            env={"ARANGO_ROOT_PASSWORD": "secret"},
         )
         assert self.process.stdout is not None
         self.url = self.process.stdout.readline().rpartition(" ")[2].strip()
@@ -42,8 +41,8 @@ class Process:
 def launch(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     running: list[Process] = []
 
-    def start(*arguments: str, **kwargs: dict) -> Process:
-        running.append(Process(tmp_path, *arguments, **kwargs))
+    def start(*arguments: str) -> Process:
+        running.append(Process(tmp_path, *arguments))
         return running[-1]
 
     yield start

@@ -8,7 +8,7 @@ from typing import Any
 
 from arangolite.errors import ArangoError, Problem
 from arangolite.storage.catalog import Collection
-from arangolite.storage.database import find_collection
+from arangolite.storage.database import Transaction, find_collection
 
 MAX_WARNINGS = 10
 """As many as ArangoDB keeps by default."""
@@ -32,6 +32,8 @@ class Run:
 
     connection: sqlite3.Connection
     collections: Mapping[str, Collection]
+    transaction: Transaction | None = None
+    """What a query that changes documents writes in."""
     statistics: Statistics = field(default_factory=Statistics)
     warnings: list[dict[str, Any]] = field(default_factory=list)
     fail_on_warning: bool = False

@@ -21,7 +21,7 @@ import msgspec
 from arangolite.aql.context import Run
 from arangolite.aql.query import Statement, deadline
 from arangolite.errors import ArangoError, Problem
-from arangolite.storage.database import Database
+from arangolite.storage.database import Database, Transaction
 
 T = TypeVar("T")
 
@@ -123,7 +123,14 @@ class CursorStore:
         """Start a query and take its first batch; the cursor stays open when there are more."""
         await self.expire()
         cursor_id = str(next(self._ids))
-        cursor, batch = await self._on_thread(lambda: _start(cursor_id, database, statement, options))
+        if statement.writes:
+            sync = statement.wants_sync(database.collections)
+            cursor = await database.write(
+                lambda transaction: _write(cursor_id, transaction, database, statement, options), sync=sync
+            )
+            batch = await self._on_thread(cursor.fetch)
+        else:
+            cursor, batch = await self._on_thread(lambda: _start(cursor_id, database, statement, options))
         if batch.more or options.allow_retry:
             cursor.last_batch = batch
             self._cursors[cursor.id] = cursor
@@ -226,6 +233,24 @@ def _start(cursor_id: str, database: Database, statement: Statement, options: Qu
         if batch.more:
             cursor.resources = resources.pop_all()
         return cursor, batch
+
+
+def _write(
+    cursor_id: str, transaction: Transaction, database: Database, statement: Statement, options: QueryOptions
+) -> Cursor:
+    """Run a query that changes documents, to its end: its results are complete when its transaction is."""
+    started = time.monotonic()
+    run = Run(
+        transaction.connection,
+        transaction.collections,
+        transaction,
+        fail_on_warning=options.fail_on_warning,
+        deadline=deadline(options.max_runtime_s),
+    )
+    with contextlib.ExitStack() as resources:
+        count, results = _complete(map(_raw, statement.run(run, full_count=options.full_count)), resources)
+        shown = count if options.count else None
+        return Cursor(cursor_id, database.name, options, run, results, resources.pop_all(), shown, started)
 
 
 def _raw(value: Any) -> msgspec.Raw:

@@ -9,10 +9,11 @@ from arangolite.aql import operators, tree
 from arangolite.aql.access import Access, scan
 from arangolite.aql.collect import compile_collect, count_stage
 from arangolite.aql.expressions import Expressions
+from arangolite.aql.modify import compile_modification
 from arangolite.aql.operators import to_number
 from arangolite.aql.plan import plan_scan
 from arangolite.aql.scope import Code, DocumentVariable, Frame, Scope, Stage
-from arangolite.errors import ArangoError, Problem, not_supported
+from arangolite.errors import ArangoError, Problem
 from arangolite.values import Value, encode, type_rank
 
 _INVERT = bytes(255 - byte for byte in range(256))
@@ -30,6 +31,8 @@ class Block:
     outer: Scope
     scope: Scope
     stages: list[Stage]
+    last_limit: tree.Limit | None = None
+    """The LIMIT that `fullCount` is about."""
 
 
 class Compiler:
@@ -44,32 +47,40 @@ class Compiler:
         """Compile a query; the results of the top one may hold documents as raw JSON."""
         block = Block(scope, scope.child(), [])
         operations = list(query.operations)
-        last_limit = _last_limit(operations) if top and self._full_count else None
+        block.last_limit = _last_limit(operations) if top and self._full_count else None
         while operations:
             operation = operations.pop(0)
-            match operation:
-                case tree.For():
-                    operations = self._for(operation, operations, block)
-                case tree.Let():
-                    self._let(operation, block)
-                case tree.Filter():
-                    block.stages.append(self._filter(operation, block.scope))
-                case tree.Sort():
-                    block.stages.append(self._sort(operation, operations, block.scope, last_limit))
-                case tree.Limit():
-                    block.stages.append(self._limit(operation, block.scope, counts=operation is last_limit))
-                case tree.Collect():
-                    stage, block.scope = compile_collect(operation, block.scope, block.outer, self.expressions)
-                    block.stages.append(stage)
-                case tree.Return():
-                    if operations:
-                        raise ArangoError(Problem.QUERY_PARSE, "AQL: RETURN must be the last operation (while parsing)")
-                    return _producer(block.stages, self._return(operation, block.scope, top=top))
-                case _:
-                    raise not_supported("data-modification queries")
-        raise ArangoError(
-            Problem.QUERY_PARSE, "AQL: the query must end with RETURN or a data-modification operation (while parsing)"
-        )
+            if isinstance(operation, tree.Return):
+                if operations:
+                    raise ArangoError(Problem.QUERY_PARSE, "AQL: RETURN must be the last operation (while parsing)")
+                return _producer(block.stages, self._return(operation, block.scope, top=top))
+            operations = self._operation(operation, operations, block)
+        if not isinstance(query.operations[-1], tree.Insert | tree.Change | tree.Remove | tree.Upsert):
+            message = "AQL: the query must end with RETURN or a data-modification operation (while parsing)"
+            raise ArangoError(Problem.QUERY_PARSE, message)
+        return _producer(block.stages, _drain)
+
+    def _operation(
+        self, operation: tree.Operation, following: list[tree.Operation], block: Block
+    ) -> list[tree.Operation]:
+        """Add the stage of one operation; returns those that are left to compile."""
+        match operation:
+            case tree.For():
+                return self._for(operation, following, block)
+            case tree.Let():
+                self._let(operation, block)
+            case tree.Filter():
+                block.stages.append(self._filter(operation, block.scope))
+            case tree.Sort():
+                block.stages.append(self._sort(operation, following, block))
+            case tree.Limit():
+                block.stages.append(self._limit(operation, block.scope, counts=operation is block.last_limit))
+            case tree.Collect():
+                stage, block.scope = compile_collect(operation, block.scope, block.outer, self.expressions)
+                block.stages.append(stage)
+            case tree.Insert() | tree.Change() | tree.Remove() | tree.Upsert():
+                block.stages.append(compile_modification(operation, block.scope, self.expressions))
+        return following
 
     def subquery(self, query: tree.Query, scope: Scope) -> Code:
         """Compile a query inside another one."""
@@ -155,15 +166,14 @@ class Compiler:
 
         return stage
 
-    def _sort(
-        self, node: tree.Sort, following: list[tree.Operation], scope: Scope, last_limit: tree.Limit | None
-    ) -> Stage:
+    def _sort(self, node: tree.Sort, following: list[tree.Operation], block: Block) -> Stage:
+        scope = block.scope
         keys = [(self.expressions.compile(item.value, scope), item.descending) for item in node.items]
         if node.presorted:
             return _sort_groups(_sort_key(keys[: node.presorted]), _sort_key(keys[node.presorted :]))
         key = _sort_key(keys)
         limit = following[0] if following and isinstance(following[0], tree.Limit) else None
-        if limit is None or limit is last_limit:
+        if limit is None or limit is block.last_limit:
             return lambda rows, _: iter(_sorted_rows(rows, key, None))
         offset, count = self._bounds(limit, scope)
         wanted = None if count is None else offset + count
@@ -232,6 +242,13 @@ def _producer(stages: list[Stage], finish: Callable[[Iterator[Frame]], Iterator[
         return finish(rows)
 
     return produce
+
+
+def _drain(rows: Iterator[Frame]) -> Iterator[Any]:
+    """Run a query that ends with a modification: it has effects and no results."""
+    for _ in rows:
+        pass
+    return iter(())
 
 
 def _collection_name(source: tree.Expr, scope: Scope) -> str | None:

@@ -11,7 +11,9 @@ from arangolite.aql.parse import bind, parse
 from arangolite.aql.pipeline import Compiler
 from arangolite.aql.scope import Frames, Scope
 from arangolite.errors import ArangoError, Problem
+from arangolite.storage.catalog import Collection
 
+_WAIT_FOR_SYNC = (tree.Literal("waitForSync"), tree.Literal(True))
 _MODIFICATIONS = (tree.Insert, tree.Change, tree.Remove, tree.Upsert)
 
 
@@ -25,6 +27,18 @@ class Statement:
     def writes(self) -> bool:
         """Whether it changes documents, so that it must run in a write transaction."""
         return any(isinstance(node, _MODIFICATIONS) for node in tree.walk(self.query))
+
+    def wants_sync(self, collections: Mapping[str, Collection]) -> bool:
+        """Whether a query that writes must have reached the disk: by its OPTIONS, or by a property of a collection."""
+        for node in tree.walk(self.query):
+            if not isinstance(node, _MODIFICATIONS):
+                continue
+            if isinstance(node.options, tree.Object) and _WAIT_FOR_SYNC in node.options.entries:
+                return True
+            target = collections.get(getattr(node.target, "name", ""))
+            if target is not None and target.wait_for_sync:
+                return True
+        return False
 
     def run(self, run: Run, *, full_count: bool = False) -> Iterator[Any]:
         """Start the query; results come one by one, and may hold documents as raw JSON."""

@@ -7,7 +7,7 @@ from aiohttp import web
 from arangolite.aql.cursors import Batch, Cursor, QueryOptions
 from arangolite.aql.parse import check_bind_values, parse
 from arangolite.aql.query import prepare
-from arangolite.errors import ArangoError, Problem, not_supported
+from arangolite.errors import ArangoError, Problem
 from arangolite.http.call import Call, Json, Route, result
 
 
@@ -16,8 +16,6 @@ async def _create(call: Call) -> web.Response:
     text = _query_text(request)
     options = _options(request)
     statement = prepare(text, check_bind_values(request.get("bindVars")))
-    if statement.writes:
-        raise not_supported("data-modification queries")
     cursor, batch = await call.server.cursors.open(call.database, statement, options)
     return _answer(cursor, batch, 201, with_extra=True)
 
