@@ -227,6 +227,26 @@ async def test_what_is_no_record_is_kept_with_its_reason_and_the_rest_is_stored(
             assert (None if kept is None else kept.encode()) == value
 
 
+async def test_what_the_database_refuses_is_found_and_the_rest_is_stored(
+    kafka_broker: Broker, database: Database, log: Path
+) -> None:
+    case = Case(kafka_broker, database)
+    # A field that the check does not know is skipped by it, and so are its broken bytes.
+    broken = {at: json.dumps(candle(at, note="@@")).encode().replace(b"@@", b"\xff\xfe") for at in (7, 8, 400)}
+    candles = [candle(index) for index in range(500)]
+    await case.begin([message(broken.get(index, it)) for index, it in enumerate(candles)])
+    await case.drain(500)
+
+    async with case.job(log) as job:
+        assert await job.exit_code() == 0, job.log()
+
+    assert case.stored() == {it["_key"]: it for index, it in enumerate(candles) if index not in broken}
+    rejected = case.rejected()
+    assert [it["offset"] for it in rejected] == sorted(broken)
+    assert all("database" in it["reason"] or "ArangoDB" in it["reason"] for it in rejected)
+    assert [base64.b64decode(it["value"]) for it in rejected] == [broken[at] for at in sorted(broken)]
+
+
 async def test_history_is_merged_and_the_last_repetition_wins(
     kafka_broker: Broker, database: Database, log: Path
 ) -> None:

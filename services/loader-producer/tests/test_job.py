@@ -1,6 +1,8 @@
 """The whole loader as a process, between a real broker and the recorded exchange."""
 
+import asyncio
 import json
+import os
 import secrets
 import signal
 from collections.abc import Callable
@@ -15,6 +17,8 @@ from streamforge_common.contract.commands import CommandKind
 from streamforge_common.contract.events import TaskStatus
 from streamforge_common.testing import TaskDriver
 from streamforge_local.kafka.broker import Broker
+from streamforge_local.kafka.install import install
+from streamforge_local.settings import Settings
 
 ServingRecording = Callable[[Path], AbstractAsyncContextManager[str]]
 KLINES = "/api/v3/klines"
@@ -146,6 +150,21 @@ async def test_sigterm_ends_the_job_well_and_reports_nothing_final(
 
     assert await driver.read(driver.kafka_topic) == []
     assert not any(event.finished for event in await driver.events())
+
+
+async def test_sigterm_while_the_broker_hangs_ends_the_job_well(tmp_path: Path, exchange_sim: str, log: Path) -> None:
+    with Broker(tmp_path / "kafka", install(Settings.from_environment())) as broker:
+        driver = driver_of(broker)
+        await driver.create_topics()
+        await driver.tell(CommandKind.START)
+        await plan_faults(exchange_sim, [{"path": KLINES, "kind": "slow", "count": 20, "after": 1, "seconds": 1}])
+        async with driver.job(log, BINANCE_SPOT_REST_URL=exchange_sim) as job:
+            await driver.wait_for(TaskStatus.LOADING)
+            os.kill(broker._process.pid, signal.SIGSTOP)
+            job.process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(10):
+                assert await job.exit_code() == 0, job.log()
+        os.kill(broker._process.pid, signal.SIGCONT)
 
 
 async def test_a_stop_ends_a_paused_job_as_stopped(kafka_broker: Broker, exchange_sim: str, log: Path) -> None:

@@ -12,10 +12,11 @@ from typing import Literal, Self
 import aiohttp
 import msgspec
 
-from streamforge_common.errors import FatalError, TransientError
+from streamforge_common.errors import FatalError, RejectedRecordError, TransientError
 from streamforge_common.settings import ArangoSettings
 
 _BUSY_STATUSES = frozenset({408, 412, 429, 500, 502, 503, 504})
+_UNREADABLE_STATUSES = frozenset({400, 413})
 _NO_CONNECTION_S, _NO_ANSWER_S = 10, 120
 
 
@@ -63,7 +64,8 @@ class DocumentImporter:
 
         Raises:
             TransientError: The server is away or busy; what it stored before is only stored again.
-            FatalError: The server refuses the import as a whole.
+            RejectedRecordError: It cannot read them, or not so many at once; fewer may be stored.
+            FatalError: It refuses whatever the documents are.
         """
         try:
             async with self._session.post(self._url, params=self._params, data=b"\n".join(documents)) as response:
@@ -74,6 +76,8 @@ class DocumentImporter:
             message = f"ArangoDB answered {response.status} to an import: {body[:500].decode(errors='replace')}"
             if response.status in _BUSY_STATUSES:
                 raise TransientError(message)
+            if response.status in _UNREADABLE_STATUSES:
+                raise RejectedRecordError(message)
             raise FatalError(message, code="database_refused")
         try:
             return self._decoder.decode(body)

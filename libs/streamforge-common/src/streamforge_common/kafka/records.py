@@ -112,8 +112,8 @@ class RecordWriter:
 class RecordReader:
     """Consumes one data topic as a member of the task's group; an async context manager.
 
-    A batch is taken with `poll` and acknowledged with `ack`, or given back with `rewind`: nothing else moves the
-    committed place, and what is not acknowledged comes again, to this member or another.
+    A batch is taken with `poll` and acknowledged with `ack`: nothing else moves the committed place, and what is not
+    acknowledged comes again, to the next start of this member or to another.
     """
 
     def __init__(self, settings: KafkaSettings, topic: str, group: str, *, longest_batch_s: float) -> None:
@@ -170,8 +170,9 @@ class RecordReader:
             polled = await self._get(1, wait_ms)
         finally:
             self._consumer.resume(*(held & self._consumer.assignment()))
-        # Of a partition that came meanwhile.
-        self.rewind([record for records in polled.values() for record in records])
+        for partition, records in polled.items():
+            # It came meanwhile, so it was not held.
+            self._consumer.seek(partition, records[0].offset)
 
     async def _get(self, max_records: int, wait_ms: int) -> dict[TopicPartition, list[RecordMessage]]:
         with translated(f"reading {self._topic!r}"):
@@ -204,15 +205,6 @@ class RecordReader:
                 await self._consumer.commit(behind)
             except _PARTITION_MOVED as exc:
                 logger.info("commit on {!r} refused, the partitions have moved: {!r}", self._topic, exc)
-
-    def rewind(self, messages: Sequence[RecordMessage]) -> None:
-        """Give a batch back: the next poll starts at its first messages again."""
-        first: dict[TopicPartition, int] = {}
-        for message in messages:
-            first.setdefault(TopicPartition(self._topic, message.partition), message.offset)
-        for partition, offset in first.items():
-            if partition in self._consumer.assignment():
-                self._consumer.seek(partition, offset)
 
     async def has_committed(self, end_offsets: Mapping[int, int]) -> bool:
         """Say whether the group's committed place has reached the given offset on every partition."""

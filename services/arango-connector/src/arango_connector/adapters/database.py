@@ -18,7 +18,7 @@ from arango_connector.app.storing import Stored
 from streamforge_common.arango.database import ensure_collection
 from streamforge_common.arango.importing import DocumentImporter, ImportResult
 from streamforge_common.contract.records import RecordMessage
-from streamforge_common.errors import FatalError, TransientError
+from streamforge_common.errors import FatalError, RejectedRecordError, TransientError
 from streamforge_common.settings import ArangoSettings
 
 _REJECTED_COLLECTION = "rejected_records"
@@ -79,36 +79,45 @@ class RecordStore:
         await self._documents.__aexit__(kind, error, trace)
 
     async def store(self, messages: Sequence[RecordMessage]) -> Stored:
-        """Store documents; those that the database refuses are found by halving, and the others are stored."""
-        result = await self._import(self._documents, [document_line(message) for message in messages])
-        refused = await self._find_refused(messages, result) if result.errors else []
+        """Store documents; those that the database refuses are found by halving, and the others are stored.
+
+        The server does not promise to say which they were. Storing a part again tells whether it holds one; what is
+        stored already is only stored again.
+        """
+        try:
+            result = await self._import(self._documents, [document_line(message) for message in messages])
+        except RejectedRecordError as exc:
+            if len(messages) == 1:
+                return Stored(0, 0, [Rejected(messages[0], str(exc))])
+            halves = await self._store_halves(messages)
+            return Stored(
+                sum(half.written for half in halves),
+                sum(half.repeated for half in halves),
+                [refused for half in halves for refused in half.refused],
+            )
+        refused: Sequence[Rejected] = ()
+        if result.errors and len(messages) == 1:
+            refused = [Rejected(messages[0], f"refused by the database: {' '.join(result.details)}")]
+        elif result.errors:
+            refused = [refused for half in await self._store_halves(messages) for refused in half.refused]
         return Stored(result.created, result.updated + result.ignored, refused)
+
+    async def _store_halves(self, messages: Sequence[RecordMessage]) -> list[Stored]:
+        middle = len(messages) // 2
+        return [await self.store(half) for half in (messages[:middle], messages[middle:])]
 
     async def keep_rejected(self, rejected: Sequence[Rejected]) -> None:
         """Keep what does not become a document, with the reason."""
         at = datetime.now(UTC)
         lines = [rejected_line(it, self._dataset, at) for it in rejected]
-        result = await self._import(self._rejected, lines)
+        # Without a place to keep them the batch cannot be acknowledged.
+        try:
+            result = await self._import(self._rejected, lines)
+        except RejectedRecordError as exc:
+            raise FatalError(f"cannot keep rejected records: {exc}", code="rejected_not_kept") from exc
         if result.errors:
-            # Without a place to keep them the batch cannot be acknowledged.
-            raise FatalError(f"ArangoDB refuses rejected records: {result.details[:1]}", code="rejected_not_kept")
+            raise FatalError(f"cannot keep rejected records: {result.details[:1]}", code="rejected_not_kept")
         logger.warning("rejected {} messages, the first: {}", len(rejected), rejected[0].reason)
-
-    async def _find_refused(self, messages: Sequence[RecordMessage], result: ImportResult) -> list[Rejected]:
-        """Return the messages of an import with errors that caused them.
-
-        The server does not promise to say which they were. Importing a part again tells whether it holds one; what is
-        stored already is only stored again.
-        """
-        if len(messages) == 1:
-            return [Rejected(messages[0], f"refused by the database: {' '.join(result.details)}")]
-        refused: list[Rejected] = []
-        middle = len(messages) // 2
-        for half in (messages[:middle], messages[middle:]):
-            again = await self._import(self._documents, [document_line(message) for message in half])
-            if again.errors:
-                refused += await self._find_refused(half, again)
-        return refused
 
     async def _import(self, importer: DocumentImporter, lines: Sequence[bytes]) -> ImportResult:
         async for attempt in stamina.retry_context(
