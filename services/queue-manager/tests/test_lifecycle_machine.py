@@ -193,7 +193,7 @@ class WorkflowWorld(RuleBasedStateMachine):
         return len(set(self.launcher.ever_launched))
 
     def behave_well(self):
-        if self.workflow.control.wish is Wish.PAUSE:
+        if self.workflow.control.wish is Wish.PAUSE and not self.workflow.status.is_terminal:
             self.survive(self.replicas[0].steer(self.queue_id, lifecycle.resume))
         for job in self.live_jobs():
             if self.has_spoken_last(job):
