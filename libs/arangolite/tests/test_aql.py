@@ -130,7 +130,7 @@ QUERIES = [
         "FOR i IN 1..4 COLLECT AGGREGATE s = SUM(i), m = MAX(i), a = AVG(i), n = COUNT() RETURN [s, m, a, n]",
         [[10, 4, 2.5, 4]],
     ),
-    ("FOR i IN [] COLLECT AGGREGATE s = SUM(i), m = MAX(i), n = LENGTH(1) RETURN [s, m, n]", [[0, None, 0]]),
+    ("FOR i IN [] COLLECT AGGREGATE s = SUM(i), m = MAX(i), n = LENGTH(1) RETURN [s, m, n]", [[None, None, 0]]),
     ("FOR i IN [] COLLECT WITH COUNT INTO n RETURN n", [0]),
     (
         "FOR i IN [3, 1, 3] COLLECT AGGREGATE u = UNIQUE(i), s = SORTED_UNIQUE(i), c = COUNT_UNIQUE(i) "

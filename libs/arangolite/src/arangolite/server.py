@@ -53,28 +53,35 @@ async def serve(settings: Settings, started: Callable[[str], None], stopped: asy
         StartupError: The data folder is in use, or the address is.
     """
     faults = FaultSwitch() if settings.faults else None
-    with contextlib.closing(Engine(settings.data_dir, None if faults is None else faults.check_key)) as engine:
+    check_key = None if faults is None else faults.check_key
+    engine = await asyncio.to_thread(Engine, settings.data_dir, check_key)
+    try:
         authenticator = Authenticator(settings.root_password, settings.jwt_secret or secrets.token_hex(32))
-        server = Server(engine, authenticator, faults)
-        runner = web.AppRunner(
-            server.application(), access_log=None, shutdown_timeout=_CLOSE_SECONDS, read_bufsize=_READ_BYTES
-        )
-        await runner.setup()
+        await _serve(Server(engine, authenticator, faults), settings, started, stopped)
+    finally:
+        await asyncio.to_thread(engine.close)
+
+
+async def _serve(server: Server, settings: Settings, started: Callable[[str], None], stopped: asyncio.Event) -> None:
+    runner = web.AppRunner(
+        server.application(), access_log=None, shutdown_timeout=_CLOSE_SECONDS, read_bufsize=_READ_BYTES
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.host, settings.port)
         try:
-            site = web.TCPSite(runner, settings.host, settings.port)
-            try:
-                await site.start()
-            except OSError as exc:
-                raise StartupError(f"cannot listen on {settings.host}:{settings.port}: {exc.strerror}") from exc
-            host, port = runner.addresses[0][:2]
-            started(f"http://{host}:{port}")
-            async with asyncio.TaskGroup() as group:
-                housekeeping = group.create_task(server.keep_house(), name="housekeeping")
-                await stopped.wait()
-                housekeeping.cancel()
-        finally:
-            await runner.cleanup()
-            await server.close()
+            await site.start()
+        except OSError as exc:
+            raise StartupError(f"cannot listen on {settings.host}:{settings.port}: {exc.strerror}") from exc
+        host, port = runner.addresses[0][:2]
+        started(f"http://{host}:{port}")
+        async with asyncio.TaskGroup() as group:
+            housekeeping = group.create_task(server.keep_house(), name="housekeeping")
+            await stopped.wait()
+            housekeeping.cancel()
+    finally:
+        await runner.cleanup()
+        await server.close()
 
 
 async def serve_until_signal(settings: Settings, started: Callable[[str], None]) -> None:

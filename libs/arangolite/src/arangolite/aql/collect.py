@@ -46,26 +46,26 @@ class _Extreme:
 
 
 class _Sum:
-    """SUM, AVERAGE: nulls do not take part, anything else that is no number makes the result null."""
+    """SUM, AVERAGE: nulls do not take part, anything else that is no number makes the result null; so does no row."""
 
-    def __init__(self, run: Run, *, average: bool) -> None:
-        self._run = run
+    def __init__(self, *, average: bool) -> None:
         self._average = average
+        self._asked = False
         self._total: int | float = 0
         self._count = 0
         self._valid = True
 
     def add(self, value: Value) -> None:
+        self._asked = True
         kind = type(value)
         if kind is int or kind is float:
             self._total += value
             self._count += 1
-        elif value is not None and self._valid:
+        elif value is not None:
             self._valid = False
-            self._run.warn(Problem.QUERY_INVALID_ARITHMETIC)
 
     def result(self) -> Value:
-        if not self._valid or (self._average and not self._count):
+        if not self._valid or not self._asked or (self._average and not self._count):
             return None
         return number(self._total / self._count if self._average else self._total)
 
@@ -119,9 +119,9 @@ _AGGREGATES: dict[str, Callable[[Run], Aggregator]] = {
     "LENGTH": _Count,
     "MIN": lambda _: _Extreme(lambda new, old: new < old),
     "MAX": lambda _: _Extreme(lambda new, old: new > old),
-    "SUM": lambda run: _Sum(run, average=False),
-    "AVERAGE": lambda run: _Sum(run, average=True),
-    "AVG": lambda run: _Sum(run, average=True),
+    "SUM": lambda _: _Sum(average=False),
+    "AVERAGE": lambda _: _Sum(average=True),
+    "AVG": lambda _: _Sum(average=True),
     "UNIQUE": lambda _: _Distinct(lambda seen: list(seen.values())),
     "SORTED_UNIQUE": lambda _: _Distinct(lambda seen: [seen[place] for place in sorted(seen)]),
     "COUNT_DISTINCT": lambda _: _Distinct(len),

@@ -5,7 +5,8 @@ refuses what a unique index
 refuses. Import, the document API and AQL's INSERT/UPDATE/REPLACE/REMOVE are all made of it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,7 +77,7 @@ class Batch:
         ] = {}  # a dict keeps the order, which the B-tree likes
         self._entries_gone: dict[str, set[tuple[bytes, int]]] = {}
         self._owners: dict[str, dict[bytes, int]] = {}  # of unique entries in `_entries_added`
-        self._revisions: list[str] = []
+        self._revisions: deque[str] = deque()
         self._next_id = 0
         self._ids_left = 0
 
@@ -105,6 +106,36 @@ class Batch:
             ).fetchone()
             row = self._rows[key] = None if columns is None else row_from_columns(columns)
             return row
+
+    def existing(self, keys: Iterable[str]) -> set[str]:
+        """Tell which of these keys are taken, without reading the documents."""
+        found = self._connection.execute(
+            f"SELECT d.key FROM json_each(?) AS wanted CROSS JOIN {self.collection.table} AS d ON d.key = wanted.value",
+            (_encode(list(keys)).decode(),),
+        )
+        return {key.decode() for (key,) in found}
+
+    @property
+    def takes_bulk(self) -> bool:
+        """Whether nothing but a taken key could refuse a document, so that new ones may go in as one."""
+        return self._check_key is None and not any(table.unique for table in self._tables)
+
+    def insert_bulk(self, fresh: Sequence[tuple[str, Document, str]]) -> None:
+        """Add many documents whose keys are not there, at once and straight into the tables."""
+        count = len(fresh)
+        first = self._transaction.take_ids(self.collection, count)
+        ids, revisions = range(first, first + count), self._transaction.clock.revisions(count)
+        rows = [(row_id, key, rev, text) for row_id, rev, (key, _, text) in zip(ids, revisions, fresh, strict=True)]
+        run = self._connection.executemany
+        run(f"INSERT INTO {self.collection.table} (id, key, rev, doc) VALUES (?, ?, ?, ?)", rows)
+        for table in self._tables:
+            entries = table.entries
+            pairs = [
+                (k, row_id) for row_id, (_, document, _) in zip(ids, fresh, strict=True) for k in entries(document)
+            ]
+            run(f"INSERT INTO {table.name} (k, id) VALUES (?, ?)", pairs)
+        for key, _, _ in fresh:
+            self._rows.pop(key, None)  # what was looked up before is not true any more
 
     def insert(self, key: str, document: Document, text: bytes | str) -> Row:
         """Add a document whose key is not there."""
@@ -217,8 +248,8 @@ class Batch:
 
     def _take_revision(self) -> str:
         if not self._revisions:
-            self._revisions = self._transaction.clock.revisions(_CHUNK)
-        return self._revisions.pop()
+            self._revisions.extend(self._transaction.clock.revisions(_CHUNK))
+        return self._revisions.popleft()
 
     def _take_id(self) -> int:
         if not self._ids_left:

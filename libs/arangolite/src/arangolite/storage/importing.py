@@ -3,15 +3,15 @@
 Documents that come with their JSON text are stored as that text, byte for byte, so no number is ever written anew.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
 
 from arangolite.errors import ArangoError, Problem
+from arangolite.storage import catalog
 from arangolite.storage.batch import Document, Row, primary_violation, stored_text
-from arangolite.storage.catalog import Collection
 from arangolite.storage.database import Transaction
 from arangolite.storage.documents import DEFAULT_OPTIONS, Documents, merge
 from arangolite.storage.names import is_document_id, is_key
@@ -50,7 +50,7 @@ def quote(text: str) -> str:
 class Importer:
     """Imports documents into one collection inside a transaction."""
 
-    def __init__(self, transaction: Transaction, collection: Collection, on_duplicate: OnDuplicate) -> None:
+    def __init__(self, transaction: Transaction, collection: catalog.Collection, on_duplicate: OnDuplicate) -> None:
         self._documents = Documents(transaction, collection)
         self._batch = self._documents.batch
         self._collection = collection
@@ -63,8 +63,45 @@ class Importer:
         Raises:
             ArangoError: With `complete`, the first refusal; the transaction is then rolled back.
         """
-        self._batch.prefetch(key for item in incoming if type(key := item[0].get("_key")) is str and is_key(key))
-        for position, item in enumerate(incoming):
+        rest: Iterable[tuple[int, Incoming]] = enumerate(incoming)
+        if self._user_keys and not self._collection.is_edge and self._batch.takes_bulk:
+            rest = self._import_new(incoming, result)
+        self._import_rest(list(rest), result, complete=complete)
+
+    def _import_new(self, incoming: Sequence[Incoming], result: ImportResult) -> list[tuple[int, Incoming]]:
+        """Import what has a new key at once, most of what a loader sends; returns the rest with its positions."""
+        positions: dict[str, int] = {}
+        for position, (document, _) in enumerate(incoming):
+            key = document.get("_key")
+            if type(key) is str and is_key(key) and "_id" not in document and "_rev" not in document:
+                positions.setdefault(key, position)
+        taken = self._taken(positions)
+        fresh = []
+        for key, position in positions.items():
+            if key not in taken:
+                document, text = incoming[position]
+                fresh.append((key, document, text or stored_text(document).decode()))
+        self._batch.insert_bulk(fresh)
+        result.created += len(fresh)
+        if len(fresh) == len(incoming):
+            return []
+        done = {positions[key] for key, _, _ in fresh}
+        rest = [(position, item) for position, item in enumerate(incoming) if position not in done]
+        if self._on_duplicate != "ignore":
+            return rest
+        left = [(position, item) for position, item in rest if item[0].get("_key") not in positions]
+        result.ignored += len(rest) - len(left)
+        return left
+
+    def _taken(self, keys: Collection[str]) -> set[str]:
+        """Tell which keys are there; where their documents will be changed, those are read along."""
+        if self._on_duplicate not in ("update", "replace"):
+            return self._batch.existing(keys)
+        self._batch.prefetch(keys)
+        return {key for key in keys if self._batch.get(key) is not None}
+
+    def _import_rest(self, rest: Sequence[tuple[int, Incoming]], result: ImportResult, *, complete: bool) -> None:
+        for position, item in rest:
             try:
                 self._import_one(item, result)
             except ArangoError as exc:

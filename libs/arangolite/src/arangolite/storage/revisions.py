@@ -25,13 +25,18 @@ class Clock:
             return first
 
     def revisions(self, count: int) -> list[str]:
-        """Take `count` numbers, written as ArangoDB writes `_rev`, the last one first."""
+        """Take `count` numbers, written as ArangoDB writes `_rev`."""
         first = self.reserve(count)
-        last = first + count - 1
-        if first >> _LOW_BITS != last >> _LOW_BITS:
-            return [format_revision(number) for number in range(last, first - 1, -1)]
-        head = format_revision(first)[:-2]
-        return [head + low for low in reversed(_LOW[first & _LOW_MASK : (last & _LOW_MASK) + 1])]
+        end = first + count
+        written: list[str] = []
+        while first < end:
+            block = first >> _LOW_BITS  # numbers of one block differ only in their last two letters
+            last = min(end, (block + 1) << _LOW_BITS)
+            head = format_revision(first)[:-2]
+            start = first & _LOW_MASK
+            written += [head + low for low in _LOW[start : start + last - first]]
+            first = last
+        return written
 
 
 def format_revision(number: int) -> str:
