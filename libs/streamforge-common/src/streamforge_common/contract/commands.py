@@ -1,13 +1,9 @@
 """What queue-manager tells tasks (contract section 2), and how a task folds it into one wanted state."""
 
-from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
-
-TopicOffsets = Mapping[int, int]
-"""Partition to offset; of end offsets, the offset of the message to be written next."""
 
 
 class CommandKind(StrEnum):
