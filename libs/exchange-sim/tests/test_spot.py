@@ -1,3 +1,4 @@
+import asyncio
 import gzip
 from pathlib import Path
 
@@ -207,7 +208,8 @@ async def lines(session, path):
 
 @pytest.mark.skipif(not DATA.exists(), reason="the recorded candles of shared/data are not here")
 async def test_a_real_recording_is_served_whole_and_to_the_digit(open_exchange):
-    session = await open_exchange(RecordedMarket(read_recording(DATA)))
+    recording = await asyncio.to_thread(read_recording, DATA)
+    session = await open_exchange(RecordedMarket(recording))
     rows, start = [], 0
     while page := await get_body(
         session, "/api/v3/klines", symbol="BTCUSDT", interval="5m", startTime=start, limit=1000

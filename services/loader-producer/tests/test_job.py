@@ -131,7 +131,8 @@ async def test_after_a_kill_the_job_goes_on_and_repeats_at_most_a_page(
     assert len(keys) <= CANDLES + 1_000
     last = (await driver.events())[-1]
     assert last.end_offsets == {"0": len(keys)}
-    assert last.records_written == len(keys)
+    # The page that the kill fell into may be on the topic without having been counted.
+    assert CANDLES <= last.records_written <= len(keys)
     assert "going on from open time" in job.log()
 
 

@@ -31,7 +31,12 @@ class Platform:
         self.broker_is_away = False
         self.neighbour = Neighbour("kafka", self.probe, 600)
         controller = Controller(
-            self.store, self.log, self.launcher, clock=lambda: datetime(2026, 1, 1, tzinfo=UTC), stop_grace_s=60
+            self.store,
+            self.log,
+            self.launcher,
+            clock=lambda: datetime(2026, 1, 1, tzinfo=UTC),
+            stop_grace_s=60,
+            most_running=2,
         )
         app = create_api(controller, self.store, self.launcher, NothingStored(), [self.neighbour])
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://queue-manager")

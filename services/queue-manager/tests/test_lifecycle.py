@@ -18,11 +18,13 @@ LOADER, CONNECTOR = 0, 1
 class Platform:
     """One workflow on the in-memory twins; every call ends with a look at it."""
 
-    def __init__(self):
+    def __init__(self, most_running=16):
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         crash = Crash()
         self.store, self.launcher, self.log = MemoryStore(crash), MemoryLauncher(crash), MemoryLog(crash)
-        self.controller = Controller(self.store, self.log, self.launcher, clock=lambda: self.now, stop_grace_s=60)
+        self.controller = Controller(
+            self.store, self.log, self.launcher, clock=lambda: self.now, stop_grace_s=60, most_running=most_running
+        )
         request = WorkflowRequest(symbol="btcusdt", type="api_candles_5m", time_range="2024-08-01:2024-08-02")
         self.queue_id = asyncio.run(self.controller.submit(request)).queue_id
         self.look()
@@ -209,6 +211,16 @@ def test_a_completed_workflow_takes_no_wish(platform, wish):
         platform.steer(wish)
 
 
+def test_a_failed_workflow_cannot_be_stopped(platform):
+    platform.says(LOADER, TaskStatus.ERROR, finished=True)
+    platform.ends(LOADER)
+    platform.says(CONNECTOR, TaskStatus.COMPLETED)
+    platform.ends(CONNECTOR)
+    assert platform.workflow.status is WorkflowStatus.ERROR
+    with pytest.raises(lifecycle.NotPossibleError, match="error"):
+        platform.steer(lifecycle.stop)
+
+
 def test_an_unknown_workflow_cannot_be_steered(platform):
     with pytest.raises(UnknownWorkflowError):
         asyncio.run(platform.controller.steer("wf-none", lifecycle.stop))
@@ -260,7 +272,7 @@ def test_a_removal_that_was_cut_off_is_finished_by_the_next_look(platform):
     platform.store.crash.arm(2, after=False)
     with pytest.raises(CrashError):
         asyncio.run(platform.controller.delete(platform.queue_id, Deletion.WITHOUT_DATA))
-    assert asyncio.run(platform.store.unsettled()) == [platform.queue_id]
+    assert [queue_id for queue_id, _ in asyncio.run(platform.store.unsettled())] == [platform.queue_id]
     platform.look()
     assert platform.store.documents == {}
     assert platform.store.dropped == []
@@ -319,3 +331,37 @@ def test_a_ban_that_one_loader_saw_is_told_to_those_that_start_later(platform):
     assert options_of_the_next_start() == {"banned_until": until_s}
     platform.now += timedelta(seconds=601)
     assert options_of_the_next_start() == {}
+
+
+def test_beyond_the_limit_workflows_wait_for_one_to_end_first_come_first_served():
+    platform = Platform(most_running=2)
+    request = WorkflowRequest(symbol="ethusdt", type="api_candles_5m", time_range="2024-08-01:2024-08-02")
+    later = [asyncio.run(platform.controller.submit(request)).queue_id for _ in range(3)]
+
+    def look_at_all():
+        for queue_id in reversed([platform.queue_id, *later]):
+            asyncio.run(platform.controller.reconcile(queue_id))
+
+    def started():
+        return {job.queue_id for job in platform.launcher.by_name.values()} - {platform.queue_id}
+
+    for queue_id in later:
+        asyncio.run(platform.controller.reconcile(queue_id))
+    look_at_all()
+    assert started() == {later[0]}, "two may run"
+    ended(platform)
+    look_at_all()
+    assert started() == set(later[:2])
+
+
+def test_a_workflow_that_is_stopped_while_it_waits_gives_up_its_turn():
+    platform = Platform(most_running=2)
+    request = WorkflowRequest(symbol="ethusdt", type="api_candles_5m", time_range="2024-08-01:2024-08-02")
+    later = [asyncio.run(platform.controller.submit(request)).queue_id for _ in range(3)]
+    for queue_id in later:
+        asyncio.run(platform.controller.reconcile(queue_id))
+    asyncio.run(platform.controller.steer(later[1], lifecycle.stop))
+    asyncio.run(platform.controller.reconcile(later[1]))
+    ended(platform)
+    asyncio.run(platform.controller.reconcile(later[2]))
+    assert {job.queue_id for job in platform.launcher.by_name.values()} == {platform.queue_id, later[0], later[2]}

@@ -35,7 +35,9 @@ class WorkflowWorld(RuleBasedStateMachine):
 
     def restart(self):
         self.replicas = [
-            Controller(self.store, self.log, self.launcher, clock=lambda: self.now, stop_grace_s=GRACE_S)
+            Controller(
+                self.store, self.log, self.launcher, clock=lambda: self.now, stop_grace_s=GRACE_S, most_running=1
+            )
             for _ in range(2)
         ]
 

@@ -106,7 +106,7 @@ async def test_pages_are_filtered_and_newest_first(store):
 
 async def test_what_is_settled_is_not_looked_at_again(store):
     await store.insert(workflow())
-    assert await store.unsettled() == [workflow().queue_id]
+    assert await store.unsettled() == [(workflow().queue_id, WorkflowStatus.PENDING)]
     stored = await store.get(workflow().queue_id)
     stored.workflow.status = WorkflowStatus.COMPLETED
     stored.workflow.control.settled = True

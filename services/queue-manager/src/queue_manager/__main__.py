@@ -59,7 +59,12 @@ async def _serve(settings: Settings) -> None:
         Neighbour("launcher", launcher.ping, settings.outage_seconds),
     ]
     controller = Controller(
-        store, log, launcher, clock=lambda: datetime.now(UTC), stop_grace_s=settings.stop_grace_seconds
+        store,
+        log,
+        launcher,
+        clock=lambda: datetime.now(UTC),
+        stop_grace_s=settings.stop_grace_seconds,
+        most_running=settings.max_running_workflows,
     )
     app = create_api(controller, store, launcher, ArangoEvidence(database), neighbours)
     config = uvicorn.Config(app, settings.api_host, settings.api_port, log_config=None, access_log=False)

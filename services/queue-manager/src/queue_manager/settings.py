@@ -14,6 +14,9 @@ class Settings(LogSettings, KafkaSettings, ArangoSettings, OutageSettings):
     """Port of the REST API."""
     stop_grace_seconds: float = Field(default=60, gt=0)
     """Seconds that the jobs of a stopped workflow may take to end by themselves."""
+    max_running_workflows: int = Field(default=16, ge=1)
+    """Workflows whose jobs run at once, per replica; the others stay `pending` until one ends. Two processes of some
+    70 MB each per workflow; more wins nothing where the exchange's limit is shared."""
     data_topic_partitions: int = Field(default=1, ge=1, le=1_000)
     """Partitions of each data topic."""
     data_topic_retention_hours: float = Field(default=168, gt=0)

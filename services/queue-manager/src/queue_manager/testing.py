@@ -19,7 +19,7 @@ from queue_manager.app.ports import (
     SuffixTakenError,
     WorkflowFilter,
 )
-from queue_manager.app.workflow import AuditItem, Workflow
+from queue_manager.app.workflow import AuditItem, Workflow, WorkflowStatus
 from streamforge_common.contract.commands import Command, Wanted
 from streamforge_common.contract.events import Event
 from streamforge_common.ids import QueueId
@@ -122,10 +122,10 @@ class MemoryStore:
         self._copy_outbox(stored.workflow)
         return Stored(stored.workflow, str(revision + 1))
 
-    async def unsettled(self) -> list[QueueId]:
-        """List the workflows about which something is left to do."""
+    async def unsettled(self) -> list[tuple[QueueId, WorkflowStatus]]:
+        """List the workflows about which something is left to do, oldest first."""
         workflows = [Workflow.model_validate_json(text) for text, _ in self.documents.values()]
-        return [workflow.queue_id for workflow in workflows if not workflow.control.settled]
+        return [(workflow.queue_id, workflow.status) for workflow in workflows if not workflow.control.settled]
 
     async def others_storing_in(self, collection: str, queue_id: QueueId) -> list[QueueId]:
         """List the other workflows that store in a collection."""

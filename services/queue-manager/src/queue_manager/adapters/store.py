@@ -13,7 +13,7 @@ from typing import Any
 from arango.database import StandardDatabase
 
 from queue_manager.app.ports import ChangedMeanwhileError, Stored, Submission, SuffixTakenError, WorkflowFilter
-from queue_manager.app.workflow import AuditItem, Workflow
+from queue_manager.app.workflow import AuditItem, Workflow, WorkflowStatus
 from streamforge_common.arango.database import (
     CONFLICT,
     NO_DOCUMENT,
@@ -155,12 +155,15 @@ class ArangoWorkflowStore:
         assert isinstance(meta, dict)
         return Stored(workflow, meta["_rev"])
 
-    async def unsettled(self) -> list[QueueId]:
-        """List the workflows about which something is left to do."""
-        ids = await self._query("FOR w IN @@workflows FILTER w.control.settled == false RETURN w.queue_id")
-        for settled in self._copied.keys() - set(ids):
+    async def unsettled(self) -> list[tuple[QueueId, WorkflowStatus]]:
+        """List the workflows about which something is left to do, oldest first."""
+        rows = await self._query(
+            "FOR w IN @@workflows FILTER w.control.settled == false SORT w.created_at, w.queue_id "
+            "RETURN [w.queue_id, w.status]"
+        )
+        for settled in self._copied.keys() - {queue_id for queue_id, _ in rows}:
             del self._copied[settled]
-        return [QueueId(queue_id) for queue_id in ids]
+        return [(QueueId(queue_id), WorkflowStatus(status)) for queue_id, status in rows]
 
     async def others_storing_in(self, collection: str, queue_id: QueueId) -> list[QueueId]:
         """List the other workflows that store in a collection."""

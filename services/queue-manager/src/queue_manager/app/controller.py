@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 from loguru import logger
 
 from queue_manager.app import lifecycle
+from queue_manager.app.admission import Admission
 from queue_manager.app.lifecycle import NotPossibleError
 from queue_manager.app.ports import (
     ChangedMeanwhileError,
@@ -30,7 +31,7 @@ from queue_manager.app.ports import (
     WorkflowStore,
 )
 from queue_manager.app.requests import CheckedRequest, FieldError, InvalidRequestError, WorkflowRequest, check_request
-from queue_manager.app.workflow import Deletion, Workflow, new_workflow, rfc3339
+from queue_manager.app.workflow import Deletion, Workflow, WorkflowStatus, new_workflow, rfc3339
 from streamforge_common import telemetry
 from streamforge_common.contract.commands import Command, CommandKind
 from streamforge_common.contract.events import Event
@@ -64,12 +65,14 @@ class Controller:
         *,
         clock: Callable[[], datetime],
         stop_grace_s: float,
+        most_running: int,
     ) -> None:
         self._store = store
         self._log = log
         self._launcher = launcher
         self._clock = clock
         self._stop_grace_s = stop_grace_s
+        self._admission = Admission(most_running)
         self._waiting: asyncio.Queue[QueueId] = asyncio.Queue()
         self._is_waiting: set[QueueId] = set()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -182,6 +185,9 @@ class Controller:
 
     async def run(self) -> None:
         """Look at workflows for ever."""
+        for queue_id, status in await self._store.unsettled():
+            if status is not WorkflowStatus.PENDING:
+                self._admission.admit(queue_id)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._look_at_all())
             group.create_task(self._watch_jobs())
@@ -200,7 +206,9 @@ class Controller:
     async def _look_at_all(self) -> None:
         while True:
             try:
-                for queue_id in await self._store.unsettled():
+                unsettled = [queue_id for queue_id, _ in await self._store.unsettled()]
+                self._admission.keep_only(set(unsettled))
+                for queue_id in unsettled:
                     self.wake(queue_id)
                 await self._look_at_jobs()
                 await self._count()
@@ -258,7 +266,7 @@ class Controller:
             if stored is None:
                 return False
         before = stored.workflow.model_dump_json()
-        seen = lifecycle.Seen(jobs, events_are_read)
+        seen = lifecycle.Seen(jobs, events_are_read, self._may_start(stored.workflow))
         actions = lifecycle.advance(stored.workflow, seen, self._clock(), self._stop_grace_s)
         if stored.workflow.model_dump_json() != before:
             stored = await self._save(stored)
@@ -266,10 +274,18 @@ class Controller:
             await self._do(stored.workflow, action)
         if actions and lifecycle.Forget() not in actions:
             await self._save(stored)
+        if stored.workflow.status.is_terminal and (next_id := self._admission.leave(queue_id)) is not None:
+            self.wake(next_id)
         if stored.workflow.status.is_terminal and not (actions or stored.workflow.control.settled):
             return True
         # A job that is being deleted takes its time; the watch tells when it is gone.
         return any(not isinstance(action, lifecycle.DeleteJob | lifecycle.Forget) for action in actions)
+
+    def _may_start(self, workflow: Workflow) -> bool:
+        has_started = workflow.status is not WorkflowStatus.PENDING
+        if has_started and not workflow.status.is_terminal:
+            self._admission.admit(workflow.queue_id)
+        return has_started or self._admission.ask(workflow.queue_id)
 
     async def _do(self, workflow: Workflow, action: lifecycle.Action) -> None:
         match action:

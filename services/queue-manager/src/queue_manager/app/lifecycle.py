@@ -95,6 +95,8 @@ class Seen:
     """By name, all of this workflow's."""
     events_are_read: bool
     """Whether every event written before `jobs` was listed has been noted."""
+    may_start: bool
+    """Whether there is room for another running workflow."""
 
 
 class NotPossibleError(Exception):
@@ -110,9 +112,11 @@ def stop(workflow: Workflow, now: datetime) -> None:
     Raises:
         NotPossibleError: It has ended otherwise.
     """
-    if workflow.status is WorkflowStatus.STOPPED or workflow.control.wish.winds_down:
+    if workflow.status is WorkflowStatus.STOPPED:
         return
     _refuse_if_ended(workflow, "stop")
+    if workflow.control.wish.winds_down:
+        return
     _set_wish(workflow, Wish.STOP, now)
     _set_status(workflow, WorkflowStatus.STOPPING, now)
 
@@ -279,7 +283,7 @@ def advance(workflow: Workflow, seen: Seen, now: datetime, stop_grace_s: float) 
 
     Args:
         workflow: The document; its statuses and judgements are brought up to date.
-        seen: The jobs, and whether all events were noted.
+        seen: The jobs, whether all events were noted, and whether there is room for another workflow.
         now: The time.
         stop_grace_s: How long tasks may take to end by themselves once they are told to, seconds.
     """
@@ -292,9 +296,10 @@ def advance(workflow: Workflow, seen: Seen, now: datetime, stop_grace_s: float) 
         _judge(workflow, seen.jobs, now)
     _fail_with_its_tasks(workflow, now)
     actions: list[Action] = [DeleteJob(name) for name in live if name not in _current_jobs(workflow)]
-    actions += (
-        _wind_down(workflow, seen.jobs, now, stop_grace_s) if workflow.control.wish.winds_down else _run(workflow, now)
-    )
+    if workflow.control.wish.winds_down:
+        actions += _wind_down(workflow, seen.jobs, now, stop_grace_s)
+    elif seen.may_start:
+        actions += _run(workflow, now)
     actions += _drain(workflow, seen.jobs, now)
     _update_status(workflow, seen.jobs, now)
     return actions

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-from queue_manager.app.workflow import AuditItem, Workflow
+from queue_manager.app.workflow import AuditItem, Workflow, WorkflowStatus
 from streamforge_common.contract.commands import Command
 from streamforge_common.errors import StreamForgeError
 from streamforge_common.ids import QueueId, TelemetryId
@@ -144,8 +144,8 @@ class WorkflowStore(Protocol):
     async def replace(self, stored: Stored) -> Stored:
         """Store a changed workflow if it is still of the revision it was read at. Raises ChangedMeanwhileError."""
 
-    async def unsettled(self) -> list[QueueId]:
-        """List the workflows about which something is left to do."""
+    async def unsettled(self) -> list[tuple[QueueId, WorkflowStatus]]:
+        """List the workflows about which something is left to do, oldest first."""
 
     async def others_storing_in(self, collection: str, queue_id: QueueId) -> list[QueueId]:
         """List the other workflows that store in a collection."""
