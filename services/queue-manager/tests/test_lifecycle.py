@@ -202,6 +202,19 @@ def test_pause_and_resume_reach_every_task(platform):
     assert [kind for kind, _, _ in platform.told()][-2:] == [CommandKind.RESUME] * 2
 
 
+def test_a_paused_connector_that_is_stopped_goes_on_for_the_rest(platform):
+    platform.steer(lifecycle.pause)
+    platform.steer(lifecycle.stop)
+    platform.says(LOADER, TaskStatus.STOPPED)
+    platform.ends(LOADER)
+    assert [kind for kind, target, _ in platform.told() if target == "arango-connector"] == [
+        CommandKind.START,
+        CommandKind.PAUSE,
+        CommandKind.RESUME,
+        CommandKind.DRAIN,
+    ]
+
+
 @pytest.mark.parametrize("wish", [lifecycle.stop, lifecycle.pause, lifecycle.resume, lifecycle.retry])
 def test_a_completed_workflow_takes_no_wish(platform, wish):
     for task in (LOADER, CONNECTOR):

@@ -85,8 +85,9 @@ def test_anything_rejected_makes_it_incomplete():
 
 def test_repeated_counts_the_messages_beyond_those_that_are_stored():
     workflow = workflow_of("2024-07-01:2024-07-02")
-    workflow.tasks[0].end_offsets = {"0": 1500, "1": 0}
     start_ms = TimeRange.parse("2024-07-01:2024-07-02").start_ms
+    workflow.tasks[0].end_offsets = {"0": 1500, "1": 0}
+    workflow.tasks[0].last_id = start_ms + 1439 * MINUTE_MS
     found = report(workflow, Collection(start_ms + index * MINUTE_MS for index in range(1440)))
     assert (found.verdict, found.repeated) == (Verdict.COMPLETE, 60)
 
@@ -94,9 +95,17 @@ def test_repeated_counts_the_messages_beyond_those_that_are_stored():
 def test_the_candle_that_was_open_when_the_loader_looked_is_not_expected():
     workflow = workflow_of("2024-07-01:2024-07-02")
     start_ms = TimeRange.parse("2024-07-01:2024-07-02").start_ms
+    workflow.tasks[0].end_offsets = {"0": 10}
     workflow.tasks[0].last_id = start_ms + 9 * MINUTE_MS
     found = report(workflow, Collection(start_ms + index * MINUTE_MS for index in range(10)))
     assert (found.expected, found.verdict) == (10, Verdict.COMPLETE)
+
+
+def test_where_no_candle_was_closed_yet_none_is_expected():
+    workflow = workflow_of("2024-07-01:2024-07-02")
+    workflow.tasks[0].end_offsets = {"0": 0}
+    found = report(workflow, Collection([]))
+    assert (found.expected, found.verdict) == (0, Verdict.COMPLETE)
 
 
 def test_nothing_is_judged_before_the_end():

@@ -38,6 +38,8 @@ WORKFLOWS = Gauge("streamforge_workflows", "Stored workflows.", ["status"])
 JOBS = Gauge("streamforge_jobs", "Jobs that the launcher knows.", ["target", "status"])
 EVENTS = Counter("streamforge_events", "Events that queue-manager has read; `malformed` ones are skipped.", ["status"])
 
+_REPEATED_EVERY_S = 10.0
+
 METRICS_CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
@@ -55,7 +57,10 @@ def configure_logging(settings: LogSettings, service: str, **fields: str | int) 
     else:
         logger.add(sys.stderr, level=settings.log_level, format=_format_text, backtrace=False, diagnose=False)
     logging.basicConfig(handlers=[_ToLoguru()], level=logging.INFO, force=True)
+    # While the broker is away it says so many times a second, in ever the same words.
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_Seldom())
     logging.captureWarnings(capture=True)
 
 
@@ -86,3 +91,19 @@ class _ToLoguru(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         level = record.levelname if record.levelname in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL") else "INFO"
         logger.opt(exception=record.exc_info).log(level, "{}", record.getMessage())
+
+
+class _Seldom(logging.Filter):
+    """Lets a message of a library pass once in a while, however often it is repeated."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said_at: dict[tuple[str, int], float] = {}
+        """(file, line) to the last time: as many entries as there are places that log."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        place = (record.pathname, record.lineno)
+        if record.created - self._said_at.get(place, 0.0) < _REPEATED_EVERY_S:
+            return False
+        self._said_at[place] = record.created
+        return True

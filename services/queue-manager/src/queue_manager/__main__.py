@@ -20,11 +20,14 @@ from queue_manager.app.controller import Controller
 from queue_manager.settings import Settings
 from streamforge_common.arango.database import ensure_database, open_database, ping_database
 from streamforge_common.errors import StreamForgeError
-from streamforge_common.kafka.messages import GroupReader, MessageWriter
+from streamforge_common.kafka.messages import MessageWriter, PlaceReader
 from streamforge_common.kafka.topics import Topics
 from streamforge_common.outages import Neighbour, connect, patiently
 from streamforge_common.settings import read_settings
 from streamforge_common.telemetry import configure_logging
+
+_PROBE_TIMEOUT_S = 3
+"""A probe blocks a thread for as long, also at the end of the process."""
 
 
 def main() -> None:
@@ -42,6 +45,7 @@ def main() -> None:
 
 async def _serve(settings: Settings) -> None:
     database = open_database(settings)
+    probed = open_database(settings, request_timeout_s=_PROBE_TIMEOUT_S)
     topics = Topics(settings)
     writer = MessageWriter(settings, delivery_timeout_s=settings.outage_seconds)
     launcher = LocalLauncher(settings.job_runner_url, settings.job_runner_token.get_secret_value())
@@ -55,7 +59,7 @@ async def _serve(settings: Settings) -> None:
     )
     neighbours = [
         Neighbour("kafka", topics.ping, settings.outage_seconds),
-        Neighbour("arangodb", lambda: ping_database(database), settings.outage_seconds),
+        Neighbour("arangodb", lambda: ping_database(probed), settings.outage_seconds),
         Neighbour("launcher", launcher.ping, settings.outage_seconds),
     ]
     controller = Controller(
@@ -75,7 +79,8 @@ async def _serve(settings: Settings) -> None:
         await patiently(lambda: ensure_database(settings), settings.outage_seconds)
         await store.prepare()
         await log.prepare()
-        reader = GroupReader(settings, settings.queue_events_topic, EVENTS_GROUP)
+        partitions = await topics.end_offsets(settings.queue_events_topic)
+        reader = PlaceReader(settings, settings.queue_events_topic, EVENTS_GROUP, partitions)
         await connect(stack, reader, settings.outage_seconds)
         async with asyncio.TaskGroup() as group:
             loops = [

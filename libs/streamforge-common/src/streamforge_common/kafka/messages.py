@@ -1,6 +1,6 @@
 """Small messages, one at a time: commands and events."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -12,8 +12,6 @@ from streamforge_common.settings import KafkaSettings
 
 _POLL_MESSAGES = 1_000
 """Bounds what one poll holds in memory."""
-_SESSION_TIMEOUT_MS = 10_000
-"""How long the place of a killed member stays empty before the group gives it to another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +66,13 @@ class MessageWriter:
 class _Reader:
     """What both readers share: the life of the consumer, and messages as StreamForge knows them."""
 
-    def __init__(self, settings: KafkaSettings, topic: str, **options: object) -> None:
+    def __init__(self, settings: KafkaSettings, topic: str, *subscribed: str, group: str | None = None) -> None:
         self._topic = topic
-        self._options = {**connection_options(settings), "enable_auto_commit": False, **options}
+        self._subscribed = subscribed
+        self._options = {**connection_options(settings), "group_id": group, "enable_auto_commit": False}
 
     async def __aenter__(self) -> Self:
-        self._consumer = AIOKafkaConsumer(self._topic, auto_offset_reset="earliest", **self._options)
+        self._consumer = AIOKafkaConsumer(*self._subscribed, auto_offset_reset="earliest", **self._options)
         await start(self._consumer)
         return self
 
@@ -96,7 +95,7 @@ class LogReader(_Reader):
     """Reads a whole topic from a moment on, outside any group; an async context manager."""
 
     def __init__(self, settings: KafkaSettings, topic: str) -> None:
-        super().__init__(settings, topic)
+        super().__init__(settings, topic, topic)
 
     async def read_since(self, since_ms: int) -> list[Message]:
         """Return what was appended from a moment (Unix milliseconds) to the end as it is now; `tail` goes on there."""
@@ -119,11 +118,21 @@ class LogReader(_Reader):
                 yield message
 
 
-class GroupReader(_Reader):
-    """Reads a topic as a member of a group that remembers its place; an async context manager."""
+class PlaceReader(_Reader):
+    """Reads a whole topic and keeps its place under a group's name; an async context manager.
 
-    def __init__(self, settings: KafkaSettings, topic: str, group: str) -> None:
-        super().__init__(settings, topic, group_id=group, session_timeout_ms=_SESSION_TIMEOUT_MS)
+    It is no member of the group: two readers under one name both read everything, and neither has to wait until the
+    broker believes that a killed predecessor is gone.
+    """
+
+    def __init__(self, settings: KafkaSettings, topic: str, group: str, partitions: Collection[int]) -> None:
+        super().__init__(settings, topic, group=group)
+        self._partitions = [TopicPartition(topic, number) for number in partitions]
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        self._consumer.assign(self._partitions)
+        return self
 
     async def poll(self, *, wait_ms: int) -> list[Message]:
         """Return what has come, in the order of each partition; empty after `wait_ms` without anything."""
@@ -133,8 +142,3 @@ class GroupReader(_Reader):
         """Remember the place: partition to the offset to go on from."""
         with translated(f"committing on {self._topic!r}"):
             await self._consumer.commit({TopicPartition(self._topic, part): at for part, at in next_offsets.items()})
-
-    async def positions(self) -> dict[int, int]:
-        """Return, for every partition held by this member, the offset that the next poll goes on from."""
-        with translated(f"reading {self._topic!r}"):
-            return {tp.partition: await self._consumer.position(tp) for tp in self._consumer.assignment()}

@@ -9,12 +9,12 @@ from pydantic import ValidationError
 from streamforge_common import telemetry
 from streamforge_common.contract.commands import Command
 from streamforge_common.contract.events import Event
-from streamforge_common.kafka.messages import GroupReader, Message, MessageWriter
+from streamforge_common.kafka.messages import Message, MessageWriter, PlaceReader
 from streamforge_common.kafka.topics import Topics
 from streamforge_common.settings import KafkaSettings
 
 EVENTS_GROUP = "queue-manager"
-"""All replicas are one group: each event is taken in by one of them."""
+"""Where the place on `queue-events` is kept. Every replica reads all events; one that was noted adds nothing again."""
 _FOREVER = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
 _EVENTS_CONFIG = {"cleanup.policy": "delete"}
 """Events are read within seconds and kept in the audit trail; the broker's default retention is for looking back."""
@@ -75,7 +75,7 @@ class KafkaControlLog:
 
 
 async def read_events(
-    reader: GroupReader, take: Callable[[str, Sequence[tuple[Event, int, int]]], Awaitable[bool]]
+    reader: PlaceReader, take: Callable[[str, Sequence[tuple[Event, int, int]]], Awaitable[bool]]
 ) -> None:
     """Take in events for ever; the place is committed only once they are stored with their workflows."""
     while True:

@@ -345,7 +345,10 @@ class Controller:
                 stored = await self._store.get(queue_id)
                 if stored is None:
                     return None
+                before = stored.workflow.model_dump_json()
                 change(stored.workflow)
+                if stored.workflow.model_dump_json() == before:
+                    return stored.workflow
                 with suppress(ChangedMeanwhileError):
                     return (await self._save(stored)).workflow
 

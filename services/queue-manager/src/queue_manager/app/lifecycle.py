@@ -418,6 +418,9 @@ def _drain(workflow: Workflow, jobs: Mapping[str, Job], now: datetime) -> list[A
     ]
     if not waiting:
         return []
+    if workflow.control.wish.winds_down and any(task.told_pause for task in waiting):
+        # A paused connector stores nothing; it goes on for the rest.
+        return [_tell(workflow, task, CommandKind.RESUME, now) for task in waiting if task.told_pause]
     for loader in loaders:
         if loader.status is TaskStatus.COMPLETED and loader.end_offsets is not None:
             return [_tell(workflow, task, CommandKind.DRAIN, now, loader.end_offsets) for task in waiting]

@@ -101,7 +101,7 @@ _WORST_FIRST = (Verdict.RUNNING, Verdict.INCOMPLETE, Verdict.UNPROVEN, Verdict.C
 async def _judge(workflow: Workflow, dataset: Dataset, evidence: Evidence) -> DatasetQuality:
     interval = DataType.parse(dataset.type).interval
     time_range = TimeRange.parse(dataset.time_range)
-    end_ms = _closed_end(workflow, dataset, interval, time_range.end_ms)
+    end_ms = _closed_end(workflow, dataset, interval, time_range)
     expected = interval.count(time_range.start_ms, end_ms)
     runs = await _missing_runs(dataset, interval, time_range.start_ms, end_ms, evidence)
     known = [span for span in workflow.control.exchange_gaps if span.n == dataset.n]
@@ -130,12 +130,13 @@ async def _judge(workflow: Workflow, dataset: Dataset, evidence: Evidence) -> Da
     )
 
 
-def _closed_end(workflow: Workflow, dataset: Dataset, interval: Interval, end_ms: int) -> int:
-    """Leave out the candle that was still open when the loader looked: it was never part of the dataset."""
+def _closed_end(workflow: Workflow, dataset: Dataset, interval: Interval, time_range: TimeRange) -> int:
+    """Leave out what was still open when the loader looked: it was never part of the dataset."""
     for task in workflow.tasks:
-        if task.n == dataset.n and task.last_id is not None:
-            return min(end_ms, interval.advance(task.last_id))
-    return end_ms
+        if task.n == dataset.n and task.end_offsets is not None:
+            closed_ms = time_range.start_ms if task.last_id is None else interval.advance(task.last_id)
+            return min(time_range.end_ms, closed_ms)
+    return time_range.end_ms
 
 
 def _published(workflow: Workflow, dataset: Dataset) -> int:
