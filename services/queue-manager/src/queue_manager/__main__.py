@@ -79,7 +79,8 @@ async def _serve(settings: Settings) -> None:
         await patiently(lambda: ensure_database(settings), settings.outage_seconds)
         await store.prepare()
         await log.prepare()
-        partitions = await topics.end_offsets(settings.queue_events_topic)
+        # A topic that was just created is not known everywhere at once.
+        partitions = await patiently(lambda: topics.end_offsets(settings.queue_events_topic), settings.outage_seconds)
         reader = PlaceReader(settings, settings.queue_events_topic, EVENTS_GROUP, partitions)
         await connect(stack, reader, settings.outage_seconds)
         async with asyncio.TaskGroup() as group:

@@ -13,7 +13,12 @@ from arangolite.storage.catalog import Collection, Index
 
 KeyRange = tuple[bytes, bytes]
 """Encoded index entries from (inclusive) and to (exclusive)."""
+_SYSTEM = ("_key", "_id", "_rev")
+"""Attributes that are columns of their own."""
 _CHECK_EVERY = 1024  # rows between two looks at whether the query must stop
+
+
+Rows = Iterable[tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -23,18 +28,16 @@ class FullScan:
     collection: Collection
     by_key: bool = False
     descending: bool = False
+    uses_index = False
 
-    def rows(self, run: Run, columns: str, _: Frame) -> Iterator[tuple[Any, ...]]:
+    def parts(self, run: Run, columns: str, _: Frame) -> Iterator[Rows]:
         """Read the documents."""
         order = f"key{' DESC' if self.descending else ''}" if self.by_key else "id"
-        for row in run.connection.execute(f"SELECT {columns} FROM {self.collection.table} AS d ORDER BY d.{order}"):
-            run.statistics.scanned_full += 1
-            yield row
+        yield run.connection.execute(f"SELECT {columns} FROM {self.collection.table} AS d ORDER BY d.{order}")
 
     def count(self, run: Run, _: Frame) -> int:
         """Count the documents."""
         row: tuple[int] = run.connection.execute(f"SELECT count(*) FROM {self.collection.table}").fetchone()
-        run.statistics.scanned_full += row[0]
         return row[0]
 
 
@@ -44,19 +47,17 @@ class KeyLookup:
 
     collection: Collection
     keys: Callable[[Frame], list[str]]
+    uses_index = True
 
-    def rows(self, run: Run, columns: str, frame: Frame) -> Iterator[tuple[Any, ...]]:
+    def parts(self, run: Run, columns: str, frame: Frame) -> Iterator[Rows]:
         """Read the documents."""
         statement = f"SELECT {columns} FROM {self.collection.table} AS d WHERE d.key = ?"
         for key in self.keys(frame):
-            row = run.connection.execute(statement, (key,)).fetchone()
-            if row is not None:
-                run.statistics.scanned_index += 1
-                yield row
+            yield run.connection.execute(statement, (key,))
 
     def count(self, run: Run, frame: Frame) -> int:
         """Count the documents."""
-        return sum(1 for _ in self.rows(run, "1", frame))
+        return sum(1 for part in self.parts(run, "1", frame) for _ in part)
 
 
 @dataclass(frozen=True)
@@ -68,25 +69,22 @@ class IndexScan:
     table: str
     ranges: Callable[[Frame], list[KeyRange]]
     descending: bool = False
+    uses_index = True
 
-    def rows(self, run: Run, columns: str, frame: Frame) -> Iterator[tuple[Any, ...]]:
-        """Read the documents."""
+    def parts(self, run: Run, columns: str, frame: Frame) -> Iterator[Rows]:
+        """Read the documents, range by range."""
         # CROSS JOIN fixes the order for SQLite: walk the index, then fetch each document.
         join = f" CROSS JOIN {self.collection.table} AS d ON d.id = i.id" if "d." in columns else ""
         order = "i.k DESC" if self.descending else "i.k"
         statement = f"SELECT {columns} FROM {self.table} AS i{join} WHERE i.k >= ? AND i.k < ? ORDER BY {order}"
         ranges = self.ranges(frame)
         for bounds in reversed(ranges) if self.descending else ranges:
-            for row in run.connection.execute(statement, bounds):
-                run.statistics.scanned_index += 1
-                yield row
+            yield run.connection.execute(statement, bounds)
 
     def count(self, run: Run, frame: Frame) -> int:
         """Count the documents without reading them."""
         statement = f"SELECT count(*) FROM {self.table} WHERE k >= ? AND k < ?"
-        total = sum(run.connection.execute(statement, bounds).fetchone()[0] for bounds in self.ranges(frame))
-        run.statistics.scanned_index += total
-        return int(total)
+        return sum(int(run.connection.execute(statement, bounds).fetchone()[0]) for bounds in self.ranges(frame))
 
 
 Access = FullScan | KeyLookup | IndexScan
@@ -95,15 +93,25 @@ Access = FullScan | KeyLookup | IndexScan
 def scan(run: Run, access: Access, variable: DocumentVariable, rows: Iterator[Frame]) -> Iterator[Frame]:
     """Run a FOR over a collection: decode of each document what the query uses, into the frame."""
     columns, load = _loader(variable)
-    for frame in rows:
-        countdown = _CHECK_EVERY
-        for row in access.rows(run, columns, frame):
-            load(frame, row)
-            yield frame
-            countdown -= 1
-            if not countdown:
-                run.check()
-                countdown = _CHECK_EVERY
+    seen = 0
+    try:
+        for frame in rows:
+            for part in access.parts(run, columns, frame):
+                for row in part:
+                    seen += 1
+                    load(frame, row)
+                    yield frame
+                    if seen % _CHECK_EVERY == 0:
+                        run.check()
+    finally:
+        run.statistics.scanned(seen, with_index=access.uses_index)
+
+
+def count(run: Run, access: Access, frame: Frame) -> int:
+    """Run a FOR that only counts."""
+    total = access.count(run, frame)
+    run.statistics.scanned(total, with_index=access.uses_index)
+    return total
 
 
 def _loader(variable: DocumentVariable) -> tuple[str, Callable[[Frame, tuple[Any, ...]], None]]:
@@ -111,7 +119,7 @@ def _loader(variable: DocumentVariable) -> tuple[str, Callable[[Frame, tuple[Any
     if variable.whole is not None or variable.raw is not None:
         return "d.key, d.rev, d.doc", _load_document(variable)
     attributes = dict(variable.attributes)
-    system = [(name, attributes.pop(name)) for name in ("_key", "_id", "_rev") if name in attributes]
+    system = [(name, attributes.pop(name)) for name in _SYSTEM if name in attributes]
     if not attributes:
         if not system:
             return "1", _load_nothing
@@ -170,36 +178,50 @@ def _load_attributes(attributes: dict[str, int]) -> Callable[[Frame, bytes], Non
 
 
 def _load_document(variable: DocumentVariable) -> Callable[[Frame, tuple[Any, ...]], None]:
-    collection, head = variable.collection, variable.collection.encode()
-    whole, raw = variable.whole, variable.raw
-    attributes = list(variable.attributes.items())
-    decode = msgspec.json.decode
+    if variable.whole is not None:
+        return _load_whole(variable, variable.whole)
+    assert variable.raw is not None
+    load_raw = _load_raw(variable.collection, variable.raw)
+    if not variable.attributes:
+        return load_raw
+    # Columns are the same for both, so the attributes are loaded as they would be without the raw document.
+    stored = {name: slot for name, slot in variable.attributes.items() if name not in _SYSTEM}
+    system = [(name, slot) for name, slot in variable.attributes.items() if name in _SYSTEM]
+    load_stored = _load_attributes(stored) if stored else None
+    load_system = _load_system(variable.collection, system)
+
+    def load(frame: Frame, row: tuple[Any, ...]) -> None:
+        load_raw(frame, row)
+        load_system(frame, row)
+        if load_stored is not None:
+            load_stored(frame, row[2])
+
+    return load
+
+
+def _load_raw(collection: str, slot: int) -> Callable[[Frame, tuple[Any, ...]], None]:
+    """Give the document as JSON: what is stored, with the system attributes put in front."""
+    head = collection.encode()
 
     def load(frame: Frame, row: tuple[Any, ...]) -> None:
         key, rev, text = row
-        if raw is not None:
-            frame[raw] = msgspec.Raw(b'{"_id":"%b/%b","_rev":"%b",%b' % (head, key, rev, text[1:]))
-        name = key.decode()
-        document = {"_key": name, "_id": f"{collection}/{name}", "_rev": rev.decode(), **decode(text)}
-        if whole is not None:
-            frame[whole] = document
-        for attribute, slot in attributes:
-            frame[slot] = document.get(attribute)
+        frame[slot] = msgspec.Raw(b'{"_id":"%b/%b","_rev":"%b",%b' % (head, key, rev, text[1:]))
 
-    if whole is not None:
-        return load
-    stored = {name: slot for name, slot in attributes if name not in ("_key", "_id", "_rev")}
-    system = [(name, slot) for name, slot in attributes if name in ("_key", "_id", "_rev")]
-    load_stored = _load_attributes(stored) if stored else None
-    load_system = _load_system(collection, system) if system else None
-    assert raw is not None
+    return load
 
-    def load_raw(frame: Frame, row: tuple[Any, ...]) -> None:
-        key, rev, text = row
-        frame[raw] = msgspec.Raw(b'{"_id":"%b/%b","_rev":"%b",%b' % (head, key, rev, text[1:]))
-        if load_system is not None:
-            load_system(frame, row)
-        if load_stored is not None:
-            load_stored(frame, text)
 
-    return load_raw
+def _load_whole(variable: DocumentVariable, slot: int) -> Callable[[Frame, tuple[Any, ...]], None]:
+    """Give the decoded document; attributes, and the document as JSON where that is wanted, too."""
+    collection, attributes, decode = variable.collection, list(variable.attributes.items()), msgspec.json.decode
+    load_raw = None if variable.raw is None else _load_raw(collection, variable.raw)
+
+    def load(frame: Frame, row: tuple[Any, ...]) -> None:
+        key = row[0].decode()
+        document = {"_key": key, "_id": f"{collection}/{key}", "_rev": row[1].decode(), **decode(row[2])}
+        frame[slot] = document
+        for name, attribute_slot in attributes:
+            frame[attribute_slot] = document.get(name)
+        if load_raw is not None:
+            load_raw(frame, row)
+
+    return load

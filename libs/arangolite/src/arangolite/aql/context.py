@@ -25,6 +25,13 @@ class Statistics:
     filtered: int = 0
     full_count: int | None = None
 
+    def scanned(self, documents: int, *, with_index: bool) -> None:
+        """Count documents that were looked at."""
+        if with_index:
+            self.scanned_index += documents
+        else:
+            self.scanned_full += documents
+
 
 @dataclass
 class Run:

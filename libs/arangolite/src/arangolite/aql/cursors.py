@@ -19,7 +19,7 @@ from typing import IO, Any, TypeVar
 import msgspec
 
 from arangolite.aql.context import Run
-from arangolite.aql.query import Statement, deadline
+from arangolite.aql.query import Statement, deadline, too_deep
 from arangolite.errors import ArangoError, Problem
 from arangolite.storage.database import Database, Transaction
 
@@ -46,9 +46,9 @@ class QueryOptions:
 
 @dataclass
 class Batch:
-    """One batch: the results as JSON, and whether more follow."""
+    """One batch: a JSON array of results, and whether more follow."""
 
-    results: list[msgspec.Raw]
+    results: msgspec.Raw
     more: bool
 
 
@@ -60,7 +60,8 @@ class Cursor:
     database: str
     options: QueryOptions
     run: Run
-    results: Iterator[msgspec.Raw]
+    results: Iterator[Any]
+    """Values, in which documents may be raw JSON."""
     resources: contextlib.ExitStack
     count: int | None
     started: float
@@ -70,17 +71,20 @@ class Cursor:
     last_batch: Batch | None = None
     last_extra: dict[str, Any] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
-    _ahead: list[msgspec.Raw] = field(default_factory=list)
+    _ahead: list[Any] = field(default_factory=list)
 
     def fetch(self) -> Batch:
         """Take the next batch; reads one result ahead to know whether there are more."""
-        wanted = list(itertools.islice(self.results, self.options.batch_size + 1 - len(self._ahead)))
-        available = self._ahead + wanted
-        results, self._ahead = available[: self.options.batch_size], available[self.options.batch_size :]
+        wanted = self.options.batch_size
+        try:
+            available = self._ahead + list(itertools.islice(self.results, wanted + 1 - len(self._ahead)))
+        except RecursionError as exc:
+            raise too_deep() from exc
+        results, self._ahead = available[:wanted], available[wanted:]
         self.expires = time.monotonic() + self.options.ttl_s
         if not self._ahead:
             self.close()
-        return Batch(results, bool(self._ahead))
+        return Batch(msgspec.Raw(_encode(results)), bool(self._ahead))
 
     def close(self) -> None:
         """End the query and let go of what it holds."""
@@ -215,7 +219,7 @@ def _start(cursor_id: str, database: Database, statement: Statement, options: Qu
             fail_on_warning=options.fail_on_warning,
             deadline=deadline(options.max_runtime_s),
         )
-        results: Iterator[msgspec.Raw] = map(_raw, statement.run(run, full_count=options.full_count))
+        results = statement.run(run, full_count=options.full_count)
         count = None
         if options.count or options.full_count:
             count, results = _complete(results, resources)
@@ -248,22 +252,18 @@ def _write(
         deadline=deadline(options.max_runtime_s),
     )
     with contextlib.ExitStack() as resources:
-        count, results = _complete(map(_raw, statement.run(run, full_count=options.full_count)), resources)
+        count, results = _complete(statement.run(run, full_count=options.full_count), resources)
         shown = count if options.count else None
         return Cursor(cursor_id, database.name, options, run, results, resources.pop_all(), shown, started)
 
 
-def _raw(value: Any) -> msgspec.Raw:
-    return value if type(value) is msgspec.Raw else msgspec.Raw(_encode(value))
-
-
-def _complete(results: Iterator[msgspec.Raw], resources: contextlib.ExitStack) -> tuple[int, Iterator[msgspec.Raw]]:
+def _complete(results: Iterator[Any], resources: contextlib.ExitStack) -> tuple[int, Iterator[Any]]:
     """Run a query to its end before the first batch, because its count was asked for."""
     spool: IO[bytes] = resources.enter_context(tempfile.SpooledTemporaryFile(_SPOOL_BYTES))  # noqa: SIM115 - it is
     count = 0
     for result in results:
         count += 1
-        spool.write(bytes(result).replace(b"\n", b" "))  # one line each; inside of strings JSON has no newlines
+        spool.write(_encode(result).replace(b"\n", b" "))  # one line each; inside of strings JSON has no newlines
         spool.write(b"\n")
     spool.seek(0)
     return count, (msgspec.Raw(line) for line in spool)

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 from arangolite.aql import operators, tree
-from arangolite.aql.access import Access, scan
+from arangolite.aql.access import Access, count, scan
 from arangolite.aql.collect import compile_collect, count_stage
 from arangolite.aql.expressions import Expressions
 from arangolite.aql.modify import compile_modification
@@ -102,7 +102,9 @@ class Compiler:
             assert isinstance(counted, tree.Collect)
             assert counted.count is not None
             block.scope = block.outer.child()
-            block.stages.append(count_stage(lambda frame: access.count(run, frame), block.scope.declare(counted.count)))
+            block.stages.append(
+                count_stage(lambda frame: count(run, access, frame), block.scope.declare(counted.count))
+            )
             return following
         variable = DocumentVariable(collection.name, block.scope.frames)
         block.scope.bind(node.variable, variable)

@@ -46,8 +46,8 @@ class Statement:
         try:
             produce = Compiler(full_count=full_count).query(self.query, Scope(run, frames, {}), top=True)
         except RecursionError as exc:
-            raise _too_deep() from exc
-        return _guarded(produce([None] * frames.size))
+            raise too_deep() from exc
+        return produce([None] * frames.size)
 
 
 def prepare(text: str, bind_values: Mapping[str, Any]) -> Statement:
@@ -55,7 +55,7 @@ def prepare(text: str, bind_values: Mapping[str, Any]) -> Statement:
     try:
         return Statement(bind(parse(text), bind_values))
     except RecursionError as exc:
-        raise _too_deep() from exc
+        raise too_deep() from exc
 
 
 def deadline(max_runtime_s: float) -> float | None:
@@ -63,12 +63,6 @@ def deadline(max_runtime_s: float) -> float | None:
     return time.monotonic() + max_runtime_s if max_runtime_s > 0 else None
 
 
-def _guarded(results: Iterator[Any]) -> Iterator[Any]:
-    try:
-        yield from results
-    except RecursionError as exc:
-        raise _too_deep() from exc
-
-
-def _too_deep() -> ArangoError:
+def too_deep() -> ArangoError:
+    """Say that Python's stack is not deep enough for a query or for a value in it."""
     return ArangoError(Problem.RESOURCE_LIMIT, "AQL: the query or its data is nested too deeply")

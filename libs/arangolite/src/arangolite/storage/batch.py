@@ -22,6 +22,7 @@ Document = dict[str, Value]
 _decode = msgspec.json.decode
 _encode = msgspec.json.encode
 _CHUNK = 64  # revisions and row ids are taken so many at a time; the unused ones are lost, which is harmless
+_NO_TEXT = "x''"
 _FEW = 20  # keys that are looked up one by one; more go as one JSON array
 
 
@@ -81,14 +82,19 @@ class Batch:
         self._next_id = 0
         self._ids_left = 0
 
-    def prefetch(self, keys: Iterable[str]) -> None:
-        """Look many keys up at once, so that `get` need not go to the table for each."""
+    def prefetch(self, keys: Iterable[str], *, with_text: bool = True) -> None:
+        """Look many keys up at once, so that `get` need not go to the table for each.
+
+        Args:
+            keys: Which documents.
+            with_text: False when only their being there matters; their rows then have no text.
+        """
         wanted = dict.fromkeys(keys)
         if len(wanted) <= _FEW:
             return
         self._rows = {**wanted, **self._rows}
         columns = self._connection.execute(
-            "SELECT d.id, d.key, d.rev, d.doc FROM json_each(?) AS wanted "
+            f"SELECT d.id, d.key, d.rev, {'d.doc' if with_text else _NO_TEXT} FROM json_each(?) AS wanted "
             f"CROSS JOIN {self.collection.table} AS d ON d.key = wanted.value",
             (_encode(list(wanted)).decode(),),
         )
@@ -107,35 +113,31 @@ class Batch:
             row = self._rows[key] = None if columns is None else row_from_columns(columns)
             return row
 
-    def existing(self, keys: Iterable[str]) -> set[str]:
-        """Tell which of these keys are taken, without reading the documents."""
-        found = self._connection.execute(
-            f"SELECT d.key FROM json_each(?) AS wanted CROSS JOIN {self.collection.table} AS d ON d.key = wanted.value",
-            (_encode(list(keys)).decode(),),
-        )
-        return {key.decode() for (key,) in found}
-
     @property
     def takes_bulk(self) -> bool:
         """Whether nothing but a taken key could refuse a document, so that new ones may go in as one."""
         return self._check_key is None and not any(table.unique for table in self._tables)
 
-    def insert_bulk(self, fresh: Sequence[tuple[str, Document, str]]) -> None:
-        """Add many documents whose keys are not there, at once and straight into the tables."""
-        count = len(fresh)
+    def insert_bulk(self, fresh: Sequence[tuple[str, Document, str]]) -> set[str]:
+        """Add those of many documents whose keys are not there, straight into the tables; returns the taken keys."""
+        count, table = len(fresh), self.collection.table
         first = self._transaction.take_ids(self.collection, count)
         ids, revisions = range(first, first + count), self._transaction.clock.revisions(count)
         rows = [(row_id, key, rev, text) for row_id, rev, (key, _, text) in zip(ids, revisions, fresh, strict=True)]
-        run = self._connection.executemany
-        run(f"INSERT INTO {self.collection.table} (id, key, rev, doc) VALUES (?, ?, ?, ?)", rows)
-        for table in self._tables:
-            entries = table.entries
-            pairs = [
-                (k, row_id) for row_id, (_, document, _) in zip(ids, fresh, strict=True) for k in entries(document)
-            ]
-            run(f"INSERT INTO {table.name} (k, id) VALUES (?, ?)", pairs)
-        for key, _, _ in fresh:
-            self._rows.pop(key, None)  # what was looked up before is not true any more
+        run, before = self._connection.executemany, self._connection.total_changes
+        run(f"INSERT INTO {table} (id, key, rev, doc) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO NOTHING", rows)
+        stored = list(zip(ids, fresh, strict=True))
+        taken: set[str] = set()
+        if self._connection.total_changes - before != count:
+            query = self._connection.execute(f"SELECT id FROM {table} WHERE id >= ?", (first,))
+            there = {row_id for (row_id,) in query}
+            taken = {item[0] for row_id, item in stored if row_id not in there}
+            stored = [pair for pair in stored if pair[0] in there]
+        for index in self._tables:
+            entries = index.entries
+            pairs = [(entry, row_id) for row_id, (_, document, _) in stored for entry in entries(document)]
+            run(f"INSERT INTO {index.name} (k, id) VALUES (?, ?)", pairs)
+        return taken
 
     def insert(self, key: str, document: Document, text: bytes | str) -> Row:
         """Add a document whose key is not there."""

@@ -3,7 +3,7 @@
 Documents that come with their JSON text are stored as that text, byte for byte, so no number is ever written anew.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,6 +15,7 @@ from arangolite.storage.batch import Document, Row, primary_violation, stored_te
 from arangolite.storage.database import Transaction
 from arangolite.storage.documents import DEFAULT_OPTIONS, Documents, merge
 from arangolite.storage.names import is_document_id, is_key
+from arangolite.values import Value
 
 OnDuplicate = Literal["error", "update", "replace", "ignore"]
 
@@ -55,6 +56,7 @@ class Importer:
         self._batch = self._documents.batch
         self._collection = collection
         self._on_duplicate = on_duplicate
+        self._overwrites = on_duplicate in ("update", "replace")
         self._user_keys: bool = collection.properties["keyOptions"]["allowUserKeys"]
 
     def run(self, incoming: Sequence[Incoming], result: ImportResult, *, complete: bool) -> None:
@@ -71,21 +73,19 @@ class Importer:
     def _import_new(self, incoming: Sequence[Incoming], result: ImportResult) -> list[tuple[int, Incoming]]:
         """Import what has a new key at once, most of what a loader sends; returns the rest with its positions."""
         positions: dict[str, int] = {}
-        for position, (document, _) in enumerate(incoming):
-            key = document.get("_key")
-            if type(key) is str and is_key(key) and "_id" not in document and "_rev" not in document:
-                positions.setdefault(key, position)
-        taken = self._taken(positions)
         fresh = []
-        for key, position in positions.items():
-            if key not in taken:
-                document, text = incoming[position]
+        for position, (document, text) in enumerate(incoming):
+            key = document.get("_key")
+            if type(key) is str and is_key(key) and key not in positions and not _names_itself(document):
+                positions[key] = position
                 fresh.append((key, document, text or stored_text(document).decode()))
-        self._batch.insert_bulk(fresh)
-        result.created += len(fresh)
-        if len(fresh) == len(incoming):
+        if fresh and self._overwrites and self._batch.get(fresh[0][0]) is not None:
+            return list(enumerate(incoming))  # most likely all of it came before, and will be changed one by one
+        taken = self._batch.insert_bulk(fresh)
+        result.created += len(fresh) - len(taken)
+        if not taken and len(fresh) == len(incoming):
             return []
-        done = {positions[key] for key, _, _ in fresh}
+        done = {position for key, position in positions.items() if key not in taken}
         rest = [(position, item) for position, item in enumerate(incoming) if position not in done]
         if self._on_duplicate != "ignore":
             return rest
@@ -93,14 +93,12 @@ class Importer:
         result.ignored += len(rest) - len(left)
         return left
 
-    def _taken(self, keys: Collection[str]) -> set[str]:
-        """Tell which keys are there; where their documents will be changed, those are read along."""
-        if self._on_duplicate not in ("update", "replace"):
-            return self._batch.existing(keys)
-        self._batch.prefetch(keys)
-        return {key for key in keys if self._batch.get(key) is not None}
-
     def _import_rest(self, rest: Sequence[tuple[int, Incoming]], result: ImportResult, *, complete: bool) -> None:
+        keys = (item[0].get("_key") for _, item in rest)
+        self._batch.prefetch(
+            (key for key in keys if type(key) is str and is_key(key)),
+            with_text=self._overwrites,
+        )
         for position, item in rest:
             try:
                 self._import_one(item, result)
@@ -178,9 +176,14 @@ class Importer:
             self._batch.replace(old, after, text)
 
 
+def _names_itself(document: Mapping[str, Value]) -> bool:
+    """Whether a document brings attributes that only the database gives."""
+    return "_id" in document or "_rev" in document
+
+
 def _text_of(key: str, item: Incoming) -> str | bytes:
     document, text = item
-    if text is None or "_id" in document or "_rev" in document:
+    if text is None or _names_itself(document):
         return stored_text({**document, "_key": key})
     if "_key" in document:
         return text

@@ -24,6 +24,8 @@ class Rejected:
 class Batch:
     """What the messages of a batch come to."""
 
+    messages: Sequence[RecordMessage]
+    """All of them, to be acknowledged together."""
     documents: Sequence[RecordMessage]
     """One message for each `_key`, in the order in which the keys appeared."""
     rejected: Sequence[Rejected]
@@ -46,7 +48,7 @@ def sort_batch(messages: Sequence[RecordMessage], dataset: Dataset) -> Batch:
             continue
         if not (dataset.first_wins and key in by_key):
             by_key[key] = message
-    return Batch(list(by_key.values()), rejected, len(messages) - len(by_key) - len(rejected))
+    return Batch(messages, list(by_key.values()), rejected, len(messages) - len(by_key) - len(rejected))
 
 
 def _refused_by_loader(message: RecordMessage) -> str | None:

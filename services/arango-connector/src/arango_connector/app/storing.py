@@ -5,15 +5,17 @@
 3. Store the documents, then what is rejected; both are on disk before the next step.
 4. Acknowledge: the group's committed place moves behind the batch.
 
+While a batch is at 3 and 4 the next one is at 1 and 2, and no further; batches are stored and acknowledged in order.
 Whatever ends the process before step 4 makes the same messages come again, and storing them again changes nothing.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol
 
-from arango_connector.app.batches import Rejected, sort_batch
+from arango_connector.app.batches import Batch, Rejected, sort_batch
 from arango_connector.app.dataset import Dataset
 from streamforge_common.contract.records import RecordMessage
 from streamforge_common.errors import TransientError
@@ -24,6 +26,8 @@ _BATCH_RECORDS = 5_000
 """About 2 MB of candles: large enough that the database's sync to disk, once per import, weighs little."""
 _WAIT_MS = 500
 """How long an empty topic is waited on before commands are looked at again."""
+_AHEAD_MS = 50
+"""The same while a batch is being stored: about as long as that takes, so that an end is noticed soon."""
 _SERVICE = "arango-connector"
 
 
@@ -81,41 +85,52 @@ class Storing:
 
     async def store(self) -> Ending:
         """Store what comes until no more can come, or the work must end."""
+        ahead: Batch | None = None
         while (ending := self._run.ending) is None:
             if self._run.is_paused:
                 await self._run.report_progress("paused")
                 await self._reader.idle(wait_ms=_WAIT_MS)
                 continue
-            messages = await self._reader.poll(max_records=_BATCH_RECORDS, wait_ms=_WAIT_MS)
-            if messages:
-                try:
-                    await self._store_batch(messages)
-                except TransientError:
-                    # The database was still waited for when the work had to end; the batch comes again.
-                    if self._run.ending is None:
-                        raise
-                    continue
+            batch = ahead if ahead is not None else await self._read(_WAIT_MS)
+            ahead = await self._store_and_read_ahead(batch) if batch is not None else None
             CONSUMER_LAG.labels(self._dataset.type).set(self._reader.lag())
             await self._run.report_progress(self._summary())
             if await self._is_drained():
                 return Completed(self._summary())
         return ending
 
-    async def _store_batch(self, messages: Sequence[RecordMessage]) -> None:
+    async def _read(self, wait_ms: int) -> Batch | None:
+        """Take and check what has come; None where that is nothing."""
+        messages = await self._reader.poll(max_records=_BATCH_RECORDS, wait_ms=wait_ms)
+        if not messages:
+            return None
         began_s = perf_counter()
         batch = sort_batch(messages, self._dataset)
-        checked_s = perf_counter()
+        BATCH_SECONDS.labels(_SERVICE, "check").observe(perf_counter() - began_s)
+        return batch
+
+    async def _store_and_read_ahead(self, batch: Batch) -> Batch | None:
+        """Store and acknowledge a batch while the next one is read and checked, and return that one."""
+        ahead = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._store_batch(batch))
+                ahead = await self._read(_AHEAD_MS)
+        except* TransientError:
+            # The database was still waited for when the work had to end; the batch comes again.
+            if self._run.ending is None:
+                raise
+        return ahead
+
+    async def _store_batch(self, batch: Batch) -> None:
+        began_s = perf_counter()
         stored = await self._store.store(batch.documents) if batch.documents else Stored(0, 0, ())
         rejected = [*batch.rejected, *stored.refused]
         if rejected:
             await self._store.keep_rejected(rejected)
         stored_s = perf_counter()
-        await self._reader.ack(messages)
-        for stage, seconds in (
-            ("check", checked_s - began_s),
-            ("store", stored_s - checked_s),
-            ("ack", perf_counter() - stored_s),
-        ):
+        await self._reader.ack(batch.messages)
+        for stage, seconds in (("store", stored_s - began_s), ("ack", perf_counter() - stored_s)):
             BATCH_SECONDS.labels(_SERVICE, stage).observe(seconds)
         self._count(stored.written, batch.repeated + stored.repeated, len(rejected))
 
