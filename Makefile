@@ -2,6 +2,8 @@
 
 EXCHANGE ?= auto
 HOME_FOLDER ?= $(HOME)/.streamforge
+TRIALS ?= 20
+LANES ?= 2
 
 SOURCES := $(wildcard libs/*/src services/*/src)
 SYNCED := .venv/.synced
@@ -23,6 +25,10 @@ up: setup ## Start the platform and keep it running [EXCHANGE=…] [HOME_FOLDER=
 .PHONY: test
 test: setup ## Run all tests, with a real broker and real servers
 	@.venv/bin/pytest
+
+.PHONY: chaos
+chaos: setup ## Break everything while it works, and prove that nothing is lost [TRIALS=20] [SEED=…] [KINDS=…] [LANES=2]
+	@.venv/bin/python -m tests.chaos --trials "$(TRIALS)" --lanes "$(LANES)" $(if $(SEED),--seed "$(SEED)") $(if $(KINDS),--only $(KINDS))
 
 .PHONY: lint
 lint: $(SYNCED) ## Check style, types and who imports whom

@@ -1,4 +1,4 @@
-"""`streamforge up` for trials: the same platform, with gates before broker and database, and a database with faults.
+"""`streamforge up` for trials: the same platform, with gates before its components, and a database with faults.
 
 Usage: `python -m tests.chaos.up --home DIR --exchange E [--job TARGET=MODULE]…`; `--job` has another program run in
 place of a service's. A component whose file `HOME/gates/<component>` exists is not started again until that is gone.
@@ -52,7 +52,7 @@ def _programs(home: Path, kafka: Sequence[str], replaced_jobs: dict[str, str]) -
         kafka=_gated(home, "kafka", kafka),
         arangolite=_gated(home, "arangolite", [sys.executable, "-m", "tests.chaos.faulty_arangolite"]),
         exchange_sim=usual.exchange_sim,
-        queue_manager=usual.queue_manager,
+        queue_manager=_gated(home, "queue-manager", usual.queue_manager),
         jobs={**usual.jobs, **{target: [sys.executable, "-m", module] for target, module in replaced_jobs.items()}},
     )
 

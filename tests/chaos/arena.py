@@ -1,0 +1,118 @@
+"""What trials run on: a platform with faults, and the work that is under way while something breaks.
+
+One platform serves many trials, as each has symbols of its own: what the exchange served of them was served to that
+trial. A platform on which a trial went wrong is kept for inspection and another one is started.
+"""
+
+import string
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any, Self
+
+from tests.embedded.platform import EmbeddedPlatform
+from tests.embedded.workflows import Document, Workflows
+
+_UP = (sys.executable, "-m", "tests.chaos.up")
+_EARLIEST, _LATEST = datetime(2021, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC)
+"""Every simulated symbol is traded then."""
+_DAYS = (7, 20)
+PATIENCE_S = 300.0
+"""The longest outage is 60 s, and after it clients back off up to 15 s; the rest is a slow machine."""
+MINUTE_MS = 60_000
+KIND = "candles_1m"
+
+
+@dataclass(frozen=True)
+class Order:
+    """A workflow that a trial asks for: minute candles of a symbol that nobody else asks for."""
+
+    symbol: str
+    start: datetime
+    days: int
+
+    @classmethod
+    def draw(cls, rng: Random) -> Self:
+        """Draw one."""
+        base = "Q" + "".join(rng.choices(string.ascii_uppercase, k=7))
+        start = _EARLIEST + timedelta(days=rng.randrange((_LATEST - _EARLIEST).days - _DAYS[1]))
+        return cls(f"{base}USDT", start, rng.randint(*_DAYS))
+
+    @property
+    def start_ms(self) -> int:
+        """The first open time, Unix milliseconds."""
+        return int(self.start.timestamp() * 1000)
+
+    @property
+    def candles(self) -> int:
+        """How many there are."""
+        return self.days * 24 * 60
+
+    @property
+    def body(self) -> Document:
+        """What is posted."""
+        end = self.start + timedelta(days=self.days)
+        return {
+            "symbol": self.symbol,
+            "type": f"api_{KIND}",
+            "time_range": f"{self.start:%Y-%m-%d}:{end:%Y-%m-%d}",
+            "collection_name": f"chaos_{self.symbol.lower()}",
+        }
+
+    def key(self, number: int) -> str:
+        """Return the `_key` of its candle of this number, from 0."""
+        return f"binance:spot:{self.symbol}:{KIND}:{self.start_ms + number * MINUTE_MS}"
+
+
+class Arena:
+    """A platform for trials; a context manager."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str], *, patience_s: float = PATIENCE_S) -> None:
+        """Start nothing yet.
+
+        Args:
+            folder: Where homes are made.
+            environment: Variables for all of the platform beside those of this process.
+            patience_s: How long a workflow may take to end.
+        """
+        self.patience_s = patience_s
+        self._folder = folder
+        self._environment = environment
+        self.platform: EmbeddedPlatform
+        self.workflows: Workflows
+
+    @property
+    def home(self) -> Path:
+        """Of the platform of now."""
+        return self.platform.home
+
+    @property
+    def database(self) -> tuple[str, tuple[str, str]]:
+        """Return the database's URL, and user and password."""
+        info: dict[str, Any] = self.platform.info
+        return info["arango_url"], (info["arango_username"], info["arango_password"])
+
+    def renew(self) -> None:
+        """Leave the platform as it is, dead, and start another one."""
+        self._close()
+        self._open()
+
+    def _open(self) -> None:
+        home = Path(tempfile.mkdtemp(prefix="arena-", dir=self._folder)) / "home"
+        self.platform = EmbeddedPlatform(home, "simulated", command=_UP, environment=self._environment).start()
+        self.workflows = Workflows(self.platform.url)
+
+    def _close(self) -> None:
+        self.workflows.close()
+        self.platform.kill()
+
+    def __enter__(self) -> Self:
+        self._open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()

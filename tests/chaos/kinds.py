@@ -1,0 +1,52 @@
+"""The table of kinds: every trouble that trials make."""
+
+from collections.abc import Callable
+
+from tests.chaos.faults_between import KillBeforeStored, ReadEventsAgain
+from tests.chaos.faults_database import DatabaseFault, RefuseDocuments
+from tests.chaos.faults_exchange import BanAndKill, ExchangeFault
+from tests.chaos.faults_processes import FreezeComponent, KillComponent, KillJob, KillQueueManager, Twin
+from tests.chaos.trial import Fault
+
+KINDS: dict[str, Callable[[], Fault]] = {
+    "kill-loader": lambda: KillJob("loader-producer"),
+    "kill-connector": lambda: KillJob("arango-connector"),
+    "kill-connector-before-stored": KillBeforeStored,
+    "kill-queue-manager": lambda: KillQueueManager(10.0),
+    "kill-queue-manager-at-launch": lambda: KillQueueManager(1.5),
+    "queue-manager-reads-again": ReadEventsAgain,
+    "kill-broker": lambda: KillComponent("kafka"),
+    "freeze-broker": lambda: FreezeComponent("kafka"),
+    "kill-database": lambda: KillComponent("arangolite"),
+    "freeze-database": lambda: FreezeComponent("arangolite"),
+    "database-503": lambda: DatabaseFault("status"),
+    "database-slow": lambda: DatabaseFault("delay"),
+    "database-reset": lambda: DatabaseFault("reset"),
+    "database-refuses": RefuseDocuments,
+    "exchange-429": lambda: ExchangeFault("429", seconds=(1.0, 5.0)),
+    "exchange-418": lambda: ExchangeFault("418", most=1, seconds=(3.0, 15.0)),
+    "exchange-418-kill-loader": BanAndKill,
+    "exchange-500": lambda: ExchangeFault("500"),
+    "exchange-503": lambda: ExchangeFault("503"),
+    "exchange-timeout": lambda: ExchangeFault("timeout", most=1),
+    "exchange-slow": lambda: ExchangeFault("slow", seconds=(1.0, 5.0)),
+    "exchange-reset": lambda: ExchangeFault("reset"),
+    "exchange-truncated-json": lambda: ExchangeFault("truncated_json"),
+    "exchange-malformed-json": lambda: ExchangeFault("malformed_json"),
+    "exchange-html": lambda: ExchangeFault("html"),
+    "exchange-short-page": lambda: ExchangeFault("short_page", most=2),
+    "exchange-duplicated-rows": lambda: ExchangeFault("duplicated_rows"),
+    "exchange-missing-rows": lambda: ExchangeFault("missing_rows", most=2),
+    "twin-loader": lambda: Twin("loader-producer"),
+    "late-loader": lambda: Twin("loader-producer", late=True),
+    "twin-connector": lambda: Twin("arango-connector"),
+}
+
+FAST = (
+    "kill-loader",
+    "kill-queue-manager-at-launch",
+    "database-refuses",
+    "exchange-429",
+    "exchange-missing-rows",
+)
+"""One trial of each goes into the tests."""
