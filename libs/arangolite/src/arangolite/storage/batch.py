@@ -133,6 +133,9 @@ class Batch:
             there = {row_id for (row_id,) in query}
             taken = {item[0] for row_id, item in stored if row_id not in there}
             stored = [pair for pair in stored if pair[0] in there]
+        self._rows = {
+            key: row for key, row in self._rows.items() if row is not None
+        }  # what was absent may be there now
         for index in self._tables:
             entries = index.entries
             pairs = [(entry, row_id) for row_id, (_, document, _) in stored for entry in entries(document)]
