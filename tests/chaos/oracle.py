@@ -7,7 +7,7 @@ the other, and between them a conversion of our own.
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,8 +57,10 @@ def _of_workflow(arena: Arena, order: Order, document: Document, expectation: Ex
     yield from _of_jobs(arena, document)
     yield from _of_drain(arena, document, trail, expectation)
     rejected = _rejected_keys(arena, document)
-    yield from _of_quality(arena, order, document, rejected, expectation)
-    yield from _of_records(arena, order, document, rejected, expectation)
+    served = _served(arena, order)
+    yield from _of_quality(arena, order, document, served.keys(), rejected, expectation)
+    stored = _stored(arena, document["datasets"][0]["collection_name"])
+    yield from _of_records(order, served, stored, rejected)
 
 
 def _of_trail(trail: Sequence[Document]) -> Iterator[str]:
@@ -102,28 +104,45 @@ def _of_drain(arena: Arena, document: Document, trail: Sequence[Document], expec
 
 
 def _of_quality(
-    arena: Arena, order: Order, document: Document, rejected: frozenset[str], expectation: Expectation
+    arena: Arena,
+    order: Order,
+    document: Document,
+    served: Set[str],
+    rejected: frozenset[str],
+    expectation: Expectation,
 ) -> Iterator[str]:
+    """The report must say what is so: what was never served is a gap of the exchange, and nothing else is missing."""
     quality = arena.workflows.find(document["queue_id"], "/quality")
     (dataset,) = quality["datasets"]
-    ours = expectation.rejected & {order.key(number) for number in range(order.candles)}
-    wanted = ("incomplete" if ours else "complete", order.candles, order.candles - len(ours), len(ours))
+    grid = {order.key(number) for number in range(order.candles)}
+    ours = expectation.rejected & grid
+    stored = len(grid & served) - len(ours)
+    wanted = ("incomplete" if ours else "complete", order.candles, stored, len(ours))
     told = (quality["verdict"], dataset["expected"], dataset["stored"], dataset["rejected"])
     if told != wanted or rejected != ours:
         yield f"quality says {told}, wanted {wanted}; rejected are {sorted(rejected)[:_SHOWN]}"
+    for cause, keys in (("exchange", grid - served), ("unexplained", ours)):
+        if (gaps := _keys_of_gaps(order, dataset["gaps"], cause)) != keys:
+            yield f"gaps with cause {cause} hold {len(gaps)} candles, wanted {len(keys)}"
+
+
+def _keys_of_gaps(order: Order, gaps: Sequence[Document], cause: str) -> set[str]:
+    return {
+        order.key((open_time - order.start_ms) // MINUTE_MS)
+        for gap in gaps
+        if gap["cause"] == cause
+        for open_time in range(gap["from"], gap["to"], MINUTE_MS)
+    }
 
 
 def _of_records(
-    arena: Arena, order: Order, document: Document, rejected: frozenset[str], expectation: Expectation
+    order: Order, served: Mapping[str, Document], stored: Mapping[str, Document], rejected: frozenset[str]
 ) -> Iterator[str]:
-    served = _served(arena, order)
-    stored = _stored(arena, document["datasets"][0]["collection_name"])
     grid = {order.key(number) for number in range(order.candles)}
     for what, keys in (
         ("served and neither stored nor rejected", served.keys() - stored.keys() - rejected),
         ("stored and never served", stored.keys() - served.keys()),
         ("both stored and rejected", stored.keys() & rejected),
-        ("never served although of the range", grid - served.keys()),
         ("served although not of the range", served.keys() - grid),
         ("stored otherwise than served", {key for key in served.keys() & stored.keys() if served[key] != stored[key]}),
     ):
