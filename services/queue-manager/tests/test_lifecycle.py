@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from queue_manager.app import lifecycle
+from queue_manager.app import wishes
 from queue_manager.app.controller import Controller, UnknownWorkflowError
 from queue_manager.app.ports import Job, JobStatus
 from queue_manager.app.requests import InvalidRequestError, WorkflowRequest
@@ -95,7 +95,7 @@ def test_the_end_of_the_loader_drains_the_connector_and_completes_the_workflow(p
 
 def test_a_stop_ends_the_loader_then_drains_the_connector_up_to_what_was_published(platform):
     platform.says(LOADER, TaskStatus.LOADING)
-    platform.steer(lifecycle.stop)
+    platform.steer(wishes.stop)
     assert platform.workflow.status is WorkflowStatus.STOPPING
     assert platform.told()[-1] == (CommandKind.STOP, "loader-producer", 1)
     platform.says(LOADER, TaskStatus.STOPPED)
@@ -109,14 +109,14 @@ def test_a_stop_ends_the_loader_then_drains_the_connector_up_to_what_was_publish
 
 
 def test_a_stop_asked_for_twice_changes_nothing(platform):
-    platform.steer(lifecycle.stop)
+    platform.steer(wishes.stop)
     told = platform.told()
-    platform.steer(lifecycle.stop)
+    platform.steer(wishes.stop)
     assert platform.told() == told
 
 
 def test_jobs_that_outlive_the_grace_of_a_stop_are_deleted(platform):
-    platform.steer(lifecycle.stop)
+    platform.steer(wishes.stop)
     platform.now += timedelta(seconds=61)
     platform.look()
     platform.look()
@@ -182,7 +182,7 @@ def test_retry_goes_on_with_what_had_not_completed(platform):
     platform.says(CONNECTOR, TaskStatus.ERROR, finished=True, error=error)
     platform.ends(CONNECTOR, JobStatus.FAILED)
     assert platform.workflow.status is WorkflowStatus.ERROR
-    platform.steer(lifecycle.retry)
+    platform.steer(wishes.retry)
     assert [task.attempt for task in platform.workflow.tasks] == [1, 2]
     assert platform.told()[-1] == (CommandKind.DRAIN, "arango-connector", 2)
     assert platform.log.commands[-1].end_offsets == {"0": 7}
@@ -193,18 +193,18 @@ def test_retry_goes_on_with_what_had_not_completed(platform):
 
 
 def test_pause_and_resume_reach_every_task(platform):
-    platform.steer(lifecycle.pause)
+    platform.steer(wishes.pause)
     assert [kind for kind, _, _ in platform.told()][-2:] == [CommandKind.PAUSE] * 2
     for task in (LOADER, CONNECTOR):
         platform.says(task, TaskStatus.PAUSED)
     assert platform.workflow.status is WorkflowStatus.PAUSED
-    platform.steer(lifecycle.resume)
+    platform.steer(wishes.resume)
     assert [kind for kind, _, _ in platform.told()][-2:] == [CommandKind.RESUME] * 2
 
 
 def test_a_paused_connector_that_is_stopped_goes_on_for_the_rest(platform):
-    platform.steer(lifecycle.pause)
-    platform.steer(lifecycle.stop)
+    platform.steer(wishes.pause)
+    platform.steer(wishes.stop)
     platform.says(LOADER, TaskStatus.STOPPED)
     platform.ends(LOADER)
     assert [kind for kind, target, _ in platform.told() if target == "arango-connector"] == [
@@ -215,12 +215,12 @@ def test_a_paused_connector_that_is_stopped_goes_on_for_the_rest(platform):
     ]
 
 
-@pytest.mark.parametrize("wish", [lifecycle.stop, lifecycle.pause, lifecycle.resume, lifecycle.retry])
+@pytest.mark.parametrize("wish", [wishes.stop, wishes.pause, wishes.resume, wishes.retry])
 def test_a_completed_workflow_takes_no_wish(platform, wish):
     for task in (LOADER, CONNECTOR):
         platform.says(task, TaskStatus.COMPLETED, end_offsets={"0": 1})
         platform.ends(task)
-    with pytest.raises(lifecycle.NotPossibleError, match="completed"):
+    with pytest.raises(wishes.NotPossibleError, match="completed"):
         platform.steer(wish)
 
 
@@ -230,17 +230,17 @@ def test_a_failed_workflow_cannot_be_stopped(platform):
     platform.says(CONNECTOR, TaskStatus.COMPLETED)
     platform.ends(CONNECTOR)
     assert platform.workflow.status is WorkflowStatus.ERROR
-    with pytest.raises(lifecycle.NotPossibleError, match="error"):
-        platform.steer(lifecycle.stop)
+    with pytest.raises(wishes.NotPossibleError, match="error"):
+        platform.steer(wishes.stop)
 
 
 def test_an_unknown_workflow_cannot_be_steered(platform):
     with pytest.raises(UnknownWorkflowError):
-        asyncio.run(platform.controller.steer("wf-none", lifecycle.stop))
+        asyncio.run(platform.controller.steer("wf-none", wishes.stop))
 
 
 def test_a_live_job_of_an_ended_workflow_is_deleted(platform):
-    platform.steer(lifecycle.stop)
+    platform.steer(wishes.stop)
     for task in (LOADER, CONNECTOR):
         platform.says(task, TaskStatus.STOPPED)
         platform.ends(task)
@@ -267,7 +267,7 @@ def test_the_topic_of_an_ended_workflow_forgets_and_keeps_again_on_retry(platfor
     platform.ends(CONNECTOR)
     assert platform.log.topics == {topic: True}
     assert platform.workflow.control.settled
-    platform.steer(lifecycle.retry)
+    platform.steer(wishes.retry)
     assert platform.log.topics == {topic: False}
 
 
@@ -292,7 +292,7 @@ def test_a_removal_that_was_cut_off_is_finished_by_the_next_look(platform):
 
 
 def test_a_running_workflow_is_not_removed(platform):
-    with pytest.raises(lifecycle.NotPossibleError, match="stop it"):
+    with pytest.raises(wishes.NotPossibleError, match="stop it"):
         asyncio.run(platform.controller.delete(platform.queue_id, Deletion.WITHOUT_DATA))
 
 
@@ -300,7 +300,7 @@ def test_data_that_another_workflow_stores_too_is_not_removed(platform):
     ended(platform)
     request = WorkflowRequest(symbol="btcusdt", type="api_candles_5m", time_range="2024-08-01:2024-08-02")
     other = asyncio.run(platform.controller.submit(request))
-    with pytest.raises(lifecycle.NotPossibleError, match=other.queue_id):
+    with pytest.raises(wishes.NotPossibleError, match=other.queue_id):
         asyncio.run(platform.controller.delete(platform.queue_id, Deletion.WITH_DATA))
 
 
@@ -373,7 +373,7 @@ def test_a_workflow_that_is_stopped_while_it_waits_gives_up_its_turn():
     later = [asyncio.run(platform.controller.submit(request)).queue_id for _ in range(3)]
     for queue_id in later:
         asyncio.run(platform.controller.reconcile(queue_id))
-    asyncio.run(platform.controller.steer(later[1], lifecycle.stop))
+    asyncio.run(platform.controller.steer(later[1], wishes.stop))
     asyncio.run(platform.controller.reconcile(later[1]))
     ended(platform)
     asyncio.run(platform.controller.reconcile(later[2]))

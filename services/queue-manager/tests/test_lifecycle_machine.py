@@ -7,12 +7,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from queue_manager.app import lifecycle
+from queue_manager.app import wishes
 from queue_manager.app.catalog import LOADER
 from queue_manager.app.controller import Controller
-from queue_manager.app.lifecycle import NotPossibleError
 from queue_manager.app.ports import Job, JobStatus
 from queue_manager.app.requests import WorkflowRequest
+from queue_manager.app.wishes import NotPossibleError
 from queue_manager.app.workflow import Wish, Workflow, WorkflowStatus
 from queue_manager.testing import Crash, CrashError, MemoryLauncher, MemoryLog, MemoryStore
 from streamforge_common.contract.events import Event, TaskError, TaskStatus
@@ -89,9 +89,9 @@ class WorkflowWorld(RuleBasedStateMachine):
     def wait(self, seconds):
         self.now += timedelta(seconds=seconds)
 
-    @rule(wish=st.sampled_from([lifecycle.stop, lifecycle.pause, lifecycle.resume, lifecycle.retry]))
+    @rule(wish=st.sampled_from([wishes.stop, wishes.pause, wishes.resume, wishes.retry]))
     def steer(self, wish):
-        may_leave_end = wish is lifecycle.retry and self.workflow.status in (
+        may_leave_end = wish is wishes.retry and self.workflow.status in (
             WorkflowStatus.STOPPED,
             WorkflowStatus.ERROR,
         )
@@ -196,7 +196,7 @@ class WorkflowWorld(RuleBasedStateMachine):
 
     def behave_well(self):
         if self.workflow.control.wish is Wish.PAUSE and not self.workflow.status.is_terminal:
-            self.survive(self.replicas[0].steer(self.queue_id, lifecycle.resume))
+            self.survive(self.replicas[0].steer(self.queue_id, wishes.resume))
         for job in self.live_jobs():
             if self.has_spoken_last(job):
                 self.launcher.end(job.name, JobStatus.SUCCEEDED)

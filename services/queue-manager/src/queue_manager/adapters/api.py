@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import AwareDatetime, BaseModel
 
 from queue_manager.adapters.problems import BodyLimit, install_problems
-from queue_manager.app import lifecycle
+from queue_manager.app import wishes
 from queue_manager.app.catalog import TARGETS, CatalogEntry, catalog_entries
 from queue_manager.app.controller import Controller, UnknownWorkflowError
 from queue_manager.app.ports import Job, Launcher, WorkflowFilter, WorkflowStore
@@ -29,10 +29,10 @@ IdempotencyKey = Annotated[
 ]
 Steering = Literal["stop", "pause", "resume", "retry"]
 _WISHES = {
-    "stop": lifecycle.stop,
-    "pause": lifecycle.pause,
-    "resume": lifecycle.resume,
-    "retry": lifecycle.retry,
+    "stop": wishes.stop,
+    "pause": wishes.pause,
+    "resume": wishes.resume,
+    "retry": wishes.retry,
 }
 
 

@@ -11,9 +11,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from queue_manager.app.controller import UnknownWorkflowError
-from queue_manager.app.lifecycle import NotPossibleError
 from queue_manager.app.ports import SuffixTakenError
 from queue_manager.app.requests import FieldError, InvalidRequestError
+from queue_manager.app.wishes import NotPossibleError
 from streamforge_common.errors import TransientError
 
 _LARGEST_BODY = 1024 * 1024

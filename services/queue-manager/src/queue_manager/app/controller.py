@@ -16,9 +16,8 @@ from weakref import WeakValueDictionary
 
 from loguru import logger
 
-from queue_manager.app import lifecycle
+from queue_manager.app import actions, lifecycle, wishes
 from queue_manager.app.admission import Admission
-from queue_manager.app.lifecycle import NotPossibleError
 from queue_manager.app.ports import (
     ChangedMeanwhileError,
     ControlLog,
@@ -31,6 +30,7 @@ from queue_manager.app.ports import (
     WorkflowStore,
 )
 from queue_manager.app.requests import CheckedRequest, FieldError, InvalidRequestError, WorkflowRequest, check_request
+from queue_manager.app.wishes import NotPossibleError
 from queue_manager.app.workflow import Deletion, Workflow, WorkflowStatus, new_workflow, rfc3339
 from streamforge_common import telemetry
 from streamforge_common.contract.commands import Command, CommandKind
@@ -116,7 +116,7 @@ class Controller:
         return workflow
 
     async def steer(self, queue_id: str, wish: Callable[[Workflow, datetime], None]) -> Workflow:
-        """Apply a wish of `lifecycle` and see to the workflow.
+        """Apply one of `wishes` and see to the workflow.
 
         Raises:
             UnknownWorkflowError: It is not stored.
@@ -143,7 +143,7 @@ class Controller:
                 others = await self._store.others_storing_in(dataset.collection_name, stored.workflow.queue_id)
                 if others:
                     raise NotPossibleError(f"{', '.join(others)} stores in {dataset.collection_name!r} too")
-        workflow = await self.steer(queue_id, lambda workflow, _: lifecycle.delete(workflow, deletion))
+        workflow = await self.steer(queue_id, lambda workflow, _: wishes.delete(workflow, deletion))
         await self.reconcile(workflow.queue_id)
 
     async def take_events(self, queue_id: str, events: Sequence[NotedEvent]) -> bool:
@@ -267,19 +267,19 @@ class Controller:
                 return False
         before = stored.workflow.model_dump_json()
         seen = lifecycle.Seen(jobs, events_are_read, self._may_start(stored.workflow))
-        actions = lifecycle.advance(stored.workflow, seen, self._clock(), self._stop_grace_s)
+        todo = lifecycle.advance(stored.workflow, seen, self._clock(), self._stop_grace_s)
         if stored.workflow.model_dump_json() != before:
             stored = await self._save(stored)
-        for action in actions:
+        for action in todo:
             await self._do(stored.workflow, action)
-        if actions and lifecycle.Forget() not in actions:
+        if todo and actions.Forget() not in todo:
             await self._save(stored)
         if stored.workflow.status.is_terminal and (next_id := self._admission.leave(queue_id)) is not None:
             self.wake(next_id)
-        if stored.workflow.status.is_terminal and not (actions or stored.workflow.control.settled):
+        if stored.workflow.status.is_terminal and not (todo or stored.workflow.control.settled):
             return True
         # A job that is being deleted takes its time; the watch tells when it is gone.
-        return any(not isinstance(action, lifecycle.DeleteJob | lifecycle.Forget) for action in actions)
+        return any(not isinstance(action, actions.DeleteJob | actions.Forget) for action in todo)
 
     def _may_start(self, workflow: Workflow) -> bool:
         has_started = workflow.status is not WorkflowStatus.PENDING
@@ -287,34 +287,34 @@ class Controller:
             self._admission.admit(workflow.queue_id)
         return has_started or self._admission.ask(workflow.queue_id)
 
-    async def _do(self, workflow: Workflow, action: lifecycle.Action) -> None:
+    async def _do(self, workflow: Workflow, action: actions.Action) -> None:
         match action:
-            case lifecycle.Launch(spec):
+            case actions.Launch(spec):
                 await self._launch(workflow, spec)
-            case lifecycle.DeleteJob(name):
+            case actions.DeleteJob(name):
                 await self._launcher.delete(name)
                 logger.bind(queue_id=workflow.queue_id).info("deleted job {}", name)
-            case lifecycle.DropCollection(name):
+            case actions.DropCollection(name):
                 await self._store.drop_collection(name)
-            case lifecycle.Forget():
+            case actions.Forget():
                 await self._store.forget(workflow.queue_id)
                 logger.bind(queue_id=workflow.queue_id).info("deleted")
             case _:
                 await self._do_on_broker(workflow, action)
 
-    async def _do_on_broker(self, workflow: Workflow, action: lifecycle.BrokerAction) -> None:
+    async def _do_on_broker(self, workflow: Workflow, action: actions.BrokerAction) -> None:
         match action:
-            case lifecycle.CreateTopic(topic):
+            case actions.CreateTopic(topic):
                 await self._log.create_data_topic(topic)
                 lifecycle.note_topic_created(workflow)
-            case lifecycle.SetRetention(topic, expires):
+            case actions.SetRetention(topic, expires):
                 await self._log.set_retention(topic, expires=expires)
                 lifecycle.note_retention_set(workflow, expires=expires)
-            case lifecycle.DeleteTopic(topic):
+            case actions.DeleteTopic(topic):
                 await self._log.delete_topic(topic)
-            case lifecycle.ReadEnds(topic):
+            case actions.ReadEnds(topic):
                 lifecycle.note_ends(workflow, await self._log.end_offsets(topic))
-            case lifecycle.Tell(telemetry_id, command):
+            case actions.Tell(telemetry_id, command):
                 if command.command is CommandKind.START:
                     command = await self._with_ban(command)
                 appended_ms = await self._log.tell(command)

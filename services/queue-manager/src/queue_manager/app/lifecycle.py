@@ -1,8 +1,8 @@
 """How a workflow moves: the state machine, without any I/O.
 
-Four things move a workflow: a wish of a person, an event of a task, what is seen of its jobs, and an action that has
-been carried out. Each is a function here that changes the document in memory; the controller stores it before it acts
-on it. `advance` is the heart: from the document and what is seen it says what to do next. It is level-triggered:
+Four things move a workflow: a wish of a person (`wishes`), an event of a task, what is seen of its jobs, and an action
+that has been carried out. Each is a function that changes the document in memory; the controller stores it before it
+acts on it. `advance` is the heart: from the document and what is seen it says what to do next. It is level-triggered:
 nothing depends on having seen every change, and asking twice asks for the same.
 """
 
@@ -10,6 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from queue_manager.app.actions import (
+    Action,
+    CreateTopic,
+    DeleteJob,
+    DeleteTopic,
+    DropCollection,
+    Forget,
+    Launch,
+    ReadEnds,
+    SetRetention,
+    Tell,
+)
 from queue_manager.app.catalog import LOADER
 from queue_manager.app.ports import Job, JobSpec, JobStatus
 from queue_manager.app.workflow import Deletion, Span, Task, Wish, Workflow, WorkflowStatus, rfc3339
@@ -18,73 +30,6 @@ from streamforge_common.contract.events import Event, TaskError, TaskStatus
 
 _MOST_REPLACED_JOBS = 3
 """How often a job that ended without a last event is launched anew; more is no accident."""
-
-
-@dataclass(frozen=True, slots=True)
-class CreateTopic:
-    """Create the data topic."""
-
-    topic: str
-
-
-@dataclass(frozen=True, slots=True)
-class SetRetention:
-    """Let the data topic forget after a while, or keep everything."""
-
-    topic: str
-    expires: bool
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteTopic:
-    """Delete the data topic."""
-
-    topic: str
-
-
-@dataclass(frozen=True, slots=True)
-class DropCollection:
-    """Delete the documents of a workflow that is removed with its data."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Forget:
-    """Remove the workflow itself, after everything else of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tell:
-    """Write a command."""
-
-    telemetry_id: str
-    command: Command
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """Create a task's job."""
-
-    spec: JobSpec
-
-
-@dataclass(frozen=True, slots=True)
-class ReadEnds:
-    """Read the ends of the data topic, to which nothing is added any more."""
-
-    topic: str
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteJob:
-    """End a job that has outlived its workflow or the grace of a stop."""
-
-    name: str
-
-
-BrokerAction = CreateTopic | SetRetention | DeleteTopic | ReadEnds | Tell
-Action = BrokerAction | Launch | DeleteJob | DropCollection | Forget
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,97 +42,6 @@ class Seen:
     """Whether every event written before `jobs` was listed has been noted."""
     may_start: bool
     """Whether there is room for another running workflow."""
-
-
-class NotPossibleError(Exception):
-    """The workflow cannot do that as it stands; says why."""
-
-
-# --- wishes of a person -------------------------------------------------------------------------------------------
-
-
-def stop(workflow: Workflow, now: datetime) -> None:
-    """End the workflow, storing what was published.
-
-    Raises:
-        NotPossibleError: It has ended otherwise.
-    """
-    if workflow.status is WorkflowStatus.STOPPED:
-        return
-    _refuse_if_ended(workflow, "stop")
-    if workflow.control.wish.winds_down:
-        return
-    _set_wish(workflow, Wish.STOP, now)
-    _set_status(workflow, WorkflowStatus.STOPPING, now)
-
-
-def pause(workflow: Workflow, now: datetime) -> None:
-    """Let all tasks keep their place and take no new work.
-
-    Raises:
-        NotPossibleError: It has ended, or is being stopped.
-    """
-    _refuse_if_ended(workflow, "pause")
-    if workflow.control.wish.winds_down:
-        raise NotPossibleError(f"{workflow.queue_id!r} is being stopped and cannot pause")
-    if workflow.control.wish is Wish.RUN:
-        _set_wish(workflow, Wish.PAUSE, now)
-
-
-def resume(workflow: Workflow, now: datetime) -> None:
-    """Go on after a pause.
-
-    Raises:
-        NotPossibleError: It has ended, or is being stopped.
-    """
-    _refuse_if_ended(workflow, "resume")
-    if workflow.control.wish.winds_down:
-        raise NotPossibleError(f"{workflow.queue_id!r} is being stopped and cannot resume")
-    if workflow.control.wish is Wish.PAUSE:
-        _set_wish(workflow, Wish.RUN, now)
-
-
-def retry(workflow: Workflow, now: datetime) -> None:
-    """Go on from where the work stopped: what has not completed, and what comes after it, gets another attempt.
-
-    Raises:
-        NotPossibleError: It is neither stopped nor in error.
-    """
-    if workflow.status not in (WorkflowStatus.STOPPED, WorkflowStatus.ERROR):
-        raise NotPossibleError(
-            f"{workflow.queue_id!r} is {workflow.status}; only what is stopped or in error can retry"
-        )
-    if workflow.control.delete is not None:
-        raise NotPossibleError(f"{workflow.queue_id!r} is being deleted")
-    again = False
-    for position, task in enumerate(workflow.tasks):
-        again = again or task.status is not TaskStatus.COMPLETED
-        if again:
-            workflow.tasks[position] = task.next_attempt()
-    workflow.control.drain_offsets = None
-    workflow.control.settled = False
-    workflow.error = None
-    workflow.finished_at = None
-    _set_wish(workflow, Wish.RUN, now)
-    _set_status(workflow, WorkflowStatus.PENDING, now)
-
-
-def delete(workflow: Workflow, deletion: Deletion) -> None:
-    """Remove an ended workflow; asked for twice, data goes if either asked for it.
-
-    Raises:
-        NotPossibleError: It has not ended.
-    """
-    if not workflow.status.is_terminal:
-        raise NotPossibleError(f"{workflow.queue_id!r} is {workflow.status}; stop it before it is deleted")
-    if workflow.control.delete is not Deletion.WITH_DATA:
-        workflow.control.delete = deletion
-    workflow.control.settled = False
-
-
-def _refuse_if_ended(workflow: Workflow, wish: str) -> None:
-    if workflow.status.is_terminal:
-        raise NotPossibleError(f"{workflow.queue_id!r} is {workflow.status} and cannot {wish}")
 
 
 # --- events of tasks ----------------------------------------------------------------------------------------------
@@ -369,7 +223,7 @@ def _fail_with_its_tasks(workflow: Workflow, now: datetime) -> None:
     if failed is not None and workflow.error is None:
         workflow.error = failed.error or TaskError(code="task_failed", detail=failed.message, retryable=True)
     if failed is not None and not workflow.control.wish.winds_down:
-        _set_wish(workflow, Wish.FAIL, now)
+        workflow.set_wish(Wish.FAIL, now)
 
 
 def _run(workflow: Workflow, now: datetime) -> list[Action]:
@@ -466,12 +320,12 @@ def _job_spec(workflow: Workflow, task: Task, since_ms: int) -> JobSpec:
 def _update_status(workflow: Workflow, jobs: Mapping[str, Job], now: datetime) -> None:
     anything_lives = any(job.status.is_live for job in jobs.values())
     if all(task.finished for task in workflow.tasks) and not anything_lives:
-        _set_status(workflow, _last_status(workflow), now)
+        workflow.set_status(_last_status(workflow), now)
         workflow.finished_at = rfc3339(now)
     elif workflow.control.wish.winds_down:
-        _set_status(workflow, WorkflowStatus.STOPPING, now)
+        workflow.set_status(WorkflowStatus.STOPPING, now)
     else:
-        _set_status(workflow, _running_status(workflow), now)
+        workflow.set_status(_running_status(workflow), now)
 
 
 def _last_status(workflow: Workflow) -> WorkflowStatus:
@@ -493,14 +347,3 @@ def _running_status(workflow: Workflow) -> WorkflowStatus:
     if any(task.started_since_ms is not None for task in workflow.tasks):
         return WorkflowStatus.STARTING
     return WorkflowStatus.PENDING
-
-
-def _set_status(workflow: Workflow, status: WorkflowStatus, now: datetime) -> None:
-    if workflow.status is not status:
-        workflow.audit("status", {"from": workflow.status, "status": status}, now)
-        workflow.status = status
-
-
-def _set_wish(workflow: Workflow, wish: Wish, now: datetime) -> None:
-    workflow.control.wish = wish
-    workflow.control.wish_at = rfc3339(now)

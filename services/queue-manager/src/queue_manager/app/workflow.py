@@ -196,6 +196,17 @@ class Workflow(BaseModel):
                 apart.append(span)
         self.control.exchange_gaps = sorted([*apart, gap], key=lambda span: (span.n, span.start))
 
+    def set_wish(self, wish: Wish, now: datetime) -> None:
+        """Decide where the workflow is to be brought."""
+        self.control.wish = wish
+        self.control.wish_at = rfc3339(now)
+
+    def set_status(self, status: WorkflowStatus, now: datetime) -> None:
+        """Change how the workflow stands; a change is part of the audit trail."""
+        if self.status is not status:
+            self.audit("status", {"from": self.status, "status": status}, now)
+            self.status = status
+
     def audit(self, kind: str, data: dict[str, Any], now: datetime) -> None:
         """Add a line to the audit trail."""
         item = AuditItem(seq=self.control.next_seq, kind=kind, at=rfc3339(now), data=data)
