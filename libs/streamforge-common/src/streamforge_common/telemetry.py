@@ -56,11 +56,10 @@ def configure_logging(settings: LogSettings, service: str, **fields: str | int) 
         logger.add(_write_json, level=settings.log_level, format="{message}")
     else:
         logger.add(sys.stderr, level=settings.log_level, format=_format_text, backtrace=False, diagnose=False)
-    logging.basicConfig(handlers=[_ToLoguru()], level=logging.INFO, force=True)
-    # While the broker is away it says so many times a second, in ever the same words.
+    handler = _ToLoguru()
+    handler.addFilter(_Seldom())
+    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(_Seldom())
     logging.captureWarnings(capture=True)
 
 
@@ -94,14 +93,16 @@ class _ToLoguru(logging.Handler):
 
 
 class _Seldom(logging.Filter):
-    """Lets a message of a library pass once in a while, however often it is repeated."""
+    """Lets a complaint of aiokafka pass once in a while: while the broker is away it makes many a second."""
 
     def __init__(self) -> None:
         super().__init__()
         self._said_at: dict[tuple[str, int], float] = {}
-        """(file, line) to the last time: as many entries as there are places that log."""
+        """(file, line) to the last time: as many entries as there are places that complain."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith("aiokafka"):
+            return True
         place = (record.pathname, record.lineno)
         if record.created - self._said_at.get(place, 0.0) < _REPEATED_EVERY_S:
             return False
