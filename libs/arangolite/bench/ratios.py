@@ -103,7 +103,7 @@ class Remote:
     def query(self, text: str, **values: object) -> list[Any]:
         """Run a query and fetch all of its results; only the first batch is kept."""
         answer = self.post("/_api/cursor", json={"query": text, "bindVars": values, "batchSize": 5000})
-        first = answer["result"]
+        first: list[Any] = answer["result"]
         while answer["hasMore"]:
             answer = self.post(f"/_api/cursor/{answer['id']}")
         return first

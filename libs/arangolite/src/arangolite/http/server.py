@@ -48,7 +48,7 @@ class Server:
         self.engine = engine
         self.faults = faults
         self.authenticator = authenticator
-        self.cursors = CursorStore(engine.threads)
+        self.cursors = CursorStore(engine.query_threads)
         self._router = _router(_ROUTES)
 
     def application(self) -> web.Application:

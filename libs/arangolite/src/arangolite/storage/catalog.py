@@ -184,6 +184,8 @@ def collection_properties(request: Mapping[str, Any]) -> Json:
             raise not_supported(f"the collection property {name!r}")
     if request.get("computedValues"):
         raise not_supported("computed values")
+    if request.get("schema"):
+        raise not_supported("schema validation")
     wait_for_sync = request.get("waitForSync") or False
     if not isinstance(wait_for_sync, bool):
         raise ArangoError(Problem.BAD_PARAMETER, "waitForSync must be a boolean")
@@ -191,7 +193,7 @@ def collection_properties(request: Mapping[str, Any]) -> Json:
         "waitForSync": wait_for_sync,
         "keyOptions": _key_options(request.get("keyOptions")),
         "cacheEnabled": bool(request.get("cacheEnabled") or False),
-        "schema": request.get("schema"),
+        "schema": None,
         "computedValues": None,
         "isSystem": bool(request.get("isSystem") or False),
         "writeConcern": 1,

@@ -24,6 +24,9 @@ class Engine:
         self._check_key = check_key
         self.clock = Clock()
         self.threads = ThreadPoolExecutor(_READER_THREADS, thread_name_prefix="arangolite-read")
+        """For short work: reading a document, counting, parsing an import."""
+        self.query_threads = ThreadPoolExecutor(_READER_THREADS, thread_name_prefix="arangolite-query")
+        """For queries, which may be long: however many run, the short work gets its turn."""
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = _take_lock(folder)
         self._changing = asyncio.Lock()
@@ -64,6 +67,7 @@ class Engine:
     def close(self) -> None:
         """Close every file and let another process have the folder."""
         self.threads.shutdown(wait=True, cancel_futures=True)
+        self.query_threads.shutdown(wait=True, cancel_futures=True)
         for database in self._databases.values():
             database.close()
         self._lock.close()
