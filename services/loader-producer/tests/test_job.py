@@ -207,6 +207,29 @@ async def test_whatever_the_exchange_does_on_the_way_the_same_candles_are_publis
     assert len([request for request in requests if request["in_ban"]]) <= already_under_way
 
 
+async def test_nothing_is_sent_during_a_ban_not_even_after_a_kill(
+    kafka_broker: Broker, exchange_sim: str, log: Path
+) -> None:
+    await plan_faults(exchange_sim, [{"path": KLINES, "kind": "418", "after": 2, "seconds": 5}])
+    driver = driver_of(kafka_broker)
+    await driver.create_topics()
+    await driver.tell(CommandKind.START)
+
+    async with driver.job(log, BINANCE_SPOT_REST_URL=exchange_sim) as job:
+        told = await driver.wait_for(TaskStatus.LOADING, lambda event: event.banned_until is not None)
+        job.process.kill()
+        await job.exit_code()
+    async with driver.job(log, BINANCE_SPOT_REST_URL=exchange_sim) as job:
+        assert await job.exit_code() == 0, job.log()
+
+    requests = await ask(exchange_sim, "/_sim/requests")
+    (ban,) = [request for request in requests if request["fault"] == "418"]
+    assert told.banned_until is not None
+    assert abs(told.banned_until * 1000 - (ban["at"] + 5_000)) < 1_000
+    assert [request for request in requests if request["in_ban"] and request["ban_age_ms"] > 1_000] == []
+    assert len({message.key for message in await driver.read(driver.kafka_topic)}) == CANDLES
+
+
 async def test_candles_that_the_exchange_does_not_have_are_asked_for_again_and_reported(
     kafka_broker: Broker, serving_recording: ServingRecording, recorded_rows: list[list[str]], log: Path
 ) -> None:

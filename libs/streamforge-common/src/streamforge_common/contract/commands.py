@@ -47,6 +47,12 @@ class Command(BaseModel):
             raise ValueError("a drain command needs end_offsets")
         return self
 
+    @property
+    def banned_until_s(self) -> float:
+        """Of a `start`: until when the exchange wants nothing from this address, Unix seconds; 0 where it may be asked."""
+        until_s = self.options.get("banned_until", 0.0)
+        return float(until_s) if isinstance(until_s, int | float) else 0.0
+
     def encode(self) -> bytes:
         """Return the message's value."""
         return self.model_dump_json(exclude_none=True).encode()

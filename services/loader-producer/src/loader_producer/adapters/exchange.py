@@ -68,6 +68,10 @@ class ExchangeClient:
         """For how many seconds the exchange still wants to be left alone; 0 where it does not."""
         return max(0.0, self._budget.closed_until_s - monotonic())
 
+    def close_until(self, until_s: float) -> None:
+        """Send nothing until then, Unix seconds; what an earlier process or another loader was told."""
+        self._budget.close(monotonic() + until_s - time())
+
     async def learn_limits(self, symbol: str) -> None:
         """Ask for the limits as they are today; a symbol that does not exist is refused here already."""
         told = await self._ask(self._market.limits_request(symbol), self._market.parse_weight_per_minute)

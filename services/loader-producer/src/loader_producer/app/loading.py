@@ -7,7 +7,7 @@ page does the checkpoint move behind it, so after a kill at most one page is on 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Mapping, Sequence
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any, Protocol
 
 import msgspec
@@ -16,7 +16,7 @@ from loguru import logger
 from loader_producer.app.dataset import Dataset
 from loader_producer.app.pages import Page, PageContent, PagePlan, find_gaps, join_gaps
 from loader_producer.app.place import Place
-from streamforge_common.contract.events import ExchangeGap
+from streamforge_common.contract.events import ExchangeGap, TaskStatus
 from streamforge_common.contract.records import RECEIPT_TIME_HEADER, REJECTED_HEADER
 from streamforge_common.job import Completed, Ending, JobRun
 from streamforge_common.telemetry import BATCH_SECONDS, RECORDS
@@ -37,6 +37,9 @@ class Exchange(Protocol):
     @property
     def closed_for_s(self) -> float:
         """For how many seconds it wants to be left alone."""
+
+    def close_until(self, until_s: float) -> None:
+        """Leave it alone until then, Unix seconds."""
 
     async def learn_limits(self, symbol: str) -> None:
         """Learn how much may be asked for."""
@@ -84,6 +87,9 @@ class Loading:
         self._data_topic = data_topic
         self._places = places
         self._rejected = 0
+        self._next_open_time_ms = dataset.interval.ceil(dataset.time_range.start_ms)
+        self._closed_until_s = 0.0
+        """Unix seconds, as far as it is saved and reported."""
         self._gaps: list[ExchangeGap] = []
         self._untold_gaps: list[ExchangeGap] = []
 
@@ -109,19 +115,24 @@ class Loading:
 
     async def _plan(self) -> tuple[PagePlan, int]:
         """Return the pages of the dataset, and the open time to go on from."""
+        saved = await self._places.load()
+        if saved is not None:
+            self._resume(Place.decode(saved))
+        # An exchange bans an address, not a process: the ban of one that was killed is also ours.
+        self._exchange.close_until(max(self._closed_until_s, self._run.start.banned_until_s))
         await self._exchange.learn_limits(self._dataset.symbol)
         now_ms = await self._exchange.learn_time()
         page_size = self._dataset.market.candles.page_size
         plan = PagePlan.of(self._dataset.interval, self._dataset.time_range, page_size, now_ms)
-        saved = await self._places.load()
-        if saved is None:
-            return plan, plan.start_ms
-        place = Place.decode(saved)
+        return plan, self._next_open_time_ms
+
+    def _resume(self, place: Place) -> None:
+        self._next_open_time_ms = place.next_open_time_ms
+        self._closed_until_s = place.closed_until_s
         if place.attempt == self._run.start.attempt:
             self._run.records_written = place.records_written
             self._rejected = place.records_rejected
         logger.info("going on from open time {}", place.next_open_time_ms)
-        return plan, place.next_open_time_ms
 
     async def _load_pages(self, plan: PagePlan, start_ms: int, group: asyncio.TaskGroup) -> bool:
         """Say whether all pages are published; not where the work must end before."""
@@ -156,8 +167,15 @@ class Loading:
         if await self._run.report_progress(f"{page.number} of {plan.count} pages", exchange_gaps=gaps):
             self._untold_gaps = []
         if not self._untold_gaps:
-            place = Place(page.next_ms, self._run.start.attempt, self._run.records_written, self._rejected)
-            await self._places.save(place.encode())
+            self._next_open_time_ms = page.next_ms
+            await self._save_place()
+
+    async def _save_place(self) -> None:
+        run = self._run
+        place = Place(
+            self._next_open_time_ms, run.start.attempt, run.records_written, self._rejected, self._closed_until_s
+        )
+        await self._places.save(place.encode())
 
     async def _wait_for(self, task: asyncio.Task[Any], progress: str) -> None:
         """Return when a task is done or the work must end; report while the exchange keeps it waiting."""
@@ -165,8 +183,19 @@ class Loading:
             await asyncio.wait({task}, timeout=_GLANCE_S)
             if not task.done():
                 closed_for_s = self._exchange.closed_for_s
+                await self._note_closed(closed_for_s)
                 waiting = f"; the exchange asks to be left alone for {closed_for_s:.0f} s" if closed_for_s else ""
                 await self._run.report_progress(progress + waiting)
+
+    async def _note_closed(self, closed_for_s: float) -> None:
+        """Let those who come after this process know for how long the exchange is closed, once for each time."""
+        until_s = time() + closed_for_s
+        if closed_for_s > 0 and until_s > self._closed_until_s + _GLANCE_S:
+            self._closed_until_s = until_s
+            await self._save_place()
+            await self._run.report(
+                TaskStatus.LOADING, f"the exchange asks to be left alone for {closed_for_s:.0f} s", banned_until=until_s
+            )
 
     def _ended(self) -> Ending:
         assert self._run.ending is not None
