@@ -1,0 +1,75 @@
+"""How much of an exchange's limit the loader uses, and that it is never refused, over full minutes of its clock."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import msgspec
+
+from bench import stage
+from bench.market import SYMBOL, TYPE, range_of
+from bench.rounds import Measured
+from streamforge_common.contract.commands import CommandKind
+from streamforge_common.testing import TaskDriver
+
+_LIMIT = 1_200
+_RECORDS = 2_500_000
+"""More than the limit lets pass in the time."""
+_MINUTE_MS = 60_000
+_LOOK_S = 2.0
+_REFUSED = (418, 429)
+
+
+class _Request(msgspec.Struct):
+    """What the exchange noted of a request."""
+
+    at: int
+    weight: int
+    status: int | None
+
+
+def measure(folder: Path, *, minutes: int) -> Measured:
+    """Load against an enforced limit until so many full minutes are over."""
+    with stage.broker(folder) as bootstrap_servers, stage.exchange(folder, _LIMIT) as exchange:
+        requests = asyncio.run(_load(folder, bootstrap_servers, exchange.url, minutes))
+    used: Counter[int] = Counter()
+    for request in requests:
+        used[request.at // _MINUTE_MS] += request.weight
+    # The minute in which it began and the one in which it was stopped are not full.
+    full = [used[minute] for minute in sorted(used)[1:-1]]
+    return {
+        "limit": _LIMIT,
+        "minutes": len(full),
+        "weight_per_minute": sum(full) / len(full),
+        "least_of_limit": min(full) / _LIMIT,
+        "of_limit": sum(full) / len(full) / _LIMIT,
+        "refused": sum(request.status in _REFUSED for request in requests),
+    }
+
+
+async def _load(folder: Path, bootstrap_servers: str, exchange_url: str, minutes: int) -> list[_Request]:
+    driver = TaskDriver(
+        bootstrap_servers,
+        "loader-producer",
+        uuid4().hex[:6],
+        exchange="binance",
+        market="spot",
+        symbol=SYMBOL,
+        type=TYPE,
+        time_range=range_of(_RECORDS),
+    )
+    await driver.create_topics()
+    await driver.tell(CommandKind.START)
+    async with (
+        driver.job(folder / "loader.log", BINANCE_SPOT_REST_URL=exchange_url) as job,
+        httpx.AsyncClient(trust_env=False, timeout=60.0) as http,
+    ):
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            assert job.process.returncode is None, job.log()
+            journal = (await http.get(f"{exchange_url}/_sim/requests")).raise_for_status()
+            requests = [msgspec.json.decode(line, type=_Request) for line in journal.content.splitlines()]
+            if len({request.at // _MINUTE_MS for request in requests}) >= minutes + 2:
+                return requests
