@@ -49,7 +49,7 @@ class Command(BaseModel):
 
     @property
     def banned_until_s(self) -> float:
-        """Of a `start`: until when the exchange wants nothing from this address, Unix seconds; 0 where it may be asked."""
+        """Of a `start`: until when the exchange wants nothing from this address, Unix seconds; else 0."""
         until_s = self.options.get("banned_until", 0.0)
         return float(until_s) if isinstance(until_s, int | float) else 0.0
 
