@@ -9,5 +9,5 @@ From the bottom up, each module may use those before it (import-linter holds thi
 - `telemetry`: log lines and metrics, declared once.
 - `outages`: waiting for a broker or database that is away, until it is fatal.
 - `kafka`, `arango`: the only doors to aiokafka and python-arango.
-- `serving`, `job`: health and metrics over HTTP; the life of a job.
+- `serving`, `job`: health and metrics over HTTP; the life of a job. `api_server`: for services with a REST API.
 """

@@ -14,7 +14,7 @@ from loguru import logger
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from streamforge_common.settings import LogSettings
+from streamforge_common.settings import JobSettings, LogSettings
 
 if TYPE_CHECKING:
     from loguru import Message, Record
@@ -61,6 +61,17 @@ def configure_logging(settings: LogSettings, service: str, **fields: str | int) 
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     logging.captureWarnings(capture=True)
+
+
+def configure_job_logging(settings: JobSettings) -> None:
+    """Configure the log of a job; each line says whose it is."""
+    configure_logging(
+        settings,
+        settings.target,
+        queue_id=settings.queue_id,
+        telemetry_id=settings.telemetry_id,
+        attempt=settings.attempt,
+    )
 
 
 def _write_json(message: "Message") -> None:

@@ -14,7 +14,7 @@ from streamforge_common.job import Ending, JobRun, run_job
 from streamforge_common.kafka.records import RecordReader
 from streamforge_common.outages import Neighbour, connect
 from streamforge_common.settings import read_settings
-from streamforge_common.telemetry import configure_logging
+from streamforge_common.telemetry import configure_job_logging
 
 _CALL_S = 3.0
 """For a call that is not an import: those run in threads, which a process that was told to end has to wait for."""
@@ -25,13 +25,7 @@ _BATCH_BEYOND_OUTAGE_S = 60.0
 def main() -> None:
     """Run one job to its end."""
     settings = read_settings(Settings)
-    configure_logging(
-        settings,
-        "arango-connector",
-        queue_id=settings.queue_id,
-        telemetry_id=settings.telemetry_id,
-        attempt=settings.attempt,
-    )
+    configure_job_logging(settings)
 
     database = open_database(settings, request_timeout_s=_CALL_S)
 

@@ -1,11 +1,7 @@
 """Wires the service: a job where a launcher has set TARGET, else the API."""
 
 import asyncio
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-import uvicorn
 import uvloop
 from loguru import logger
 
@@ -13,11 +9,12 @@ from dummy_service.adapters.api import create_api
 from dummy_service.adapters.broker import Broker
 from dummy_service.app.counting import count
 from dummy_service.settings import Settings
+from streamforge_common.api_server import serve_api
 from streamforge_common.errors import StreamForgeError
 from streamforge_common.job import run_job
 from streamforge_common.outages import Neighbour
 from streamforge_common.settings import JobSettings, read_settings
-from streamforge_common.telemetry import configure_logging
+from streamforge_common.telemetry import configure_job_logging, configure_logging
 
 _SERVICE = "dummy-service"
 
@@ -36,13 +33,7 @@ def main() -> None:
 
 
 def _run_job(settings: JobSettings) -> None:
-    configure_logging(
-        settings,
-        _SERVICE,
-        queue_id=settings.queue_id,
-        telemetry_id=settings.telemetry_id,
-        attempt=settings.attempt,
-    )
+    configure_job_logging(settings)
     raise SystemExit(uvloop.run(run_job(settings, count)))
 
 
@@ -50,22 +41,10 @@ async def _serve(settings: Settings) -> None:
     broker = Broker(settings)
     kafka = Neighbour("kafka", broker.reach, settings.outage_seconds)
     api = create_api(broker.ping, [kafka])
-    server = _Server(uvicorn.Config(api, settings.api_host, settings.api_port, log_config=None, access_log=False))
     async with asyncio.TaskGroup() as group:
         watching = group.create_task(kafka.watch())
-        await server.serve()
+        await serve_api(api, settings.api_host, settings.api_port)
         watching.cancel()
-
-
-class _Server(uvicorn.Server):
-    """Ends on SIGTERM and SIGINT without raising them again, so that the process ends with 0."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signum, self.handle_exit, signum, None)
-        yield
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from streamforge_common.kafka.records import RecordWriter
 from streamforge_common.kafka.topics import Topics
 from streamforge_common.outages import connect, patiently
 from streamforge_common.settings import read_settings
-from streamforge_common.telemetry import configure_logging
+from streamforge_common.telemetry import configure_job_logging
 
 _ATTEMPTS = 45
 """Of one request. With up to 15 s between them that is some ten minutes of trouble, the wait for limits not counted."""
@@ -24,13 +24,7 @@ _ATTEMPTS = 45
 def main() -> None:
     """Run one job to its end."""
     settings = read_settings(Settings)
-    configure_logging(
-        settings,
-        "loader-producer",
-        queue_id=settings.queue_id,
-        telemetry_id=settings.telemetry_id,
-        attempt=settings.attempt,
-    )
+    configure_job_logging(settings)
 
     async def load(run: JobRun) -> Ending:
         return await _load(settings, run)

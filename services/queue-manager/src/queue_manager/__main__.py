@@ -2,12 +2,9 @@
 
 import asyncio
 import ipaddress
-import signal
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
-import uvicorn
 import uvloop
 from loguru import logger
 
@@ -18,6 +15,7 @@ from queue_manager.adapters.messages import EVENTS_GROUP, KafkaControlLog, read_
 from queue_manager.adapters.store import ArangoWorkflowStore
 from queue_manager.app.controller import Controller
 from queue_manager.settings import Settings
+from streamforge_common.api_server import serve_api
 from streamforge_common.arango.database import ensure_database, open_database, ping_database
 from streamforge_common.errors import StreamForgeError
 from streamforge_common.kafka.messages import MessageWriter, PlaceReader
@@ -71,8 +69,6 @@ async def _serve(settings: Settings) -> None:
         most_running=settings.max_running_workflows,
     )
     app = create_api(controller, store, launcher, ArangoEvidence(database), neighbours)
-    config = uvicorn.Config(app, settings.api_host, settings.api_port, log_config=None, access_log=False)
-    server = _Server(config)
     async with AsyncExitStack() as stack:
         for client in (topics, writer, launcher):
             await connect(stack, client, settings.outage_seconds)
@@ -89,20 +85,9 @@ async def _serve(settings: Settings) -> None:
                 group.create_task(read_events(reader, controller.take_events)),
                 *(group.create_task(neighbour.watch()) for neighbour in neighbours),
             ]
-            await server.serve()
+            await serve_api(app, settings.api_host, settings.api_port, on_stop=controller.trails.close)
             for loop in loops:
                 loop.cancel()
-
-
-class _Server(uvicorn.Server):
-    """Ends on SIGTERM and SIGINT without raising them again behind itself, so that what comes after can end too."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signum, self.handle_exit, signum, None)
-        yield
 
 
 if __name__ == "__main__":

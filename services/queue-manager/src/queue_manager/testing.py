@@ -163,6 +163,12 @@ class MemoryStore:
         """List the audit trail."""
         return [item for seq, item in sorted(self.audit.get(queue_id, {}).items()) if seq > after_seq][:limit]
 
+    async def last_seqs(self, queue_ids: Sequence[QueueId]) -> dict[QueueId, int]:
+        """Say how far the audit trails go."""
+        stored = [queue_id for queue_id in queue_ids if queue_id in self.documents]
+        workflows = [Workflow.model_validate_json(self.documents[queue_id][0]) for queue_id in stored]
+        return {workflow.queue_id: workflow.control.next_seq - 1 for workflow in workflows}
+
     async def note_ban(self, exchange: str, market: str, until_s: float) -> None:
         """Remember a ban."""
         self.bans[exchange, market] = until_s

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Header, Query, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import AwareDatetime, BaseModel
 
+from queue_manager.adapters import event_stream
 from queue_manager.adapters.problems import BodyLimit, install_problems
 from queue_manager.app import wishes
 from queue_manager.app.catalog import TARGETS, CatalogEntry, catalog_entries
@@ -21,12 +22,16 @@ from streamforge_common import telemetry
 from streamforge_common.outages import Neighbour, health_of
 
 _DESCRIPTION = "Takes workflows and brings them to their end. Errors are RFC 9457 problem details."
+_SEQ_DIGITS = 15
+"""No trail is that long; a longer number is none of ours."""
 Limit = Annotated[int, Query(ge=1, le=1_000, description="The most items in one answer.")]
 Cursor = Annotated[str | None, Query(description="`next_cursor` of the answer before.")]
 IdempotencyKey = Annotated[
     str | None,
     Header(min_length=1, max_length=255, pattern="^[ -~]+$", description="The same key gets the first answer again."),
 ]
+Accept = Annotated[str, Header(description="`text/event-stream` follows the trail in place of listing it.")]
+LastEventId = Annotated[int | None, Header(ge=0, lt=10**_SEQ_DIGITS, description="Follow from behind this `seq`.")]
 Steering = Literal["stop", "pause", "resume", "retry"]
 _WISHES = {
     "stop": wishes.stop,
@@ -97,13 +102,23 @@ def _add_workflow_routes(app: FastAPI, controller: Controller, store: WorkflowSt
         """Show one workflow."""
         return (await _find(store, queue_id)).shown()
 
-    @app.get("/workflows/{queue_id}/events")
-    async def list_events(queue_id: str, limit: Limit = 1_000, cursor: Cursor = None) -> dict[str, Any]:
-        """List the audit trail, oldest first."""
+    @app.get("/workflows/{queue_id}/events", responses={200: {"content": {event_stream.MEDIA_TYPE: {}}}})
+    async def list_events(
+        queue_id: str,
+        limit: Limit = 1_000,
+        cursor: Cursor = None,
+        accept: Accept = "",
+        last_event_id: LastEventId = None,
+    ) -> Response:
+        """List the audit trail, oldest first; as `text/event-stream`, follow it until the workflow has ended."""
+        after_seq = _read_seq(cursor)
         workflow = await _find(store, queue_id)
-        items: Sequence[AuditItem] = await store.audit_page(workflow.queue_id, _read_seq(cursor), limit + 1)
-        shown = [item.model_dump() for item in items[:limit]]
-        return {"items": shown, "next_cursor": str(shown[-1]["seq"]) if len(items) > limit else None}
+        if event_stream.MEDIA_TYPE in accept.lower():
+            return event_stream.stream_trail(controller.trails, workflow, last_event_id or after_seq)
+        items: Sequence[AuditItem] = await store.audit_page(workflow.queue_id, after_seq, limit + 1)
+        shown = [item.model_dump(mode="json") for item in items[:limit]]
+        next_cursor = str(shown[-1]["seq"]) if len(items) > limit else None
+        return JSONResponse({"items": shown, "next_cursor": next_cursor}, headers={"Vary": "Accept"})
 
     @app.delete("/workflows/{queue_id}", status_code=204)
     async def delete_workflow(queue_id: str, data: bool = False) -> None:
@@ -211,7 +226,7 @@ def _read_cursor(cursor: str | None) -> tuple[str, str] | None:
 def _read_seq(cursor: str | None) -> int:
     if cursor is None:
         return 0
-    if not (cursor.isascii() and cursor.isdigit()):
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= _SEQ_DIGITS):
         raise _bad_cursor()
     return int(cursor)
 

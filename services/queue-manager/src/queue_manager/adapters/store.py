@@ -226,6 +226,13 @@ class ArangoWorkflowStore:
         )
         return [AuditItem.model_validate(item) for item in items]
 
+    async def last_seqs(self, queue_ids: Sequence[QueueId]) -> dict[QueueId, int]:
+        """Say how far the audit trails of workflows go; those that are not stored are left out."""
+        rows = await self._query(
+            "FOR w IN @@workflows FILTER w._key IN @ids RETURN [w.queue_id, w.control.next_seq - 1]", ids=queue_ids
+        )
+        return {QueueId(queue_id): last_seq for queue_id, last_seq in rows}
+
     async def note_ban(self, exchange: str, market: str, until_s: float) -> None:
         """Remember until when an exchange wants nothing from this address."""
         collection = self._database.collection(_BANS)

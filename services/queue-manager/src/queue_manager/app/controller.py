@@ -30,6 +30,7 @@ from queue_manager.app.ports import (
     WorkflowStore,
 )
 from queue_manager.app.requests import CheckedRequest, FieldError, InvalidRequestError, WorkflowRequest, check_request
+from queue_manager.app.trails import Trails
 from queue_manager.app.wishes import NotPossibleError
 from queue_manager.app.workflow import Deletion, Workflow, WorkflowStatus, new_workflow, rfc3339
 from streamforge_common import telemetry
@@ -73,6 +74,7 @@ class Controller:
         self._clock = clock
         self._stop_grace_s = stop_grace_s
         self._admission = Admission(most_running)
+        self.trails = Trails(store)
         self._waiting: asyncio.Queue[QueueId] = asyncio.Queue()
         self._is_waiting: set[QueueId] = set()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -112,6 +114,7 @@ class Controller:
 
     async def _store_new(self, workflow: Workflow) -> Workflow:
         await self._store.insert(workflow)
+        self.trails.note(workflow)
         self.wake(workflow.queue_id)
         return workflow
 
@@ -191,6 +194,7 @@ class Controller:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._look_at_all())
             group.create_task(self._watch_jobs())
+            group.create_task(self.trails.watch())
             for _ in range(_WORKERS):
                 group.create_task(self._work())
 
@@ -354,7 +358,9 @@ class Controller:
 
     async def _save(self, stored: Stored) -> Stored:
         stored.workflow.updated_at = rfc3339(self._clock())
-        return await self._store.replace(stored)
+        replaced = await self._store.replace(stored)
+        self.trails.note(replaced.workflow)
+        return replaced
 
     def _lock(self, queue_id: str) -> asyncio.Lock:
         """One lock per workflow, so that this process does not race itself; other replicas meet at the revision."""

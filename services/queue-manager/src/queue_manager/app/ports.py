@@ -162,6 +162,9 @@ class WorkflowStore(Protocol):
     async def audit_page(self, queue_id: QueueId, after_seq: int, limit: int) -> Sequence[AuditItem]:
         """List the audit trail, oldest first, from behind a sequence number."""
 
+    async def last_seqs(self, queue_ids: Sequence[QueueId]) -> dict[QueueId, int]:
+        """Say how far the audit trails of workflows go; those that are not stored are left out."""
+
     async def note_ban(self, exchange: str, market: str, until_s: float) -> None:
         """Remember until when (Unix seconds) an exchange wants nothing from this address."""
 
