@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arangolite import RunningServer
-from arangolite.aql.parse import bind, parse
+from arangolite.aql.binding import bind
+from arangolite.aql.parse import parse
 from arangolite.errors import ArangoError
 
 WORDS = st.sampled_from(

@@ -194,3 +194,26 @@ def test_an_index_never_changes_a_result(
         for name in ("plain", "indexed")
     ]
     assert counts == [[len(results[0])]] * 2
+
+
+def test_explain_shows_which_index_is_used(workflows: StandardDatabase) -> None:
+    plan = workflows.aql.explain("FOR w IN workflows FILTER w.status == 'loading' SORT w.created_at DESC RETURN w")
+    kinds = [node["type"] for node in plan["nodes"]]
+    assert kinds == ["SingletonNode", "IndexNode", "ReturnNode"]
+    assert plan["nodes"][1]["indexes"][0]["fields"] == ["status", "created_at"]
+    assert plan["nodes"][1]["reverse"]
+    plan = workflows.aql.explain("FOR w IN workflows FILTER w.other == 1 RETURN w")
+    assert [node["type"] for node in plan["nodes"]] == [
+        "SingletonNode",
+        "EnumerateCollectionNode",
+        "FilterNode",
+        "ReturnNode",
+    ]
+    assert workflows.aql.validate("FOR w IN @@c FILTER w.x == @x RETURN w")["bind_vars"] == ["@c", "x"]
+
+
+def test_a_sort_after_two_loops_is_about_both(workflows: StandardDatabase) -> None:
+    query = """FOR s IN ['loading', 'completed']
+                 FOR w IN workflows FILTER w.status == s SORT w.created_at LIMIT 900 RETURN w.created_at"""
+    found = list(workflows.aql.execute(query))
+    assert found == sorted(found)

@@ -6,8 +6,9 @@ from itertools import islice
 from typing import Any
 
 from arangolite.aql import operators, tree
-from arangolite.aql.access import Access, count, scan
+from arangolite.aql.access import count, scan
 from arangolite.aql.collect import compile_collect, count_stage
+from arangolite.aql.explain import Step
 from arangolite.aql.expressions import Expressions
 from arangolite.aql.modify import compile_modification
 from arangolite.aql.operators import to_number
@@ -31,6 +32,9 @@ class Block:
     outer: Scope
     scope: Scope
     stages: list[Stage]
+    top: bool = False
+    many_rows: bool = False
+    """Whether an operation so far gives more than one row."""
     last_limit: tree.Limit | None = None
     """The LIMIT that `fullCount` is about."""
 
@@ -40,16 +44,19 @@ class Compiler:
 
     def __init__(self, *, full_count: bool = False) -> None:
         self.expressions = Expressions(self.subquery)
-        self.accesses: list[Access] = []
+        self.steps: list[Step] = []
+        """The operations of the query itself, as they are run."""
         self._full_count = full_count
 
     def query(self, query: tree.Query, scope: Scope, *, top: bool) -> Producer:
         """Compile a query; the results of the top one may hold documents as raw JSON."""
-        block = Block(scope, scope.child(), [])
+        block = Block(scope, scope.child(), [], top)
         operations = list(query.operations)
         block.last_limit = _last_limit(operations) if top and self._full_count else None
         while operations:
             operation = operations.pop(0)
+            if top:
+                self.steps.append((operation, None))
             if isinstance(operation, tree.Return):
                 if operations:
                     raise ArangoError(Problem.QUERY_PARSE, "AQL: RETURN must be the last operation (while parsing)")
@@ -76,6 +83,7 @@ class Compiler:
             case tree.Limit():
                 block.stages.append(self._limit(operation, block.scope, counts=operation is block.last_limit))
             case tree.Collect():
+                block.many_rows = True
                 stage, block.scope = compile_collect(operation, block.scope, block.outer, self.expressions)
                 block.stages.append(stage)
             case tree.Insert() | tree.Change() | tree.Remove() | tree.Upsert():
@@ -88,14 +96,18 @@ class Compiler:
         return lambda frame: list(produce(frame))
 
     def _for(self, node: tree.For, following: list[tree.Operation], block: Block) -> list[tree.Operation]:
+        only_once, block.many_rows = not block.many_rows, True
         name = _collection_name(node.source, block.scope)
         if name is None:
             block.stages.append(self._for_values(node, block.scope))
             return following
         run = block.scope.run
         collection = run.collection(name)
-        access, left = plan_scan(collection, node.variable, following, block.scope, self.expressions)
-        self.accesses.append(access)
+        access, left = plan_scan(
+            collection, node.variable, following, block.scope, self.expressions, only_once=only_once
+        )
+        if block.top:
+            self.steps[-1] = (node, access)
         following = list(left)
         if following and _only_counts(following[0]):
             counted = following.pop(0)

@@ -41,11 +41,20 @@ class _Candidate:
 
 
 def plan_scan(
-    collection: Collection, variable: str, following: Sequence[tree.Operation], scope: Scope, expressions: Expressions
+    collection: Collection,
+    variable: str,
+    following: Sequence[tree.Operation],
+    scope: Scope,
+    expressions: Expressions,
+    *,
+    only_once: bool,
 ) -> tuple[Access, tuple[tree.Operation, ...]]:
-    """Choose the access for `FOR variable IN collection`; returns it and what is left of the operations that follow."""
+    """Choose the access for `FOR variable IN collection`; returns it and what is left of the operations that follow.
+
+    A FOR that is run once for each of several rows cannot answer a SORT, which is about all of its rounds together.
+    """
     conditions = list(_conditions(variable, following, scope))
-    sort = _first_sort(following)
+    sort = _first_sort(following) if only_once else None
     builder = _RangeBuilder(scope, expressions, conditions)
     candidates = [
         _Candidate(FullScan(collection), (), 0, 0),

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from arangolite.aql import tree
+from arangolite.aql.binding import bind
 from arangolite.aql.context import Run
-from arangolite.aql.parse import bind, parse
+from arangolite.aql.explain import describe_plan
+from arangolite.aql.parse import parse
 from arangolite.aql.pipeline import Compiler
 from arangolite.aql.scope import Frames, Scope
 from arangolite.errors import ArangoError, Problem
@@ -39,6 +41,15 @@ class Statement:
             if target is not None and target.wait_for_sync:
                 return True
         return False
+
+    def explain(self, run: Run) -> dict[str, Any]:
+        """Compile the query without running it, and describe its plan."""
+        compiler = Compiler()
+        try:
+            compiler.query(self.query, Scope(run, Frames(), {}), top=True)
+        except RecursionError as exc:
+            raise too_deep() from exc
+        return describe_plan(compiler.steps)
 
     def run(self, run: Run, *, full_count: bool = False) -> Iterator[Any]:
         """Start the query; results come one by one, and may hold documents as raw JSON."""

@@ -4,8 +4,11 @@ from typing import Any
 
 from aiohttp import web
 
+from arangolite.aql import tree
+from arangolite.aql.binding import check_bind_values
+from arangolite.aql.context import Run
 from arangolite.aql.cursors import Batch, Cursor, QueryOptions
-from arangolite.aql.parse import check_bind_values, parse
+from arangolite.aql.parse import parse
 from arangolite.aql.query import prepare
 from arangolite.errors import ArangoError, Problem
 from arangolite.http.call import Call, Json, Route, result
@@ -95,8 +98,22 @@ async def _delete(call: Call) -> web.Response:
 
 
 async def _validate(call: Call) -> web.Response:
-    parse(_query_text(await call.json_object()))
-    return result({"parsed": True})
+    query = parse(_query_text(await call.json_object()))
+    nodes = list(tree.walk(query))
+    values = {node.name for node in nodes if isinstance(node, tree.Bind)}
+    named = {f"@{node.name}" for node in nodes if isinstance(node, tree.CollectionBind)}
+    collections = {node.name for node in nodes if isinstance(node, tree.CollectionName)}
+    return result({"parsed": True, "collections": sorted(collections), "bindVars": sorted(values | named), "ast": []})
+
+
+async def _explain(call: Call) -> web.Response:
+    request = await call.json_object()
+    statement = prepare(_query_text(request), check_bind_values(request.get("bindVars")))
+    run = await call.database.read(lambda connection: Run(connection, call.database.collections))
+    plan = statement.explain(run)
+    all_plans = _flag(request.get("options") or {}, "allPlans")
+    plans = {"plans": [plan]} if all_plans else {"plan": plan}
+    return result({**plans, "cacheable": not statement.writes, "warnings": run.warnings})
 
 
 ROUTES = [
@@ -106,4 +123,5 @@ ROUTES = [
     Route("POST", "/_api/cursor/{cursor}/{batch}", _next),
     Route("DELETE", "/_api/cursor/{cursor}", _delete),
     Route("POST", "/_api/query", _validate),
+    Route("POST", "/_api/explain", _explain),
 ]
