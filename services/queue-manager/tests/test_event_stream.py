@@ -56,7 +56,7 @@ async def platform():
 async def serving(server):
     async with asyncio.TaskGroup() as group:
         group.create_task(server._serve())
-        while not server.started:
+        while not server.started:  # noqa: ASYNC110  # uvicorn offers nothing else
             await asyncio.sleep(0.01)
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
         server.should_exit = True
@@ -142,7 +142,7 @@ async def test_silence_is_broken_by_comments_and_a_reader_who_leaves_is_forgotte
         await next_event(lines)
         assert await anext(lines) == ": ping"
         assert len(platform.controller.trails._trails) == 1
-    while platform.controller.trails._trails:
+    while platform.controller.trails._trails:  # noqa: ASYNC110  # the server notices in its own time
         await asyncio.sleep(0.01)
 
 

@@ -142,3 +142,14 @@ async def test_a_ban_is_replaced_by_the_next(store):
     await store.note_ban("binance", "spot", 5.5)
     await store.note_ban("binance", "spot", 7.5)
     assert await store.banned_until("binance", "spot") == 7.5
+
+
+async def test_how_far_trails_go_is_asked_for_many_at_once(store):
+    first, second = workflow("aaaaaa"), workflow("bbbbbb")
+    await store.insert(first)
+    await store.insert(second)
+    stored = await store.get(second.queue_id)
+    stored.workflow.set_status(WorkflowStatus.LOADING, NOW)
+    await store.replace(stored)
+    asked = [first.queue_id, second.queue_id, "wf-none"]
+    assert await store.last_seqs(asked) == {first.queue_id: 1, second.queue_id: 2}

@@ -4,7 +4,8 @@ One event per item: `id` is its `seq`, `event` its kind, `data` the item as JSON
 has (this process ends, the database is away) is taken up again by the client after its last id, as browsers do.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from fastapi import Response
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
@@ -29,10 +30,11 @@ def stream_trail(trails: Trails, workflow: Workflow, after_seq: int) -> Response
     return EventSourceResponse(_events(trails, workflow, after_seq), headers=_HEADERS)
 
 
-async def _events(trails: Trails, workflow: Workflow, after_seq: int) -> AsyncIterator[bytes]:
+async def _events(trails: Trails, workflow: Workflow, after_seq: int) -> AsyncGenerator[bytes]:
     try:
-        async for items in trails.follow(workflow, after_seq, silence_s=_HEARTBEAT_S):
-            yield b"".join(map(_event, items)) or KEEPALIVE_COMMENT
+        async with aclosing(trails.follow(workflow, after_seq, silence_s=_HEARTBEAT_S)) as pages:
+            async for items in pages:
+                yield b"".join(map(_event, items)) or KEEPALIVE_COMMENT
     except TransientError as exc:
         logger.bind(queue_id=workflow.queue_id).warning("a stream of events ends early: {}", exc)
 

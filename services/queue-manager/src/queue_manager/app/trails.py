@@ -6,9 +6,8 @@ a time, so a slow one holds nothing but its place.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
-from weakref import WeakValueDictionary
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import contextmanager
 
 from loguru import logger
 
@@ -26,6 +25,7 @@ class _Trail:
     """How far the trail of one workflow is known to go; kept as long as somebody follows it."""
 
     def __init__(self) -> None:
+        self.readers = 0
         self.last_seq = 0
         self.has_ended = False
         """The workflow is terminal or gone: nothing more comes."""
@@ -42,11 +42,14 @@ class _Trail:
         self._woken.set()
         self._woken = asyncio.Event()
 
-    async def wait(self, within_s: float) -> None:
-        """Return when there may be news, or after a while."""
-        with suppress(TimeoutError):
+    async def wait(self, within_s: float) -> bool:
+        """Return when woken; False when that has not come in time."""
+        try:
             async with asyncio.timeout(within_s):
                 await self._woken.wait()
+        except TimeoutError:
+            return False
+        return True
 
 
 class Trails:
@@ -54,7 +57,7 @@ class Trails:
 
     def __init__(self, store: WorkflowStore) -> None:
         self._store = store
-        self._trails: WeakValueDictionary[str, _Trail] = WeakValueDictionary()
+        self._trails: dict[QueueId, _Trail] = {}
         self._is_closed = False
 
     def note(self, workflow: Workflow) -> None:
@@ -65,7 +68,7 @@ class Trails:
 
     async def follow(
         self, workflow: Workflow, after_seq: int, *, silence_s: float
-    ) -> AsyncIterator[Sequence[AuditItem]]:
+    ) -> AsyncGenerator[Sequence[AuditItem]]:
         """Yield what is on a trail after an item, then what comes, until the workflow has ended and all was yielded.
 
         Args:
@@ -76,22 +79,30 @@ class Trails:
         Raises:
             TransientError: The database is away; who follows may ask again after the last item.
         """
-        trail = self._trails.setdefault(workflow.queue_id, _Trail())
-        self.note(workflow)
-        while not self._is_closed:
-            if after_seq < trail.last_seq:
-                items = await self._store.audit_page(workflow.queue_id, after_seq, _PAGE)
-                if not items:  # deleted meanwhile
+        with self._trail_of(workflow) as trail:
+            while not self._is_closed:
+                if after_seq < trail.last_seq:
+                    items = await self._store.audit_page(workflow.queue_id, after_seq, _PAGE)
+                    if not items:  # deleted meanwhile
+                        return
+                    after_seq = items[-1].seq
+                    yield items
+                elif trail.has_ended:
                     return
-                after_seq = items[-1].seq
-                yield items
-            elif trail.has_ended:
-                return
-            else:
-                known_seq = trail.last_seq
-                await trail.wait(silence_s)
-                if trail.last_seq == known_seq and not trail.has_ended:
+                elif not await trail.wait(silence_s):
                     yield ()
+
+    @contextmanager
+    def _trail_of(self, workflow: Workflow) -> Iterator[_Trail]:
+        trail = self._trails.setdefault(workflow.queue_id, _Trail())
+        trail.readers += 1
+        self.note(workflow)
+        try:
+            yield trail
+        finally:
+            trail.readers -= 1
+            if not trail.readers:
+                del self._trails[workflow.queue_id]
 
     async def watch(self) -> None:
         """Look for ever for what other replicas change."""
@@ -103,7 +114,7 @@ class Trails:
                 logger.warning("cannot look for what other replicas changed: {}", exc)
 
     async def _look(self) -> None:
-        followed = {QueueId(queue_id): trail for queue_id, trail in self._trails.items() if not trail.has_ended}
+        followed = {queue_id: trail for queue_id, trail in self._trails.items() if not trail.has_ended}
         if not followed:
             return
         last_seqs = await self._store.last_seqs(list(followed))
