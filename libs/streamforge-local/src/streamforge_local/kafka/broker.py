@@ -120,7 +120,8 @@ def _format(folder: Path, installation: Installation, port: int, controller_port
     properties.write_text(_server_properties(fresh, port, controller_port))
     cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     command = [*_jvm(installation), "kafka.tools.StorageTool", "format", "--ignore-formatted"]
-    command += ["--cluster-id", cluster_id, "--config", str(properties)]
+    # In one word: every 64th id begins with a dash and would be taken for an option of its own.
+    command += [f"--cluster-id={cluster_id}", "--config", str(properties)]
     with log.open("w") as output:
         run = subprocess.run(guarded(command), stdout=output, stderr=output, check=False)
     if run.returncode != 0:
