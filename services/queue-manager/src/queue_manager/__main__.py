@@ -82,7 +82,7 @@ async def _serve(settings: Settings) -> None:
         async with asyncio.TaskGroup() as group:
             loops = [
                 group.create_task(controller.run()),
-                group.create_task(read_events(reader, controller.take_events)),
+                group.create_task(read_events(reader, controller.take_events, outage_seconds=settings.outage_seconds)),
                 *(group.create_task(neighbour.watch()) for neighbour in neighbours),
             ]
             await serve_api(app, settings.api_host, settings.api_port, on_stop=controller.trails.close)

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from loguru import logger
 from pydantic import ValidationError
@@ -11,6 +12,7 @@ from streamforge_common.contract.commands import Command
 from streamforge_common.contract.events import Event
 from streamforge_common.kafka.messages import Message, MessageWriter, PlaceReader
 from streamforge_common.kafka.topics import Topics
+from streamforge_common.outages import patiently
 from streamforge_common.settings import KafkaSettings
 
 EVENTS_GROUP = "queue-manager"
@@ -75,17 +77,24 @@ class KafkaControlLog:
 
 
 async def read_events(
-    reader: PlaceReader, take: Callable[[str, Sequence[tuple[Event, int, int]]], Awaitable[bool]]
+    reader: PlaceReader,
+    take: Callable[[str, Sequence[tuple[Event, int, int]]], Awaitable[bool]],
+    *,
+    outage_seconds: float,
 ) -> None:
-    """Take in events for ever; the place is committed only once they are stored with their workflows."""
+    """Take in events for ever; the place is committed only once they are stored with their workflows.
+
+    A broker or database that is away is waited for, while the API goes on to answer.
+    """
     while True:
-        messages = await reader.poll(wait_ms=1_000)
+        messages = await patiently(partial(reader.poll, wait_ms=1_000), outage_seconds)
         if not messages:
             continue
         for queue_id, events in _by_workflow(messages).items():
-            if not await take(queue_id, events):
+            if not await patiently(partial(take, queue_id, events), outage_seconds):
                 logger.bind(queue_id=queue_id).warning("skipped {} events of an unknown workflow", len(events))
-        await reader.commit({message.partition: message.offset + 1 for message in messages})
+        places = {message.partition: message.offset + 1 for message in messages}
+        await patiently(partial(reader.commit, places), outage_seconds)
 
 
 def _by_workflow(messages: Sequence[Message]) -> NotedEvents:
