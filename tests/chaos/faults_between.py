@@ -1,8 +1,11 @@
 """Deaths between two steps that belong together, made certain by holding the second step up."""
 
 import asyncio
+import os
+import signal
 import time
 
+import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from tests.chaos.faults_database import faults_of, set_faults
@@ -73,6 +76,47 @@ class ReadEventsAgain(Fault):
         if not self._proof:
             raise NotFiredError("the place was not moved")
         return self._proof
+
+
+class FreezeWhileLoading(Fault):
+    """The broker stands still with pages on their way to it: the exchange is slow, so that there are some."""
+
+    def __init__(self) -> None:
+        self._proof = ""
+
+    def arm(self, scene: Scene) -> None:
+        """Slow the exchange down."""
+        plan = [{"path": "/api/v3/klines", "kind": "slow", "count": 10_000, "seconds": 1.5}]
+        assert httpx.put(f"{scene.arena.platform.exchange_url}/_sim/faults", json=plan).status_code == 200
+
+    def strike(self, scene: Scene) -> None:
+        """Wait until every loader publishes, stop the broker, let it go on."""
+        wait_until(lambda: all(_has_published(scene, each) for each in scene.queue_ids), _LOADED_WITHIN_S, "records")
+        frozen_s = scene.rng.uniform(8.0, 20.0)
+        is_loading = [each for each in scene.queue_ids if not _is_told_to_drain(scene, each)]
+        pid = scene.arena.platform.pid_of("kafka")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            time.sleep(frozen_s)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        if is_loading:
+            self._proof = f"kafka {pid} stood still for {frozen_s:.1f} s while {len(is_loading)} loaders published"
+
+    def calm(self, scene: Scene) -> None:
+        """Let the exchange be as fast as it can."""
+        httpx.delete(f"{scene.arena.platform.exchange_url}/_sim/faults")
+
+    def prove(self, scene: Scene) -> str:
+        """Some had not completed when it happened."""
+        if not self._proof:
+            raise NotFiredError("every loader had completed before")
+        return self._proof
+
+
+def _has_published(scene: Scene, queue_id: str) -> bool:
+    tasks = scene.arena.workflows.find(queue_id)["tasks"]
+    return any(task["target"] == "loader-producer" and task["records_written"] > 0 for task in tasks)
 
 
 def _is_told_to_drain(scene: Scene, queue_id: str) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tests.chaos.faults_between import KillBeforeStored, ReadEventsAgain
+from tests.chaos.faults_between import FreezeWhileLoading, KillBeforeStored, ReadEventsAgain
 from tests.chaos.faults_database import DatabaseFault, RefuseDocuments
 from tests.chaos.faults_exchange import BanAndKill, ExchangeFault
 from tests.chaos.faults_processes import FreezeComponent, KillComponent, KillJob, KillQueueManager, Twin
@@ -17,6 +17,7 @@ KINDS: dict[str, Callable[[], Fault]] = {
     "queue-manager-reads-again": ReadEventsAgain,
     "kill-broker": lambda: KillComponent("kafka"),
     "freeze-broker": lambda: FreezeComponent("kafka"),
+    "freeze-broker-while-loading": FreezeWhileLoading,
     "kill-database": lambda: KillComponent("arangolite"),
     "freeze-database": lambda: FreezeComponent("arangolite"),
     "database-503": lambda: DatabaseFault("status"),

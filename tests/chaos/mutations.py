@@ -77,14 +77,15 @@ MUTATIONS = {
                 "await asyncio.gather(*pending, return_exceptions=True)",
             )
         ],
-        ["freeze-broker"],
-        trials=3,
+        ["freeze-broker-while-loading"],
+        # An idempotent producer of aiokafka tries for ever; a plain one gives up after its time-out.
         groundwork=[
+            Edit(f"{_COMMON}/kafka/records.py", "enable_idempotence=True", "enable_idempotence=False"),
             Edit(
                 "services/loader-producer/src/loader_producer/__main__.py",
                 "delivery_timeout_s=settings.outage_seconds",
                 "delivery_timeout_s=3",
-            )
+            ),
         ],
     ),
     "bare-commit": Mutation(
