@@ -23,6 +23,7 @@ _EARLIEST, _LATEST = datetime(2021, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzin
 _DAYS = (7, 20)
 PATIENCE_S = 300.0
 """The longest outage is 60 s, and after it clients back off up to 15 s; the rest is a slow machine."""
+COMPONENTS = ("kafka", "arangolite", "exchange-sim", "queue-manager")
 MINUTE_MS = 60_000
 KIND = "candles_1m"
 

@@ -9,6 +9,7 @@ import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from tests.chaos.faults_database import faults_of, set_faults
+from tests.chaos.oracle import Expectation
 from tests.chaos.trial import Fault, NotFiredError, Scene
 from tests.chaos.up import gate_of
 from tests.embedded.processes import jobs_of, kill, wait_until
@@ -52,6 +53,8 @@ class KillBeforeStored(Fault):
 
 class ReadEventsAgain(Fault):
     """queue-manager dies, and its place on `queue-events` goes back to the beginning: nothing may be noted twice."""
+
+    expectation = Expectation(killed=frozenset({"queue-manager"}))
 
     def __init__(self) -> None:
         self._proof = ""

@@ -59,6 +59,7 @@ class KillQueueManager(Fault):
         Args:
             within_s: The kill comes at most this long after the first POST was begun.
         """
+        self.expectation = Expectation(killed=frozenset({"queue-manager"}))
         self._within_s = within_s
         self._killers: list[threading.Timer] = []
         self._killed: list[str] = []
@@ -93,6 +94,7 @@ class KillComponent(Fault):
     """`kill -9` of broker or database, which stays away for 0.5 to 60 s."""
 
     def __init__(self, component: str, away_s: tuple[float, float] = _ABSENCE_S) -> None:
+        self.expectation = Expectation(killed=frozenset({component}))
         self._component = component
         self._away_s = away_s
         self._proof = ""

@@ -33,6 +33,8 @@ class Expectation:
 
     rejected: frozenset[str] = frozenset()
     """Keys of documents that the database was told to refuse."""
+    killed: frozenset[str] = frozenset()
+    """Components that the fault kills; every other has to live through it."""
     writers_after_the_end: bool = False
     """Whether a loader that nobody waits for goes on writing to the topic."""
 

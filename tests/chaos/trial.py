@@ -10,7 +10,7 @@ from random import Random
 
 import httpx
 
-from tests.chaos.arena import Arena, Order
+from tests.chaos.arena import COMPONENTS, Arena, Order
 from tests.chaos.oracle import Expectation, find_faults
 from tests.embedded.workflows import ENDED, Document
 
@@ -107,6 +107,7 @@ def run_trial(arena: Arena, kind: str, fault: Fault, seed: str, number: int) -> 
 def _play(scene: Scene, fault: Fault) -> list[str]:
     """Do the trial and return what is wrong in the end."""
     arena = scene.arena
+    pids = _pids(arena)
     try:
         fault.arm(scene)
         for order in scene.orders:
@@ -118,7 +119,13 @@ def _play(scene: Scene, fault: Fault) -> list[str]:
     finally:
         fault.calm(scene)
     _wait_healthy(arena)
-    return find_faults(arena, scene.orders, ended, fault.expectation)
+    now, spared = _pids(arena), pids.keys() - fault.expectation.killed
+    died = [f"{component} died and was started again" for component in spared if now[component] != pids[component]]
+    return died + find_faults(arena, scene.orders, ended, fault.expectation)
+
+
+def _pids(arena: Arena) -> dict[str, int]:
+    return {component: arena.platform.pid_of(component) for component in COMPONENTS}
 
 
 def _wait_healthy(arena: Arena) -> None:
