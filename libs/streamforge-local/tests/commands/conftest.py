@@ -4,6 +4,7 @@ It is the outside of the REST API (contract section 5), no more: what the real o
 """
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,9 @@ class Script:
     states: list[Document] = field(default_factory=list)
     """What the next requests for a workflow see, one after the other; the last one stays."""
     audit: list[Document] = field(default_factory=list)
+    streams_last: int = 1_000
+    """How many items a stream of the audit trail gives before the connection is lost; 0: it knows no streams."""
+    quality: Document = field(default_factory=lambda: Script.report())
     jobs: list[Document] = field(default_factory=list)
     logs: str = ""
     health: Mapping[str, str] = field(default_factory=lambda: {"kafka": "ok", "arangodb": "ok"})
@@ -77,6 +81,12 @@ class Script:
             "a_field_of_tomorrow": 1,
         }
 
+    @staticmethod
+    def report(verdict: str = "complete", expected: int | None = 288, stored: int = 288, **more: Any) -> Document:
+        dataset = {"n": 1, "verdict": verdict, "expected": expected, "stored": stored, "missing": 0, "repeated": 0}
+        dataset |= {"out_of_range": 0, "rejected": 0, "gaps": [], "gaps_total": 0, **more}
+        return {"queue_id": "wf-btcusdt-api_candles_5m-20240801-a1b2c3", "verdict": verdict, "datasets": [dataset]}
+
 
 class ScriptedQueueManager:
     """Serves a script."""
@@ -92,6 +102,8 @@ class ScriptedQueueManager:
                 web.get("/workflows", self._list),
                 web.get("/workflows/{id}", self._show),
                 web.get("/workflows/{id}/events", self._events),
+                web.get("/workflows/{id}/quality", self._quality),
+                web.delete("/workflows/{id}", self._delete),
                 web.get("/workflows/{id}/jobs", self._jobs),
                 web.get("/workflows/{id}/logs", self._logs),
                 web.post("/workflows/{id}/{wish}", self._steer),
@@ -126,12 +138,33 @@ class ScriptedQueueManager:
             return web.json_response(problem, status=404, content_type="application/problem+json")
         return web.json_response(self._next_state())
 
-    async def _events(self, request: web.Request) -> web.Response:
-        after = int(request.query["cursor"])
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        if self._script.streams_last and request.headers["Accept"] == "text/event-stream":
+            return await self._stream(request)
+        after = int(request.query.get("cursor", 0))
         items = [item for item in self._script.audit if item["seq"] > after]
         more = len(items) > self._script.page
         items = items[: self._script.page]
         return web.json_response({"items": items, "next_cursor": str(items[-1]["seq"]) if more else None})
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        after = int(request.headers["Last-Event-ID"])
+        items = [item for item in self._script.audit if item["seq"] > after]
+        answer = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
+        await answer.prepare(request)
+        await answer.write(b": ping\n\n")
+        for item in items[: self._script.streams_last]:
+            await answer.write(f"event: {item['kind']}\ndata: {json.dumps(item)}\nid: {item['seq']}\n\n".encode())
+        return answer
+
+    async def _quality(self, _: web.Request) -> web.Response:
+        return web.json_response(self._script.quality)
+
+    async def _delete(self, _: web.Request) -> web.Response:
+        if self._script.refusal is not None:
+            status, problem = self._script.refusal
+            return web.json_response(problem, status=status, content_type="application/problem+json")
+        return web.Response(status=204)
 
     async def _jobs(self, _: web.Request) -> web.Response:
         return web.json_response({"items": self._script.jobs, "next_cursor": None})

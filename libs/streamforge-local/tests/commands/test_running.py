@@ -39,7 +39,21 @@ def test_run_follows_until_the_workflow_has_completed(script, streamforge):
 
     assert result.exit_code == 0
     assert "loading, loader-producer 100 of 288, arango-connector 100 of 288" in result.stdout
-    assert result.stdout.endswith("completed after 2.5 s: 288 records stored in btcusdt_api_candles_5m_2024_08_01\n")
+    assert result.stdout.endswith(
+        "completed after 2.5 s: 288 records stored in btcusdt_api_candles_5m_2024_08_01\n"
+        "verdict: complete, 288 of 288 expected records stored\n"
+    )
+
+
+@pytest.mark.parametrize(("verdict", "exit_code"), [("complete", 0), ("unproven", 0), ("incomplete", 1)])
+@pytest.mark.parametrize("option", [[], ["--json"]])
+def test_run_exits_1_when_the_workflow_has_completed_and_something_is_missing(
+    script, streamforge, verdict, exit_code, option
+):
+    script.states = [script.workflow()]
+    script.quality = script.report(verdict)
+
+    assert streamforge("run", *DAY, *option).exit_code == exit_code
 
 
 def test_run_in_json_gives_a_line_for_every_change_and_nothing_else(script, streamforge):

@@ -52,6 +52,16 @@ def test_watch_in_json_gives_every_item_once(script, streamforge):
     assert (result.stderr, result.exit_code) == ("", 0)
 
 
+@pytest.mark.parametrize("streams_last", [0, 2])
+def test_watch_goes_on_where_a_stream_was_lost_and_asks_where_there_is_none(script, streamforge, streams_last):
+    script.states = [script.workflow(status="loading"), script.workflow(status="loading"), script.workflow()]
+    script.audit, script.streams_last = AUDIT, streams_last
+
+    result = streamforge("watch", ONE, "--json")
+
+    assert [json.loads(line) for line in result.stdout.splitlines()] == AUDIT
+
+
 def test_watch_of_a_workflow_that_fails_exits_1(script, streamforge):
     script.states = [script.workflow(ONE, "error", error={"code": "x", "detail": "broken"})]
 

@@ -1,6 +1,7 @@
 """The calls to queue-manager's REST API (contract section 5), one method each, blocking."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, Literal, Self
 from urllib.parse import quote
@@ -8,7 +9,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from streamforge_local.client.documents import AuditItem, Document, Job, Workflow, read_document
+from streamforge_local.client.documents import AuditItem, Document, Job, Quality, Workflow, read_document
 from streamforge_local.client.errors import AwayError, InvalidRequestError, RefusedError
 
 Steering = Literal["stop", "pause", "resume", "retry"]
@@ -17,6 +18,11 @@ _TIMEOUT_S = 15.0
 """Storing a workflow takes some 20 ms; a machine that is starting everything at once may take seconds."""
 _PAST_THE_PROXY = dict.fromkeys(("all://127.0.0.1", "all://localhost", "all://[::1]"))
 """A company's proxy, which the environment may name, cannot reach this machine's own loopback."""
+_EVENT_STREAM = "text/event-stream"
+_SILENCE_S = 45.0
+"""A stream of events says at least a word every 15 s; after three times that it is dead."""
+_COUNTING_S = 120.0
+"""For a report over a year of ids."""
 _PAGE = 1_000
 """The longest page that queue-manager gives."""
 _WRONG_REQUEST = frozenset({400, 413, 422})
@@ -76,6 +82,39 @@ class QueueManager:
             items, cursor = self._list(_path(queue_id, "/events"), AuditItem, {"cursor": cursor})
             yield from items
 
+    def stream_audit_trail(self, queue_id: str, after_seq: int) -> Iterator[AuditItem]:
+        """Yield what happens to a workflow after an item, as it happens, until it has ended.
+
+        A queue-manager that does not stream gives what is there by now.
+
+        Raises:
+            AwayError: The connection is lost; what came last is where to go on.
+        """
+        headers = {"Accept": _EVENT_STREAM, "Last-Event-ID": str(after_seq)}
+        timeout = httpx.Timeout(_TIMEOUT_S, read=_SILENCE_S)
+        with (
+            self._explained(),
+            self._http.stream("GET", _path(queue_id, "/events"), headers=headers, timeout=timeout) as answer,
+        ):
+            if not answer.is_success:
+                answer.read()
+                raise _failure(answer)
+            if answer.headers.get("Content-Type", "").startswith(_EVENT_STREAM):
+                for line in answer.iter_lines():
+                    if line.startswith("data:"):
+                        yield self._read(line.removeprefix("data:"), AuditItem)
+                return
+        if answer.status_code != HTTPStatus.NO_CONTENT:
+            yield from self.audit_trail(queue_id, after_seq)
+
+    def quality(self, queue_id: str) -> Quality:
+        """Read the completeness report; counting a large dataset takes its time."""
+        return self._document("GET", _path(queue_id, "/quality"), Quality, timeout=_COUNTING_S)
+
+    def delete(self, queue_id: str, *, with_data: bool) -> None:
+        """Remove an ended workflow, and what it has stored when asked."""
+        self._call("DELETE", _path(queue_id), params={"data": str(with_data).lower()})
+
     def jobs(self, queue_id: str) -> list[Job]:
         """List the jobs of a workflow."""
         items, _ = self._list(_path(queue_id, "/jobs"), Job, {})
@@ -106,10 +145,12 @@ class QueueManager:
             raise self._stranger() from exc
 
     def _document(self, method: str, path: str, kind: type[Document], **sent: Any) -> Document:  # noqa: ANN401
-        answer = self._json(self._call(method, path, **sent))
+        return self._read(self._call(method, path, **sent).content, kind)
+
+    def _read(self, body: bytes | str, kind: type[Document]) -> Document:
         try:
-            return read_document(answer, kind)
-        except msgspec.ValidationError as exc:
+            return read_document(msgspec.json.decode(body), kind)
+        except (msgspec.ValidationError, msgspec.DecodeError) as exc:
             raise self._stranger() from exc
 
     def _json(self, answer: httpx.Response) -> dict[str, Any]:
@@ -128,12 +169,18 @@ class QueueManager:
         return answer
 
     def _send(self, method: str, path: str, **sent: Any) -> httpx.Response:  # noqa: ANN401
-        try:
+        with self._explained():
             return self._http.request(method, path, **sent)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what goes wrong on the way into what a person reads."""
+        try:
+            yield
         except httpx.UnsupportedProtocol as exc:
             raise InvalidRequestError(f"{self.url!r} is not a URL such as http://127.0.0.1:8080") from exc
         except httpx.TimeoutException as exc:
-            raise AwayError(f"no answer from {self.url} within {_TIMEOUT_S:g} s; try again") from exc
+            raise AwayError(f"no answer from {self.url} in time; try again") from exc
         except httpx.TransportError as exc:
             raise AwayError(f"nothing answers at {self.url}: start the platform with `streamforge up`") from exc
 

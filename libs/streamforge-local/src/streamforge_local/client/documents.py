@@ -31,6 +31,11 @@ class Dataset(msgspec.Struct, frozen=True):
     collection_name: str
 
     @property
+    def has_ids(self) -> bool:
+        """Whether its records are numbered by the exchange; gaps are then told by ids, else by times."""
+        return self.type.endswith("trades")
+
+    @property
     def expected_records(self) -> int | None:
         """How many records the range has, from the grid of a candle interval; None where no grid tells."""
         try:
@@ -117,6 +122,42 @@ class AuditItem(AnyDocument, frozen=True):
     kind: str
     at: str
     data: Raw
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """Missing records that are neighbours."""
+
+    start: int = msgspec.field(name="from")
+    """Inclusive; Unix milliseconds, or an id where records have ids without holes."""
+    end: int = msgspec.field(name="to")
+    """Exclusive."""
+    missing: int
+    cause: str
+    """`exchange` (asked twice, it did not give them) or `unexplained`."""
+
+
+class DatasetQuality(msgspec.Struct, frozen=True):
+    """One dataset's part of the completeness report."""
+
+    n: int
+    verdict: str
+    expected: int | None
+    """None where nobody can know."""
+    stored: int
+    missing: int
+    repeated: int
+    out_of_range: int
+    rejected: int
+    gaps: list[Gap]
+    gaps_total: int
+
+
+class Quality(AnyDocument, frozen=True):
+    """The completeness report of a workflow (contract section 8)."""
+
+    queue_id: str
+    verdict: str
+    datasets: list[DatasetQuality]
 
 
 def read_document(raw: object, kind: type[Document]) -> Document:

@@ -1,4 +1,4 @@
-"""A workflow on its way, seen by asking again and again."""
+"""A workflow on its way: its document by asking again and again, its audit trail as it is told."""
 
 import time
 from collections.abc import Iterator
@@ -27,8 +27,8 @@ def follow(manager: QueueManager, queue_id: str) -> Iterator[Workflow]:
             if time.monotonic() - reached_s > _PATIENCE_S:
                 raise
         else:
-            reached_s = time.monotonic()
             yield workflow
+            reached_s = time.monotonic()
             if workflow.has_ended:
                 return
         time.sleep(_ASK_EVERY_S)
@@ -53,7 +53,7 @@ def follow_audit_trail(manager: QueueManager, queue_id: str) -> Iterator[AuditIt
     # An item is stored before its change is shown: what is listed after the end was seen is all there is.
     for workflow in follow(manager, queue_id):
         try:
-            for item in manager.audit_trail(queue_id, seq):
+            for item in manager.stream_audit_trail(queue_id, seq):
                 seq = item.seq
                 yield item
         except AwayError:

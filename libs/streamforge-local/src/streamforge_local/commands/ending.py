@@ -2,35 +2,41 @@
 
 import typer
 
+from streamforge_local.client.api import QueueManager
 from streamforge_local.client.documents import Workflow
 from streamforge_local.commands.failures import FAILED
 from streamforge_local.commands.output import count, screen, seconds_between
+from streamforge_local.commands.verdict import INCOMPLETE, verdict_line
 
 CONNECTOR = "arango-connector"
 """The target that stores records; its count is what has reached the database."""
 
 
-def conclude(workflow: Workflow) -> None:
-    """Tell a person how the workflow ended.
+def conclude(manager: QueueManager, workflow: Workflow) -> None:
+    """Tell a person how the workflow ended, and whether all is there.
 
     Raises:
-        typer.Exit: With 1, unless it is `completed`.
+        typer.Exit: With 1, unless it is `completed` and nothing is known to be missing.
     """
     if workflow.status != "completed":
         typer.echo(f"error: {_what_went_wrong(workflow)}", err=True)
         raise typer.Exit(FAILED)
     stored = count(workflow.records_of(CONNECTOR))
     collections = ", ".join(dataset.collection_name for dataset in workflow.datasets)
+    quality = manager.quality(workflow.queue_id)
     screen().print(f"completed{_duration(workflow)}: {stored} records stored in {collections}", style="green")
+    screen().print(verdict_line(quality), soft_wrap=True)
+    if quality.verdict == INCOMPLETE:
+        raise typer.Exit(FAILED)
 
 
-def fail_unless_completed(workflow: Workflow) -> None:
+def conclude_in_silence(manager: QueueManager, workflow: Workflow) -> None:
     """Give the exit code only, where a program has read everything else.
 
     Raises:
-        typer.Exit: With 1, unless the workflow is `completed`.
+        typer.Exit: With 1, unless it is `completed` and nothing is known to be missing.
     """
-    if workflow.status != "completed":
+    if workflow.status != "completed" or manager.quality(workflow.queue_id).verdict == INCOMPLETE:
         raise typer.Exit(FAILED)
 
 

@@ -5,6 +5,8 @@ import typer
 from streamforge_local.commands.doctor import doctor
 from streamforge_local.commands.listing import ls, show
 from streamforge_local.commands.logs import logs
+from streamforge_local.commands.quality import quality
+from streamforge_local.commands.removing import rm
 from streamforge_local.commands.running import run
 from streamforge_local.commands.steering import HELP, steering_command
 from streamforge_local.commands.watching import watch
@@ -19,4 +21,6 @@ def register_commands(app: typer.Typer) -> None:
     for wish, text in HELP.items():
         app.command(wish, help=text)(steering_command(wish))
     app.command("logs")(logs)
+    app.command("quality")(quality)
+    app.command("rm")(rm)
     app.command("doctor")(doctor)

@@ -9,7 +9,7 @@ from streamforge_local.client.documents import Workflow
 from streamforge_local.client.following import changes, follow
 from streamforge_local.commands import options
 from streamforge_local.commands.connection import Connection
-from streamforge_local.commands.ending import conclude, fail_unless_completed
+from streamforge_local.commands.ending import conclude, conclude_in_silence
 from streamforge_local.commands.failures import INTERRUPTED, fails_readably
 from streamforge_local.commands.output import screen, write_json
 from streamforge_local.commands.progress import show_progress
@@ -36,7 +36,8 @@ def run(
 ) -> None:
     """Start a workflow and follow it to its end.
 
-    Exit code 0 only when it has completed. With --json: the workflow document, one line each time it has changed.
+    Exit code 0 only when it has completed and nothing is known to be missing. With --json: the workflow document, one
+    line each time it has changed.
     """
     request = {"symbol": symbol, "type": type_, "time_range": time_range, "exchange": exchange, "market": market}
     if collection is not None:
@@ -59,7 +60,7 @@ def _run_for_a_program(manager: QueueManager, workflow: Workflow, is_followed: b
     for state in changes(follow(manager, workflow.queue_id)):
         workflow = state
         write_json(workflow.raw)
-    fail_unless_completed(workflow)
+    conclude_in_silence(manager, workflow)
 
 
 def _run_for_a_person(manager: QueueManager, workflow: Workflow, connection: Connection) -> None:
@@ -71,7 +72,7 @@ def see_through(manager: QueueManager, workflow: Workflow, connection: Connectio
     """Show a workflow's progress to a person until it has ended, and say how.
 
     Raises:
-        typer.Exit: It did not complete, or the person has seen enough.
+        typer.Exit: It did not complete, something is missing, or the person has seen enough.
     """
     try:
         last = show_progress(screen(), follow(manager, workflow.queue_id))
@@ -83,4 +84,4 @@ def see_through(manager: QueueManager, workflow: Workflow, connection: Connectio
             err=True,
         )
         raise typer.Exit(INTERRUPTED) from None
-    conclude(last or workflow)
+    conclude(manager, last or workflow)

@@ -10,7 +10,7 @@ from streamforge_local.client.documents import AuditItem
 from streamforge_local.client.following import follow_audit_trail
 from streamforge_local.commands import options
 from streamforge_local.commands.connection import Connection
-from streamforge_local.commands.ending import conclude, fail_unless_completed
+from streamforge_local.commands.ending import conclude, conclude_in_silence
 from streamforge_local.commands.failures import fails_readably
 from streamforge_local.commands.naming import resolve
 from streamforge_local.commands.output import clock, count, screen, status_text, write_json
@@ -26,7 +26,7 @@ def watch(
     """Show everything that happens to a workflow until it has ended.
 
     That is its audit trail: every command, event and change of status, from the first on. Exit code 0 only when it has
-    completed. With --json: one item per line.
+    completed and nothing is known to be missing. With --json: one item per line.
     """
     with Connection(url, home).open() as manager:
         meant = resolve(manager, queue_id)
@@ -37,10 +37,10 @@ def watch(
             else:
                 _print_item(console, item)
         workflow = manager.workflow(meant)
-    if as_json:
-        fail_unless_completed(workflow)
-    else:
-        conclude(workflow)
+        if as_json:
+            conclude_in_silence(manager, workflow)
+        else:
+            conclude(manager, workflow)
 
 
 def _print_item(console: Console, item: AuditItem) -> None:

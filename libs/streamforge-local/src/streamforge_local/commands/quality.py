@@ -1,0 +1,79 @@
+"""`streamforge quality`: what was expected, what is stored, and where the holes are."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import typer
+from rich.console import Console
+
+from streamforge_local.client.documents import Dataset, Gap, Quality, Workflow
+from streamforge_local.commands import options
+from streamforge_local.commands.connection import Connection
+from streamforge_local.commands.failures import FAILED, fails_readably
+from streamforge_local.commands.naming import resolve
+from streamforge_local.commands.output import count, plain_table, screen, write_json
+from streamforge_local.commands.verdict import COMPLETE, verdict_line, verdict_text
+
+_GAPS_SHOWN = 10
+_CAUSES = {"exchange": "the exchange does not have them", "unexplained": "unexplained"}
+
+
+@fails_readably
+def quality(
+    queue_id: options.QueueId,
+    url: options.Url = None,
+    home: options.Home = options.DEFAULT_HOME,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show whether everything that a workflow was to load is stored.
+
+    Exit code 0 only when it is complete. With --json: the completeness report, with up to 1,000 gaps of each dataset.
+    """
+    with Connection(url, home).open() as manager:
+        workflow = manager.workflow(resolve(manager, queue_id))
+        report = manager.quality(workflow.queue_id)
+    if as_json:
+        write_json(report.raw)
+    else:
+        _print_report(screen(), workflow, report)
+    if report.verdict != COMPLETE:
+        raise typer.Exit(FAILED)
+
+
+def _print_report(console: Console, workflow: Workflow, report: Quality) -> None:
+    datasets = {dataset.n: dataset for dataset in workflow.datasets}
+    console.print(report.queue_id, style="bold")
+    console.print(verdict_line(report), soft_wrap=True)
+    table = plain_table(
+        "DATASET", ">EXPECTED", ">STORED", ">MISSING", ">REPEATED", ">OUT OF RANGE", ">REJECTED", "VERDICT"
+    )
+    for each in report.datasets:
+        counts = (each.stored, each.missing, each.repeated, each.out_of_range, each.rejected)
+        expected = "unknown" if each.expected is None else count(each.expected)
+        name = f"{datasets[each.n].symbol} {datasets[each.n].type}"
+        table.add_row(name, expected, *map(count, counts), verdict_text(each.verdict))
+    console.print()
+    console.print(table)
+    for each in report.datasets:
+        if each.gaps:
+            _print_gaps(console, datasets[each.n], each.gaps, each.gaps_total)
+
+
+def _print_gaps(console: Console, dataset: Dataset, gaps: list[Gap], total: int) -> None:
+    unit = "ID" if dataset.has_ids else "UTC"
+    table = plain_table(f"GAP FROM ({unit})", "TO (EXCLUSIVE)", ">MISSING", "CAUSE")
+    for gap in gaps[:_GAPS_SHOWN]:
+        table.add_row(*_edges(dataset, gap), count(gap.missing), _CAUSES.get(gap.cause, gap.cause))
+    console.print()
+    console.print(table)
+    if total > _GAPS_SHOWN:
+        console.print(f"and {count(total - _GAPS_SHOWN)} more gaps; --json lists up to 1,000", style="dim")
+
+
+def _edges(dataset: Dataset, gap: Gap) -> Iterator[str]:
+    for edge in (gap.start, gap.end):
+        if dataset.has_ids:
+            yield str(edge)
+        else:
+            moment = datetime.fromtimestamp(edge / 1000, UTC)
+            yield f"{moment:%Y-%m-%d %H:%M:%S}".removesuffix(":00")
