@@ -143,6 +143,20 @@ QUERIES = [
         "LET s = (FOR x IN u.v COLLECT WITH COUNT INTO c RETURN c) RETURN [u.n, s]",
         [["a", [2]], ["b", [0]]],
     ),
+    (
+        "FOR i IN 1..5 WINDOW {preceding: 1, following: 1} AGGREGATE s = SUM(i), m = MAX(i) RETURN [i, s, m]",
+        [[1, 3, 2], [2, 6, 3], [3, 9, 4], [4, 12, 5], [5, 9, 5]],
+    ),
+    ("FOR i IN 1..4 WINDOW {preceding: 'unbounded'} AGGREGATE s = SUM(i) RETURN s", [1, 3, 6, 10]),
+    (
+        "FOR x IN [5, 1, 2, 8] WINDOW x WITH {preceding: 3} AGGREGATE n = COUNT() RETURN [x, n]",
+        [[1, 1], [2, 2], [5, 2], [8, 2]],
+    ),
+    (
+        "FOR t IN ['2021-01-01', '2021-01-02', '2021-02-01'] WINDOW t WITH {preceding: 'P1D', following: 'P1D'} "
+        "AGGREGATE n = COUNT() RETURN n",
+        [2, 2, 1],
+    ),
     ("FOR i IN 1..3 LIMIT 0 RETURN i", []),
     ("RETURN (FOR i IN 1..2 RETURN i)", [[1, 2]]),
     ("FOR i IN (FOR j IN 1..3 RETURN j * 2) FILTER i > 2 RETURN i", [4, 6]),

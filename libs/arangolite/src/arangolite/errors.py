@@ -76,6 +76,15 @@ class Problem(Enum):
     USER_DUPLICATE = (1702, HTTPStatus.CONFLICT, "duplicate user")
     USER_NOT_FOUND = (1703, HTTPStatus.NOT_FOUND, "user not found")
 
+    GRAPH_MALFORMED_DEFINITION = (1923, HTTPStatus.BAD_REQUEST, "malformed edge definition")
+    GRAPH_NOT_FOUND = (1924, HTTPStatus.NOT_FOUND, "graph not found")
+    GRAPH_DUPLICATE = (1925, HTTPStatus.CONFLICT, "graph already exists")
+    GRAPH_NO_EDGE_COLLECTION = (
+        1951,
+        HTTPStatus.BAD_REQUEST,
+        "collection used in edge definitions is no edge collection",
+    )
+
     @property
     def number(self) -> int:
         """What drivers decide by."""

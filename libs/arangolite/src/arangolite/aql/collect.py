@@ -155,7 +155,7 @@ def compile_collect(node: tree.Collect, scope: Scope, outer: Scope, expressions:
     """Compile a COLLECT; in the scope behind it only its own variables and those of outer queries are left."""
     run = scope.run
     codes = [expressions.compile(group.value, scope) for group in node.groups]
-    aggregates = [_compile_aggregate(aggregate, scope, expressions) for aggregate in node.aggregates]
+    aggregates = [compile_aggregate(aggregate, scope, expressions) for aggregate in node.aggregates]
     member = None if node.into is None else _compile_member(node, scope, outer, expressions)
     after = outer.child()
     slots = [after.declare(part.variable) for part in (*node.groups, *node.aggregates)]
@@ -200,9 +200,10 @@ def _gather(
     return groups
 
 
-def _compile_aggregate(
+def compile_aggregate(
     node: tree.Let, scope: Scope, expressions: Expressions
 ) -> tuple[Callable[[Run], Aggregator], Code]:
+    """Compile one assignment of AGGREGATE: how its aggregator is made, and what is added to it."""
     call = node.value
     if not isinstance(call, tree.Call) or call.name not in _AGGREGATES or len(call.arguments) > 1:
         raise ArangoError(

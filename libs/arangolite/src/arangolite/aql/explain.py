@@ -12,11 +12,14 @@ Step = tuple[tree.Operation, Access | None]
 
 _NODE_TYPES: dict[type, str] = {
     tree.For: "EnumerateListNode",
+    tree.Traversal: "TraversalNode",
+    tree.PathSearch: "ShortestPathNode",
     tree.Let: "CalculationNode",
     tree.Filter: "FilterNode",
     tree.Sort: "SortNode",
     tree.Limit: "LimitNode",
     tree.Collect: "CollectNode",
+    tree.Window: "WindowNode",
     tree.Return: "ReturnNode",
     tree.Insert: "InsertNode",
     tree.Remove: "RemoveNode",

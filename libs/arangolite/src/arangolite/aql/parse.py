@@ -34,11 +34,47 @@ def _unescape(text: str) -> str:
 class _TreeBuilder(Transformer[Token, tree.Query]):
     """Makes the typed tree while the parser reduces."""
 
-    def query(self, *operations: tree.Operation) -> tree.Query:
+    def query(self, _with: None, *operations: tree.Operation) -> tree.Query:
         return tree.Query(_flat(operations))
 
-    def for_(self, _for: Token, variable: str, _in: Token, source: tree.Expr, _options: object) -> tree.For:
-        return tree.For(variable, source)
+    def with_(self, _with: Token, *_targets: object) -> None:
+        """Skip the list of collections that a cluster wants to know beforehand."""
+
+    def for_(self, _for: Token, names: tuple[str, ...], _in: Token, source: tree.Expr, _options: object) -> tree.For:
+        if len(names) != 1:
+            raise ArangoError(
+                Problem.QUERY_PARSE, "AQL: a FOR over a collection or an array has one variable (while parsing)"
+            )
+        return tree.For(names[0], source)
+
+    def names(self, *names: str) -> tuple[str, ...]:
+        return names
+
+    def traversal(self, *parts: Any) -> tree.Traversal:
+        _, names, _, depth, direction, start, graph, prune, options = parts
+        return tree.Traversal(_path_variables(names), depth, direction, start, graph, prune, options)
+
+    def path_search(self, *parts: Any) -> tree.PathSearch:
+        _, names, _, direction, kind, start, _, target, graph, _ = parts
+        return tree.PathSearch(kind, _path_variables(names), direction, start, target, graph)
+
+    def direction(self, token: Token) -> str:
+        return token.upper()
+
+    def path_kind(self, token: Token) -> str:
+        return token.upper()
+
+    def named_graph(self, _graph: Token, name: tree.Expr) -> tree.Expr:
+        return name
+
+    def edges(self, *sources: tree.EdgeSource) -> tuple[tree.EdgeSource, ...]:
+        return sources
+
+    def edge_source(self, direction: str | None, target: Any) -> tree.EdgeSource:
+        return tree.EdgeSource(direction, target)
+
+    def prune(self, _prune: Token, condition: tree.Expr) -> tree.Expr:
+        return condition
 
     def let(self, _let: Token, *assignments: tree.Let) -> tuple[tree.Let, ...]:
         return assignments
@@ -73,6 +109,10 @@ class _TreeBuilder(Transformer[Token, tree.Query]):
             return tree.Collect(groups or (), aggregates or (), None, None, None, into)
         name, projection, keep = into or (None, None, None)
         return tree.Collect(groups or (), aggregates or (), name, projection, keep, None)
+
+    def window(self, *parts: Any) -> tree.Window:
+        _, place, *_, bounds, aggregates = parts
+        return tree.Window(place, bounds, aggregates)
 
     def assignments(self, *assignments: tree.Let) -> tuple[tree.Let, ...]:
         return assignments
@@ -253,6 +293,12 @@ class _TreeBuilder(Transformer[Token, tree.Query]):
 
     def name(self, token: Token) -> str:
         return _unescape(token[1:-1]) if token.type == "QUOTED_NAME" else str(token)
+
+
+def _path_variables(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(names) > 3:
+        raise ArangoError(Problem.QUERY_PARSE, "AQL: a traversal has at most three variables (while parsing)")
+    return names
 
 
 def _flat(operations: tuple[Any, ...]) -> tuple[tree.Operation, ...]:

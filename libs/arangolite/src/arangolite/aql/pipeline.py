@@ -14,6 +14,8 @@ from arangolite.aql.modify import compile_modification
 from arangolite.aql.operators import to_number
 from arangolite.aql.plan import plan_scan
 from arangolite.aql.scope import Code, DocumentVariable, Frame, Scope, Stage
+from arangolite.aql.traversal import compile_walk
+from arangolite.aql.window import compile_window
 from arangolite.errors import ArangoError, Problem
 from arangolite.values import Value, encode, type_rank
 
@@ -74,6 +76,9 @@ class Compiler:
         match operation:
             case tree.For():
                 return self._for(operation, following, block)
+            case tree.Traversal() | tree.PathSearch():
+                block.many_rows = True
+                block.stages.append(compile_walk(operation, block.scope, self.expressions))
             case tree.Let():
                 self._let(operation, block)
             case tree.Filter():
@@ -86,6 +91,8 @@ class Compiler:
                 block.many_rows = True
                 stage, block.scope = compile_collect(operation, block.scope, block.outer, self.expressions)
                 block.stages.append(stage)
+            case tree.Window():
+                block.stages.append(compile_window(operation, block.scope, self.expressions))
             case tree.Insert() | tree.Change() | tree.Remove() | tree.Upsert():
                 block.stages.append(compile_modification(operation, block.scope, self.expressions))
         return following

@@ -150,6 +150,39 @@ class For:
 
 
 @dataclass(frozen=True, slots=True)
+class EdgeSource:
+    """An edge collection of a traversal, with a direction of its own or None for the traversal's."""
+
+    direction: str | None
+    target: "CollectionName | CollectionBind"
+
+
+@dataclass(frozen=True, slots=True)
+class Traversal:
+    """`FOR vertex, edge, path IN depth direction start GRAPH graph`, or with edge collections instead of a graph."""
+
+    variables: tuple[str, ...]
+    depth: "Expr | None"
+    direction: str
+    start: "Expr"
+    graph: "Expr | tuple[EdgeSource, ...]"
+    prune: "Expr | None"
+    options: "Expr | None"
+
+
+@dataclass(frozen=True, slots=True)
+class PathSearch:
+    """`FOR vertex, edge IN direction kind start TO target GRAPH graph`."""
+
+    kind: str
+    variables: tuple[str, ...]
+    direction: str
+    start: "Expr"
+    target: "Expr"
+    graph: "Expr | tuple[EdgeSource, ...]"
+
+
+@dataclass(frozen=True, slots=True)
 class Let:
     """`LET variable = value`."""
 
@@ -198,6 +231,15 @@ class Collect:
     projection: "Expr | None"
     keep: tuple[str, ...] | None
     count: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """`WINDOW place WITH bounds AGGREGATE aggregates`; without a place the bounds count rows."""
+
+    place: "Expr | None"
+    bounds: "Expr"
+    aggregates: tuple[Let, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +311,10 @@ Expr: TypeAlias = (
     | Subquery
 )
 Modification: TypeAlias = Insert | Change | Remove | Upsert
-Operation: TypeAlias = For | Let | Filter | Sort | Limit | Collect | Return | Modification
-Node: TypeAlias = Union[Expr, Operation, SortItem, "Query"]
+Operation: TypeAlias = (
+    For | Traversal | PathSearch | Let | Filter | Sort | Limit | Collect | Window | Return | Modification
+)
+Node: TypeAlias = Union[Expr, Operation, SortItem, EdgeSource, "Query"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from arangolite.aql.cursors import CursorStore
 from arangolite.errors import ArangoError, Problem, not_supported
-from arangolite.http import admin, auth, collections, cursors, databases, documents, faults, imports, indexes
+from arangolite.http import admin, auth, collections, cursors, databases, documents, faults, graphs, imports, indexes
 from arangolite.http.auth import Authenticator
 from arangolite.http.call import Call, Handler, Route, error_response
 from arangolite.http.faults import FaultSwitch
@@ -31,6 +31,7 @@ _ROUTES = [
     *imports.ROUTES,
     *indexes.ROUTES,
     *cursors.ROUTES,
+    *graphs.ROUTES,
     *faults.ROUTES,
 ]
 _HOUSEKEEPING_SECONDS = 1.0

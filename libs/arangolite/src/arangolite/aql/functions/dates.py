@@ -5,7 +5,7 @@ import math
 import re
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from arangolite.aql.functions.registry import Implementation, function, strict_function, wrong_argument
@@ -46,11 +46,11 @@ _DURATION = re.compile(
 )
 
 
-class _InvalidDateError(ValueError):
+class InvalidDateError(ValueError):
     """A value is no date."""
 
 
-def _moment(value: Value) -> datetime:
+def parse_moment(value: Value) -> datetime:
     """Read a date."""
     kind = type(value)
     try:
@@ -59,14 +59,14 @@ def _moment(value: Value) -> datetime:
         if kind is str:
             return _parse(value)
     except (OverflowError, ValueError) as exc:
-        raise _InvalidDateError from exc
-    raise _InvalidDateError
+        raise InvalidDateError from exc
+    raise InvalidDateError
 
 
 def _parse(text: str) -> datetime:
     match = _ISO.fullmatch(text)
     if match is None:
-        raise _InvalidDateError
+        raise InvalidDateError
     parts = match.groupdict()
     milliseconds = int((parts["fraction"] or "0").ljust(3, "0")[:3])
     zone = parts["zone"] or "Z"
@@ -77,7 +77,7 @@ def _parse(text: str) -> datetime:
     hours, minutes, seconds = (int(parts[name] or 0) for name in ("hour", "minute", "second"))
     day = datetime(int(parts["year"]), int(parts["month"] or 1), int(parts["day"] or 1), tzinfo=UTC)
     if hours > 24 or minutes > 59 or seconds > 59:
-        raise _InvalidDateError
+        raise InvalidDateError
     return day + timedelta(hours=hours, minutes=minutes, seconds=seconds, milliseconds=milliseconds) - offset
 
 
@@ -93,7 +93,8 @@ def _zone(name: Value) -> tzinfo:
         ) from exc
 
 
-def _timestamp(moment: datetime) -> int:
+def timestamp_of(moment: datetime) -> int:
+    """Give the milliseconds since 1970."""
     return (moment - _EPOCH) // _MILLISECOND
 
 
@@ -105,7 +106,7 @@ def _iso(moment: datetime) -> str:
 def _unit(value: Value) -> str:
     unit = _UNITS.get(to_string(value).lower())
     if unit is None:
-        raise _InvalidDateError
+        raise InvalidDateError
     return unit
 
 
@@ -115,7 +116,7 @@ def _checked(run: Implementation) -> Implementation:
     def checked(warn: Warn, *arguments: Value) -> Value:
         try:
             return run(*arguments)
-        except (_InvalidDateError, OverflowError):
+        except (InvalidDateError, OverflowError):
             warn(Problem.QUERY_INVALID_DATE)
             return None
 
@@ -125,30 +126,30 @@ def _checked(run: Implementation) -> Implementation:
 def _from_parts(*parts: Value) -> datetime:
     """Make a date of one value, or of year, month, day and so on; what is too large carries over."""
     if len(parts) == 1:
-        return _moment(parts[0])
+        return parse_moment(parts[0])
     if len(parts) < 3:
-        raise _InvalidDateError
+        raise InvalidDateError
     numbers = [int(to_number(part)) for part in parts]
     if any(part < 0 for part in numbers):
-        raise _InvalidDateError
+        raise InvalidDateError
     year, month, day, hour, minute, second, millisecond = (*numbers, *(0,) * (7 - len(numbers)))
     months = year * 12 + max(month, 1) - 1
     try:
         first = datetime(months // 12, months % 12 + 1, 1, tzinfo=UTC)
         return first + timedelta(days=day - 1, hours=hour, minutes=minute, seconds=second, milliseconds=millisecond)
     except (ValueError, OverflowError) as exc:
-        raise _InvalidDateError from exc
+        raise InvalidDateError from exc
 
 
 function("DATE_NOW", 0, deterministic=False)(lambda: time.time_ns() // 1_000_000)
-strict_function("DATE_TIMESTAMP", 1, 7)(_checked(lambda *parts: _timestamp(_from_parts(*parts))))
+strict_function("DATE_TIMESTAMP", 1, 7)(_checked(lambda *parts: timestamp_of(_from_parts(*parts))))
 strict_function("DATE_ISO8601", 1, 7)(_checked(lambda *parts: _iso(_from_parts(*parts))))
 function("IS_DATESTRING", 1)(lambda value: type(value) is str and _ISO.fullmatch(value) is not None)
 
 
 def _part(name: str, read: Callable[[datetime], Value]) -> None:
     """Enter a function that reads one part of a date."""
-    strict_function(name, 1, 2)(_checked(lambda date, zone=None: read(_moment(date).astimezone(_zone(zone)))))
+    strict_function(name, 1, 2)(_checked(lambda date, zone=None: read(parse_moment(date).astimezone(_zone(zone)))))
 
 
 for _name, _read in {
@@ -171,23 +172,23 @@ for _name, _read in {
 
 
 def _truncate(date: Value, unit: Value, zone: Value = None) -> Value:
-    moment, name = _moment(date).astimezone(_zone(zone)), _unit(unit)
+    moment, name = parse_moment(date).astimezone(_zone(zone)), _unit(unit)
     fields = ("year", "month", "day", "hour", "minute", "second", "millisecond")
     if name not in fields:
-        raise _InvalidDateError
+        raise InvalidDateError
     reset = {field: 1 if field in ("month", "day") else 0 for field in fields[fields.index(name) + 1 : -1]}
     microsecond = moment.microsecond // 1000 * 1000 if name == "millisecond" else 0
     return _iso(moment.replace(**reset, microsecond=microsecond))  # type: ignore[arg-type]
 
 
 def _round(date: Value, amount: Value, unit: Value, zone: Value = None) -> Value:
-    moment, step = _moment(date).astimezone(_zone(zone)), _FIXED_MS.get(_unit(unit))
+    moment, step = parse_moment(date).astimezone(_zone(zone)), _FIXED_MS.get(_unit(unit))
     count = to_number(amount)
     if step is None or count < 1 or _unit(unit) == "week":
-        raise _InvalidDateError
+        raise InvalidDateError
     offset = (moment.utcoffset() or timedelta(0)) // _MILLISECOND
     width = int(count) * step
-    local = _timestamp(moment) + offset
+    local = timestamp_of(moment) + offset
     return _iso(_EPOCH + timedelta(milliseconds=local - local % width - offset))
 
 
@@ -201,25 +202,26 @@ def _add_months(moment: datetime, months: int) -> datetime:
     try:
         first = moment.replace(year=total // 12, month=total % 12 + 1, day=1)
     except ValueError as exc:
-        raise _InvalidDateError from exc
+        raise InvalidDateError from exc
     return first + timedelta(days=moment.day - 1)
 
 
 def _moved(moment: datetime, amount: Value, unit: Value, sign: int) -> datetime:
     if unit is None:
-        return _moved_by_duration(moment, to_string(amount), sign)
+        return move_by_duration(moment, to_string(amount), sign)
     if type(amount) not in (int, float):
-        raise _InvalidDateError
+        raise InvalidDateError
     name = _unit(unit)
     if name in ("year", "month"):
         return _add_months(moment, sign * int(amount * (12 if name == "year" else 1)))
     return moment + timedelta(milliseconds=sign * amount * _FIXED_MS[name])
 
 
-def _moved_by_duration(moment: datetime, text: str, sign: int) -> datetime:
+def move_by_duration(moment: datetime, text: str, sign: int) -> datetime:
+    """Move a date by an ISO 8601 duration, forwards or backwards."""
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise _InvalidDateError
+        raise InvalidDateError
     years, months, weeks, days, hours, minutes, seconds = (int(part or 0) for part in match.groups()[:7])
     milliseconds = int((match[8] or "0").ljust(3, "0"))
     moved = _add_months(moment, sign * (years * 12 + months))
@@ -230,7 +232,7 @@ def _moved_by_duration(moment: datetime, text: str, sign: int) -> datetime:
 
 def _mover(sign: int) -> Implementation:
     def move(date: Value, amount: Value, unit: Value = None, zone: Value = None) -> Value:
-        return _iso(_moved(_moment(date).astimezone(_zone(zone)), amount, unit, sign))
+        return _iso(_moved(parse_moment(date).astimezone(_zone(zone)), amount, unit, sign))
 
     return move
 
@@ -240,7 +242,7 @@ strict_function("DATE_SUBTRACT", 2, 4)(_checked(_mover(-1)))
 
 
 def _difference(first: Value, second: Value, unit: Value, as_float: Value = False, *_zones: Value) -> Value:
-    milliseconds = _timestamp(_moment(second)) - _timestamp(_moment(first))
+    milliseconds = timestamp_of(parse_moment(second)) - timestamp_of(parse_moment(first))
     exact = milliseconds / _AVERAGE_MS[_unit(unit)]
     return number(exact if truthy(as_float) else math.trunc(exact))
 
@@ -249,12 +251,12 @@ strict_function("DATE_DIFF", 3, 6)(_checked(_difference))
 
 
 def _compare(first: Value, second: Value, start: Value, end: Value = None, *zones: Value) -> Value:
-    left, right = (_moment(date).astimezone(_zone(zones[0] if zones else None)) for date in (first, second))
+    left, right = (parse_moment(date).astimezone(_zone(zones[0] if zones else None)) for date in (first, second))
     fields = ("year", "month", "day", "hour", "minute", "second", "millisecond")
     begin = _unit(start)
     stop = begin if end is None else _unit(end)
     if begin not in fields or stop not in fields:
-        raise _InvalidDateError
+        raise InvalidDateError
     wanted = fields[fields.index(begin) : fields.index(stop) + 1]
     return all(_field(left, name) == _field(right, name) for name in wanted)
 
@@ -265,23 +267,23 @@ def _field(moment: datetime, name: str) -> int:
 
 strict_function("DATE_COMPARE", 3, 6)(_checked(_compare))
 strict_function("DATE_UTCTOLOCAL", 2, 3)(
-    _checked(lambda date, zone, *_: _local_iso(_moment(date).astimezone(_zone(zone))))
+    _checked(lambda date, zone, *_: _local_iso(parse_moment(date).astimezone(_zone(zone))))
 )
 strict_function("DATE_LOCALTOUTC", 2, 3)(
-    _checked(lambda date, zone, *_: _iso(_moment(date).replace(tzinfo=_zone(zone))))
+    _checked(lambda date, zone, *_: _iso(parse_moment(date).replace(tzinfo=_zone(zone))))
 )
 function("DATE_TIMEZONE", 0)(lambda: "UTC")
 
 
 def _local_iso(moment: datetime) -> str:
-    return _iso(moment.replace(tzinfo=timezone.utc))  # noqa: UP017 - the clock's reading, written as if it were UTC's
+    return _iso(moment.replace(tzinfo=UTC))
 
 
 _PLACEHOLDER = re.compile(
     r"%(yyyyyy|yyyy|yy|y|mmmm|mmm|mm|m|dd|d|hh|h|ii|i|ss|s|fff|f|xxx|x|kk|k|wwww|www|w|t|z|l|q|a|&|%)?", re.IGNORECASE
 )
 _FORMATS: dict[str, Callable[[datetime], str]] = {
-    "t": lambda moment: str(_timestamp(moment)),
+    "t": lambda moment: str(timestamp_of(moment)),
     "z": _iso,
     "w": lambda moment: str(moment.isoweekday() % 7),
     "y": lambda moment: str(moment.year),
@@ -318,7 +320,7 @@ _FORMATS: dict[str, Callable[[datetime], str]] = {
 
 
 def _format(date: Value, pattern: Value, zone: Value = None) -> Value:
-    moment = _moment(date).astimezone(_zone(zone))
+    moment = parse_moment(date).astimezone(_zone(zone))
     return _PLACEHOLDER.sub(lambda match: _FORMATS[(match[1] or "").lower()](moment), to_string(pattern))
 
 
