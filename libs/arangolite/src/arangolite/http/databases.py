@@ -2,6 +2,8 @@
 
 from aiohttp import web
 
+from arangolite.errors import not_supported
+from arangolite.http.auth import ROOT
 from arangolite.http.call import Call, Route, result
 from arangolite.storage.names import SYSTEM_DATABASE
 
@@ -24,6 +26,9 @@ async def _all_names(call: Call) -> web.Response:
 async def _create(call: Call) -> web.Response:
     call.need_system_database()
     request = await call.json_object()
+    users = request.get("users") or []
+    if type(users) is not list or not all(type(user) is dict and user.get("username") == ROOT for user in users):
+        raise not_supported("users beside root")
     await call.engine.create(request.get("name"))
     return result({"result": True}, status=201)
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import cast
 from urllib.parse import unquote
 
@@ -14,7 +15,9 @@ from arangolite.http import admin, auth, collections, cursors, databases, docume
 from arangolite.http.auth import Authenticator
 from arangolite.http.call import Call, Handler, Route, error_response
 from arangolite.http.faults import FaultSwitch
+from arangolite.storage.database import Database
 from arangolite.storage.engine import Engine
+from arangolite.storage.expiry import find_expired, remove_expired
 from arangolite.storage.names import SYSTEM_DATABASE
 
 logger = logging.getLogger(__name__)
@@ -65,10 +68,12 @@ class Server:
         await self.engine.drop(name)
 
     async def keep_house(self) -> None:
-        """Do what has its time, until cancelled: close the cursors that nobody fetches from any more."""
+        """Do what has its time, until cancelled: close forgotten cursors, remove expired documents."""
         while True:
             await asyncio.sleep(_HOUSEKEEPING_SECONDS)
             await self.cursors.expire()
+            for database in list(self.engine.databases.values()):
+                await _expire_documents(database)
 
     async def close(self) -> None:
         """Let go of everything that open cursors hold."""
@@ -111,6 +116,20 @@ class Server:
             raise _unrouted(request, match.http_exception)
         handler = cast("Handler", match.handler)
         return await handler(Call(request, self, database, user, match))
+
+
+async def _expire_documents(database: Database) -> None:
+    collections = database.collections
+    if not any(index.type == "ttl" for collection in collections.values() for index in collection.indexes):
+        return
+    now = datetime.now(UTC)
+    try:
+        found = await database.read(lambda connection: find_expired(connection, collections, now))
+        if found:
+            await database.write(remove_expired(found, now))
+    except ArangoError as exc:
+        # A collection or the database went away in between, or the disk is full; the next round will see.
+        logger.warning("expired documents of %s stay for now: %s", database.name, exc.message)
 
 
 def _split_database(request: web.Request) -> tuple[str, web.Request]:

@@ -149,6 +149,8 @@ def create_index(name: str, request: Mapping[str, Any]) -> Work[tuple[Index, boo
                 raise ArangoError(
                     Problem.DUPLICATE_NAME, f"duplicate value for 'name': there is already an index {wanted.name!r}"
                 )
+        if wanted.type == "ttl" and any(index.type == "ttl" for index in collection.indexes):
+            raise ArangoError(Problem.BAD_PARAMETER, "there can only be one ttl index per collection")
         number = transaction.clock.reserve()
         index = replace(wanted, id=number, name=wanted.name or f"idx_{number}")
         _store_index(transaction, collection, index)
@@ -272,9 +274,20 @@ def _persistent(request: Mapping[str, Any]) -> Index:
     return Index(0, "persistent", "", fields, _flag(request, "unique", False), _flag(request, "sparse", False), extra)
 
 
+def _ttl(request: Mapping[str, Any]) -> Index:
+    fields = _fields(request)
+    seconds = request.get("expireAfter")
+    if len(fields) != 1 or fields[0][-1] == EXPANSION:
+        raise ArangoError(Problem.BAD_PARAMETER, "a ttl index has one field")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
+        raise ArangoError(Problem.BAD_PARAMETER, "'expireAfter' must be a number of seconds that is not negative")
+    return Index(0, "ttl", "", fields, sparse=True, extra={"expireAfter": seconds, "estimates": False})
+
+
 # Deprecated names, which ArangoDB 3.12 turns into persistent indexes, too.
 _INDEX_TYPES: dict[str, Callable[[Mapping[str, Any]], Index]] = {
     "persistent": _persistent,
     "hash": _persistent,
     "skiplist": _persistent,
+    "ttl": _ttl,
 }
