@@ -2,6 +2,7 @@
 
 EXCHANGE ?= auto
 HOME_FOLDER ?= $(HOME)/.streamforge
+BENCH ?=
 TRIALS ?= 20
 LANES ?= 2
 
@@ -29,6 +30,11 @@ test: setup ## Run all tests, with a real broker and real servers
 .PHONY: chaos
 chaos: setup ## Break everything while it works, and prove that nothing is lost [TRIALS=20] [SEED=…] [KINDS=…] [LANES=2]
 	@.venv/bin/python -m tests.chaos --trials "$(TRIALS)" --lanes "$(LANES)" $(if $(SEED),--seed "$(SEED)") $(if $(KINDS),--only $(KINDS))
+
+.PHONY: bench
+bench: setup ## Measure against ceilings of the same run, some 20 minutes [BENCH=--quick]
+	@scripts/sync --group bench
+	@.venv/bin/python -m bench $(BENCH)
 
 .PHONY: lint
 lint: $(SYNCED) ## Check style, types and who imports whom

@@ -11,11 +11,20 @@ from confluent_kafka import Producer
 from bench import stage
 from bench.connector_sides import Given
 from bench.market import fetch_pages, make_records, save_pages, start_command
-from bench.rounds import Measured, Rounds, run_rounds
+from bench.results import Figure, Section
+from bench.rounds import Measured, run_rounds
 from bench.sides import run_side
 from streamforge_common.arango.database import ensure_database
 from streamforge_common.kafka.topics import Topics
 from streamforge_common.settings import ArangoSettings, KafkaSettings
+
+_HOW = (
+    "Candles on a topic, stored by the connector's own code (`RecordReader`, `Storing`, `RecordStore`) in an "
+    "empty collection of arangolite with the connector's indexes, `waitForSync`. **bare loop**: posts the same "
+    "JSON lines from memory to `/_api/import`, in batches of the same size, one at a time as the connector does. "
+    "**counted**: the connector against a server that only counts lines. The first batch of each run does not "
+    "count."
+)
 
 
 class Target:
@@ -66,9 +75,10 @@ class Target:
             http.delete(url).raise_for_status()
 
 
-def measure(folder: Path, *, pages: int, rounds: int) -> Rounds:
-    """Store the same records again and again, each time in a collection of their own."""
-    path = folder / "connector-pages"
+def sections(folder: Path, quick: bool) -> list[Section]:
+    """Measure it."""
+    pages, rounds = (60, 3) if quick else (300, 7)
+    path = folder / "pages"
     with stage.exchange(folder) as exchange:
         bodies = fetch_pages(exchange.url, pages)
     save_pages(bodies, path)
@@ -80,15 +90,25 @@ def measure(folder: Path, *, pages: int, rounds: int) -> Rounds:
         settings = stage.arango_settings(database.url)
         asyncio.run(ensure_database(settings))
         target = Target(bootstrap_servers, settings, path, make_records(bodies))
-        return run_rounds(
+        told = run_rounds(
             {
                 "connector": lambda: target.run("connector"),
                 "bare": lambda: target.run("bare"),
-                "connector_counted": lambda: target.run("connector", counting.url),
-                "bare_counted": lambda: target.run("bare", counting.url),
+                "counted": lambda: target.run("connector", counting.url),
             },
             rounds,
         )
+    wall, cpu = "records_per_s", "records_per_cpu_s"
+    figures = [
+        Figure("**connector / bare loop, wall time**", told.ratio("connector", "bare", wall), at_least=0.8),
+        Figure("**connector / connector that is counted**", told.ratio("connector", "counted", wall), at_least=0.5),
+        Figure("connector", told.value("connector", wall), "records/s"),
+        Figure("bare loop", told.value("bare", wall), "records/s"),
+        Figure("connector that is counted", told.value("counted", wall), "records/s"),
+        Figure("connector", told.value("connector", cpu), "records per CPU second"),
+        Figure("records a batch", told.value("connector", "records_per_batch")),
+    ]
+    return [Section("Connector: topic to documents on disk", _HOW, figures)]
 
 
 async def _make_topic(bootstrap_servers: str) -> str:

@@ -10,7 +10,8 @@ import msgspec
 
 from bench import stage
 from bench.market import SYMBOL, TYPE, range_of
-from bench.rounds import Measured
+from bench.results import Figure, Section
+from bench.rounds import Spread
 from streamforge_common.contract.commands import CommandKind
 from streamforge_common.testing import TaskDriver
 
@@ -21,6 +22,11 @@ _MINUTE_MS = 60_000
 _LOOK_S = 2.0
 _REFUSED = (418, 429)
 
+_HOW = (
+    f"A loader job on minute candles of exchange-sim, which enforces {_LIMIT:,} a minute; what was used is what "
+    "the exchange itself has noted, by the clock's minutes."
+)
+
 
 class _Request(msgspec.Struct):
     """What the exchange noted of a request."""
@@ -30,26 +36,25 @@ class _Request(msgspec.Struct):
     status: int | None
 
 
-def measure(folder: Path, *, minutes: int) -> Measured:
-    """Load against an enforced limit until so many full minutes are over."""
+def sections(folder: Path, quick: bool) -> list[Section]:
+    """Load against an enforced limit until some full minutes are over."""
     with stage.broker(folder) as bootstrap_servers, stage.exchange(folder, _LIMIT) as exchange:
-        requests = asyncio.run(_load(folder, bootstrap_servers, exchange.url, minutes))
+        requests = asyncio.run(_load(folder, bootstrap_servers, exchange.url, minutes=1 if quick else 3))
     used: Counter[int] = Counter()
     for request in requests:
         used[request.at // _MINUTE_MS] += request.weight
     # The minute in which it began and the one in which it was stopped are not full.
-    full = [used[minute] for minute in sorted(used)[1:-1]]
-    return {
-        "limit": _LIMIT,
-        "minutes": len(full),
-        "weight_per_minute": sum(full) / len(full),
-        "least_of_limit": min(full) / _LIMIT,
-        "of_limit": sum(full) / len(full) / _LIMIT,
-        "refused": sum(request.status in _REFUSED for request in requests),
-    }
+    full = [used[minute] / _LIMIT for minute in sorted(used)[1:-1]]
+    refused = sum(request.status in _REFUSED for request in requests)
+    figures = [
+        Figure(f"**weight used / limit**, each of {len(full)} full minutes", Spread.of(full), at_least=0.9),
+        Figure("**requests refused** (429, 418)", Spread.of([refused]), "of all", at_most=0),
+        Figure("requests", Spread.of([len(requests)])),
+    ]
+    return [Section("REST history under a weight limit", _HOW, figures)]
 
 
-async def _load(folder: Path, bootstrap_servers: str, exchange_url: str, minutes: int) -> list[_Request]:
+async def _load(folder: Path, bootstrap_servers: str, exchange_url: str, *, minutes: int) -> list[_Request]:
     driver = TaskDriver(
         bootstrap_servers,
         "loader-producer",

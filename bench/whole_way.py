@@ -13,7 +13,8 @@ import msgspec
 from bench import connector, exchange_side, loader_sides, stage
 from bench.market import SYMBOL, TYPE, fetch_pages, make_records, range_of, save_pages
 from bench.observing import Observer, Usage
-from bench.rounds import Measured, Rounds, run_rounds
+from bench.results import Figure, Section
+from bench.rounds import Measured, Rounds, Spread, run_rounds
 from bench.sides import run_side
 from streamforge_common.settings import ArangoSettings
 from streamforge_local.client.api import QueueManager
@@ -24,6 +25,20 @@ from streamforge_local.home import PlatformInfo
 PROCESSES = ("exchange_sim", "loader_producer", "kafka", "arango_connector", "arangolite", "queue_manager")
 SERVICES = ("loader_producer", "arango_connector", "arangolite", "queue_manager")
 """Whose memory must not grow with what they have done."""
+
+_FLAT = 1.1
+"""What counts as flat."""
+_HOW = (
+    "A workflow of {records:,} minute candles on the embedded platform, from the first page asked for to the "
+    "connector's last report, every process on the same cores; the exchange's limit is lifted. Each part alone on"
+    " the same servers: **exchange**: the same pages, asked for as the loader does and thrown away; **loader** "
+    "and **connector** as in the sections above. CPU seconds are those of the workflow, the start of its two jobs"
+    " included."
+)
+_HOW_MEMORY = (
+    "Resident memory (the most of samples ten times a second) of a new platform that loads one workflow of "
+    "1,000,000 minute candles: until 100,000 of them are stored, and until all are."
+)
 
 
 class _Request(msgspec.Struct):
@@ -41,8 +56,35 @@ class Parts:
     records: int
 
 
-def measure(folder: Path, parts: Parts, *, rounds: int) -> Rounds:
+def sections(folder: Path, quick: bool) -> list[Section]:
+    """Measure it."""
+    parts, rounds = (Parts(50, 100_000), 1) if quick else (Parts(200, 1_000_000), 5)
+    told = _measure(folder / "rate", parts, rounds=rounds)
+    rate = "records_per_s"
+    alone = ("exchange", "loader", "connector")
+    slowest = min(alone, key=lambda part: told.value(part, rate).median)
+    figures = [
+        Figure(f"**whole way / {slowest} alone**, the slowest", told.ratio("whole", slowest, rate), at_least=0.5),
+        Figure("whole way", told.value("whole", rate), "records/s"),
+        *(Figure(f"{part} alone", told.value(part, rate), "records/s") for part in alone),
+        Figure("whole way, all processes", told.value("whole", "cpu_s"), "CPU s per million records"),
+        *(Figure(name, told.value("whole", name), "CPU s per million records") for name in PROCESSES),
+    ]
+    whole_way = Section("Whole way: exchange-sim to ArangoDB", _HOW.format(records=parts.records), figures)
+    if quick:
+        return [whole_way]
+    few, many = 100_000, 1_000_000
+    memory = _measure_memory(folder / "memory", few=few, many=many)
+    figures = []
+    for name, (at_few, at_many) in memory.items():
+        figures.append(Figure(f"**{name}: 1,000,000 / 100,000**", Spread.of([at_many / at_few]), at_most=_FLAT))
+        figures.append(Figure(f"{name} at 1,000,000", Spread.of([at_many / 2**20]), "MiB"))
+    return [whole_way, Section("Memory while a million records pass", _HOW_MEMORY, figures)]
+
+
+def _measure(folder: Path, parts: Parts, *, rounds: int) -> Rounds:
     """Load the same range the whole way again and again, and in between each part alone."""
+    folder.mkdir()
     with stage.exchange(folder) as exchange, stage.platform(folder, exchange.url) as (info, platform_pid):
         pages = fetch_pages(exchange.url, parts.pages)
         path = folder / "whole-way-pages"
@@ -67,11 +109,12 @@ def measure(folder: Path, parts: Parts, *, rounds: int) -> Rounds:
         )
 
 
-def measure_memory(folder: Path, *, few: int, many: int) -> Mapping[str, tuple[int, int]]:
+def _measure_memory(folder: Path, *, few: int, many: int) -> Mapping[str, tuple[int, int]]:
     """Return what each service had in memory at most until few records were stored, and until all were.
 
     On a new platform, and with one load of all of them, so that the first number holds the same start as the second.
     """
+    folder.mkdir()
     with stage.exchange(folder) as exchange, stage.platform(folder, exchange.url) as (info, platform_pid):
         with Observer(platform_pid) as observer, QueueManager(info.queue_manager_url) as queue_manager:
             few_at_s = None
