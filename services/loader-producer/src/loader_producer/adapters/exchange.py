@@ -7,7 +7,8 @@ bounded in size, redirects are not followed, and nothing is believed before it i
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import monotonic, time
 from types import TracebackType
 from typing import Self, TypeVar
@@ -52,10 +53,12 @@ class ExchangeClient:
         self._base_url = base_url.rstrip("/")
         self._attempts = attempts
         self._budget = Budget(market.pool.weight_per_minute)
+        self._trouble = ""
         self._weight_used = EXCHANGE_WEIGHT_USED.labels(market.exchange, market.pool.name)
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(timeout=_TIMEOUT)
+        # From some networks an exchange is reached through a proxy only, which the environment names.
+        self._session = aiohttp.ClientSession(timeout=_TIMEOUT, trust_env=True)
         return self
 
     async def __aexit__(
@@ -67,6 +70,11 @@ class ExchangeClient:
     def closed_for_s(self) -> float:
         """For how many seconds the exchange still wants to be left alone; 0 where it does not."""
         return max(0.0, self._budget.closed_until_s - monotonic())
+
+    @property
+    def trouble(self) -> str:
+        """Why the latest request was not answered and is sent again; empty where it was."""
+        return self._trouble
 
     def close_until(self, until_s: float) -> None:
         """Send nothing until then, Unix seconds; what an earlier process or another loader was told."""
@@ -114,7 +122,7 @@ class ExchangeClient:
                 wait_max=_WAIT_MAX_S,
                 wait_jitter=_WAIT_JITTER_S,
             ):
-                with attempt:
+                with attempt, self._noting_trouble():
                     body = await self._send(request)
                     try:
                         return read(body)
@@ -123,6 +131,15 @@ class ExchangeClient:
         except TransientError as exc:
             raise FatalError(f"gave up after {self._attempts} attempts: {exc}", code="exchange_lost") from exc
         raise AssertionError("the last attempt returns or raises")
+
+    @contextmanager
+    def _noting_trouble(self) -> Iterator[None]:
+        try:
+            yield
+        except TransientError as exc:
+            self._trouble = str(exc)
+            raise
+        self._trouble = ""
 
     async def _send(self, request: Request) -> bytes:
         """Send a request once, when it may be sent, and return the body of a good answer."""
@@ -136,7 +153,9 @@ class ExchangeClient:
                 self._note_limits(response, sent_s)
                 body = await _read_bounded(response)
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as exc:
-            raise TransientError(f"{self._market.exchange} did not answer {request.path}: {exc!r}") from exc
+            raise TransientError(
+                f"{self._market.exchange} did not answer {request.path}: {str(exc) or repr(exc)}"
+            ) from exc
         finally:
             EXCHANGE_REQUESTS.labels(self._market.exchange, self._market.pool.name, status).inc()
         if response.status == 200:

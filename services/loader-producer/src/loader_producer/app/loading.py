@@ -41,6 +41,10 @@ class Exchange(Protocol):
     def close_until(self, until_s: float) -> None:
         """Leave it alone until then, Unix seconds."""
 
+    @property
+    def trouble(self) -> str:
+        """Why it is asked again; empty where it answers."""
+
     async def learn_limits(self, symbol: str) -> None:
         """Learn how much may be asked for."""
 
@@ -184,8 +188,12 @@ class Loading:
             if not task.done():
                 closed_for_s = self._exchange.closed_for_s
                 await self._note_closed(closed_for_s)
-                waiting = f"; the exchange asks to be left alone for {closed_for_s:.0f} s" if closed_for_s else ""
-                await self._run.report_progress(progress + waiting)
+                await self._run.report_progress(progress + self._why_waiting(closed_for_s))
+
+    def _why_waiting(self, closed_for_s: float) -> str:
+        if closed_for_s:
+            return f"; the exchange asks to be left alone for {closed_for_s:.0f} s"
+        return f"; trying again: {self._exchange.trouble}" if self._exchange.trouble else ""
 
     async def _note_closed(self, closed_for_s: float) -> None:
         """Let those who come after this process know for how long the exchange is closed, once for each time."""

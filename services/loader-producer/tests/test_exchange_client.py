@@ -1,0 +1,56 @@
+"""Asking an exchange through the proxy that the environment names, and saying why it is asked again."""
+
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from loader_producer.adapters.exchange import ExchangeClient
+from streamforge_common.errors import FatalError
+from streamforge_common.exchanges import binance
+
+EXCHANGE = "http://exchange.invalid"
+
+
+@asynccontextmanager
+async def proxy(answers):
+    """Serve as a proxy that answers by itself; `answers` are given in order, the last one stays."""
+    asked = []
+
+    async def answer(request):
+        asked.append(request.headers["Host"])
+        return answers.pop(0) if len(answers) > 1 else answers[0]
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    async with TestServer(app) as server:
+        yield str(server.make_url("")).rstrip("/"), asked
+
+
+async def test_the_proxy_that_the_environment_names_is_used(monkeypatch):
+    async with proxy([web.json_response({"serverTime": 1_722_470_400_000})]) as (url, asked):
+        monkeypatch.setenv("http_proxy", url)
+        async with ExchangeClient(binance.SPOT, EXCHANGE, attempts=1) as exchange:
+            assert await exchange.learn_time() == 1_722_470_400_000
+    assert asked == ["exchange.invalid"]
+
+
+async def test_hosts_for_which_no_proxy_is_wanted_are_asked_directly(monkeypatch):
+    async with proxy([web.json_response({"serverTime": 1})]) as (url, _):
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        async with ExchangeClient(binance.SPOT, url, attempts=1) as exchange:
+            assert await exchange.learn_time() == 1
+
+
+async def test_trouble_is_told_until_the_exchange_answers():
+    async with (
+        proxy([web.Response(status=502), web.json_response({"serverTime": 1})]) as (url, _),
+        ExchangeClient(binance.SPOT, url, attempts=1) as exchange,
+    ):
+        with pytest.raises(FatalError, match="gave up after 1 attempts"):
+            await exchange.learn_time()
+        assert exchange.trouble == "binance answered /api/v3/time with status 502"
+        await exchange.learn_time()
+        assert exchange.trouble == ""
