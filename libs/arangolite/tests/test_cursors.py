@@ -1,7 +1,7 @@
 import pytest
 import requests
 from arango.database import StandardDatabase
-from arango.exceptions import CursorCloseError, CursorNextError
+from arango.exceptions import AQLQueryExecuteError, CursorCloseError, CursorNextError
 
 from arangolite import RunningServer
 
@@ -77,3 +77,19 @@ def test_cursors_of_another_database_are_not_found(server: RunningServer, number
         f"{server.url}/_db/_system/_api/cursor/{cursor.id}", auth=("root", server.password), timeout=10
     )
     assert answer.json()["errorNum"] == 1600
+
+
+def test_a_connection_of_a_query_that_ended_early_never_shows_the_past(numbers: StandardDatabase) -> None:
+    collection = numbers.collection("numbers")
+    for n in range(10):
+        cursor = numbers.aql.execute("FOR d IN numbers FOR e IN numbers RETURN [d.n, e.n]", batch_size=2)
+        if n % 2:
+            cursor.close()
+        else:
+            with pytest.raises(AQLQueryExecuteError):
+                numbers.aql.execute("FOR d IN numbers RETURN d.n > 100 ? FAIL() : d.n")
+        collection.insert({"n": -1})
+        for _ in range(3):
+            assert list(
+                numbers.aql.execute("FOR d IN numbers FILTER d.n == -1 COLLECT WITH COUNT INTO c RETURN c")
+            ) == [n + 1]

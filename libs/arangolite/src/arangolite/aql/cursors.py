@@ -8,6 +8,7 @@ read transaction of its own and sees the database as it was when the query began
 import asyncio
 import contextlib
 import itertools
+import sys
 import tempfile
 import threading
 import time
@@ -87,7 +88,8 @@ class Cursor:
         return Batch(msgspec.Raw(_encode(results)), bool(self._ahead))
 
     def close(self) -> None:
-        """End the query and let go of what it holds."""
+        """End the query and let go of what it holds; its half-read statements go first."""
+        self.results, self._ahead = iter(()), []
         self.resources.close()
 
     def extra(self) -> dict[str, Any]:
@@ -154,7 +156,7 @@ class CursorStore:
             batch = await self._on_thread(cursor.fetch)
         except BaseException:
             self._cursors.pop(cursor_id, None)
-            cursor.close()
+            cursor.resources.__exit__(*sys.exc_info())
             raise
         finally:
             cursor.lock.release()

@@ -119,22 +119,29 @@ class Database:
         """Run work on a reader's thread, on one consistent state."""
 
         def run() -> T:
-            with self.reader() as connection:
+            with self.reader(keep_after_error=True) as connection:
                 return work(connection)
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
 
     @contextlib.contextmanager
-    def reader(self) -> Iterator[sqlite3.Connection]:
-        """Lend a read-only connection that sees one consistent state until it is given back."""
+    def reader(self, *, keep_after_error: bool = False) -> Iterator[sqlite3.Connection]:
+        """Lend a read-only connection that sees one consistent state until it is given back.
+
+        Args:
+            keep_after_error: Whether the connection is used again after an exception. Not where a statement may then
+                still be half read: it would hold the connection to the state it began with.
+        """
         connection = self._idle.pop() if self._idle else _connect(self.path, read_only=True)
+        keep = keep_after_error
         try:
             with translated_errors():
                 connection.execute("BEGIN")
                 yield connection
+                keep = True
         finally:
             connection.rollback()
-            if self._closed or len(self._idle) >= _IDLE_READERS:
+            if not keep or self._closed or len(self._idle) >= _IDLE_READERS:
                 connection.close()
             else:
                 self._idle.append(connection)

@@ -1,7 +1,7 @@
 """Documents that end by themselves: a ttl index names the attribute that says since when a document counts as old.
 
-The attribute is a number of seconds since 1970 or an ISO 8601 date; `expireAfter` seconds later the document is removed.
-Any other value keeps it for ever.
+The attribute is a number of seconds since 1970 or an ISO 8601 date; `expireAfter` seconds later the document is
+removed. Any other value keeps it for ever.
 """
 
 import sqlite3
