@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from tests.chaos.faults_between import FreezeWhileLoading, KillBeforeStored, ReadEventsAgain
+from tests.chaos.faults_between import KillBeforeStored, ReadEventsAgain, WhileLoading
 from tests.chaos.faults_database import DatabaseFault, RefuseDocuments
 from tests.chaos.faults_exchange import BanAndKill, ExchangeFault
 from tests.chaos.faults_processes import FreezeComponent, KillComponent, KillJob, KillQueueManager, Twin
+from tests.chaos.faults_topic import RefusePages
 from tests.chaos.trial import Fault
 
 KINDS: dict[str, Callable[[], Fault]] = {
@@ -17,7 +18,9 @@ KINDS: dict[str, Callable[[], Fault]] = {
     "queue-manager-reads-again": ReadEventsAgain,
     "kill-broker": lambda: KillComponent("kafka"),
     "freeze-broker": lambda: FreezeComponent("kafka"),
-    "freeze-broker-while-loading": FreezeWhileLoading,
+    "kill-broker-while-loading": lambda: WhileLoading(KillComponent("kafka", (8.0, 20.0))),
+    "freeze-broker-while-loading": lambda: WhileLoading(FreezeComponent("kafka")),
+    "broker-refuses-pages": lambda: WhileLoading(RefusePages()),
     "kill-database": lambda: KillComponent("arangolite"),
     "freeze-database": lambda: FreezeComponent("arangolite"),
     "database-503": lambda: DatabaseFault("status"),

@@ -1,9 +1,7 @@
 """Can the trials fail at all? Take a safeguard away, in a copy of the tree, and see trials go red.
 
 A mutation that no trial notices is told, and makes the command fail: then those trials prove nothing about that
-safeguard. `groundwork` is changed in the copy too, but takes no safeguard away: it makes the trouble likely, and the
-trials are first seen to pass with it alone.
-"""
+safeguard."""
 
 import os
 import shutil
@@ -53,7 +51,6 @@ class Mutation:
     """Trials that should go red."""
     trials: int = 2
     """Of each kind, at the most."""
-    groundwork: Sequence[Edit] = ()
     tests: Sequence[str] = ()
     """Tests that should go red, for what shows only inside of a service."""
 
@@ -77,16 +74,7 @@ MUTATIONS = {
                 "await asyncio.gather(*pending, return_exceptions=True)",
             )
         ],
-        ["freeze-broker-while-loading"],
-        # An idempotent producer of aiokafka tries for ever; a plain one gives up after its time-out.
-        groundwork=[
-            Edit(f"{_COMMON}/kafka/records.py", "enable_idempotence=True", "enable_idempotence=False"),
-            Edit(
-                "services/loader-producer/src/loader_producer/__main__.py",
-                "delivery_timeout_s=settings.outage_seconds",
-                "delivery_timeout_s=3",
-            ),
-        ],
+        ["broker-refuses-pages"],
     ),
     "bare-commit": Mutation(
         [Edit(f"{_COMMON}/kafka/records.py", "self._consumer.commit(behind)", "self._consumer.commit()")],
@@ -137,11 +125,7 @@ def run_mutations(names: Sequence[str], folder: Path, say: Callable[[str], None]
 
 def _try(name: str, mutation: Mutation, folder: Path, say: Callable[[str], None]) -> str | None:
     """Return what noticed a mutation, None where nothing did."""
-    if mutation.groundwork:
-        outcomes = _trials(mutation, _copy(folder / f"{name}-control", mutation.groundwork), folder, say)
-        if red := _first_failed(outcomes):
-            return f"nothing is shown: red already without the mutation: {red.kind} {red.detail}"
-    tree = _copy(folder / name, [*mutation.groundwork, *mutation.edits])
+    tree = _copy(folder / name, mutation.edits)
     if red := _first_failed(_trials(mutation, tree, folder, say)):
         return f"red: {red.kind} seed {red.seed}: {red.detail[:200]}"
     return _tests_failed(mutation, tree)

@@ -96,7 +96,7 @@ def _of_drain(arena: Arena, document: Document, trail: Sequence[Document], expec
     ends, places = ends_and_places(broker, document["datasets"][0]["kafka_topic"], group)
     told = next(
         item["data"]["end_offsets"]
-        for item in trail
+        for item in reversed(trail)
         if item["kind"] == "command" and item["data"]["command"] == "drain"
     )
     if any(places.get(int(partition), 0) < end for partition, end in told.items()):
