@@ -56,3 +56,18 @@ async def test_auto_is_live_only_when_the_exchange_answers_json(
     assert chosen.kind is kind
     assert chosen.because.startswith(url)
     assert chosen.speed == (None if kind is ExchangeKind.LIVE else 5.0)
+
+
+async def test_auto_asks_by_the_proxy_that_the_environment_names(tmp_path: Path) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response({"asked": request.headers["Host"]})
+
+    app = web.Application()
+    app.router.add_get("/api/v3/time", answer)
+    async with TestServer(app) as proxy:
+        settings = Settings.from_environment()
+        inherited = {**settings.inherited, "http_proxy": str(proxy.make_url(""))}
+        settings = replace(settings, binance_spot_rest_url="http://exchange.invalid", inherited=inherited)
+        with Home.occupied(tmp_path) as home:
+            chosen = await settle(Exchange.parse("auto", None), settings, home)
+    assert chosen.kind is ExchangeKind.LIVE

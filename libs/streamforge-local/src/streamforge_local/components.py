@@ -86,6 +86,7 @@ class Components:
         """
         self._home = home
         self._inherited = {**settings.inherited, "PYTHONUNBUFFERED": "1"}
+        self._exchange_overrides = dict(settings.exchange_overrides)
         self._ports = ports
         self._programs = programs
         self._http = http
@@ -152,6 +153,7 @@ class Components:
             arango_password=self._addresses["ARANGO_PASSWORD"],
             exchange=exchange.kind,
             exchange_sim_url=None if exchange.is_live else _url(self._ports.exchange_sim),
+            exchange_overrides=self._exchange_overrides,
         )
 
     def job_environment(self, exchange: Exchange) -> dict[str, str]:

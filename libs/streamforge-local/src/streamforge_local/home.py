@@ -11,6 +11,9 @@ import msgspec
 
 from streamforge_local.errors import PlatformError
 
+DEFAULT_HOME = Path("~/.streamforge")
+"""Where `streamforge up` keeps its data unless it is told otherwise."""
+
 
 class Secrets(msgspec.Struct, frozen=True):
     """What protects the database of one home; made once and kept in it."""
@@ -34,6 +37,19 @@ class PlatformInfo(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
 
     exchange_sim_url: str | None = None
     """Absent when live."""
+
+    exchange_overrides: dict[str, str] = {}
+    """Variables by which the person who started it sends jobs to an exchange of their own, whatever `exchange` says."""
+
+    @property
+    def spot_override(self) -> str | None:
+        """Where jobs ask for Binance's spot market in place of the chosen exchange."""
+        return self.exchange_overrides.get("BINANCE_SPOT_REST_URL")
+
+    @property
+    def asked_sim_url(self) -> str | None:
+        """exchange-sim, where it is what jobs ask for Binance's spot market."""
+        return None if self.spot_override else self.exchange_sim_url
 
 
 class Home:

@@ -69,14 +69,14 @@ class Platform:
             components = Components(self.home, self.settings, self.ports, self.programs, http)
 
             kafka_component, arangolite_component = components.kafka(), components.arangolite()
-            base = [
-                await stack.enter_async_context(kept(each, group)) for each in (kafka_component, arangolite_component)
-            ]
-            exchange = await settle(self.exchange, self.settings, self.home)
-            if not exchange.is_live:
-                base.append(await stack.enter_async_context(kept(components.exchange_sim(exchange), group)))
-            for keeper in base:
-                await keeper.healthy()
+            async with asyncio.TaskGroup() as starting:
+                for each in (kafka_component, arangolite_component):
+                    keeper = await stack.enter_async_context(kept(each, group))
+                    starting.create_task(keeper.healthy())
+                exchange = await settle(self.exchange, self.settings, self.home)
+                if not exchange.is_live:
+                    keeper = await stack.enter_async_context(kept(components.exchange_sim(exchange), group))
+                    starting.create_task(keeper.healthy())
 
             async def is_there() -> bool:
                 return await kafka_component.is_healthy() and await arangolite_component.is_healthy()
@@ -99,7 +99,10 @@ class Platform:
             info = components.info(exchange)
             with self.home.announced(info):
                 on_ready(info, exchange)
-                await asyncio.Event().wait()
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    logger.info("ending everything that was started")
 
 
 def run_until_stopped(platform: Platform, signals: StopSignals, on_ready: OnReady) -> None:

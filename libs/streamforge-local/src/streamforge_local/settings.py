@@ -8,14 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-PASSED_ON = frozenset(
+_EXCHANGE_ADDRESSES = frozenset(
     {
-        "LOG_LEVEL",
-        "OUTAGE_SECONDS",
-        "STOP_GRACE_SECONDS",
-        "DATA_TOPIC_PARTITIONS",
-        "DATA_TOPIC_RETENTION_HOURS",
-        "STREAMFORGE_ADMIN_KEY_FILE",
         "BINANCE_SPOT_REST_URL",
         "BINANCE_SPOT_WS_URL",
         "BINANCE_FUTURES_REST_URL",
@@ -25,6 +19,15 @@ PASSED_ON = frozenset(
         "BYBIT_WS_URL",
     }
 )
+
+PASSED_ON = _EXCHANGE_ADDRESSES | {
+    "LOG_LEVEL",
+    "OUTAGE_SECONDS",
+    "STOP_GRACE_SECONDS",
+    "DATA_TOPIC_PARTITIONS",
+    "DATA_TOPIC_RETENTION_HOURS",
+    "STREAMFORGE_ADMIN_KEY_FILE",
+}
 """The contract's variables (section 10) that a person may set for the embedded platform and all its jobs."""
 
 PLATFORM_OWNED = frozenset(
@@ -57,6 +60,9 @@ PLATFORM_OWNED = frozenset(
 """The contract's variables that the platform decides itself: a leftover `KAFKA_SASL_USERNAME` must not reach a job."""
 
 
+_LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The environment, read once."""
@@ -70,6 +76,9 @@ class Settings:
     java_home: Path | None
     """Which Java to use; without it the first `java` on the path."""
 
+    exchange_overrides: Mapping[str, str]
+    """Addresses of exchanges that the person has set, by the name of the variable: jobs ask there."""
+
     binance_spot_rest_url: str | None
     """Set by a person who has Binance behind another address; asked by `--exchange auto`."""
 
@@ -80,8 +89,21 @@ class Settings:
         cache = environment.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
         java_home = environment.get("JAVA_HOME")
         return cls(
-            inherited={name: value for name, value in environment.items() if name not in PLATFORM_OWNED},
+            inherited={
+                **{name: value for name, value in environment.items() if name not in PLATFORM_OWNED},
+                **dict.fromkeys(("NO_PROXY", "no_proxy"), _past_the_proxy(environment)),
+            },
             cache_folder=Path(cache) / "streamforge",
             java_home=Path(java_home) if java_home else None,
+            exchange_overrides={
+                name: environment[name] for name in sorted(_EXCHANGE_ADDRESSES) if environment.get(name)
+            },
             binance_spot_rest_url=environment.get("BINANCE_SPOT_REST_URL"),
         )
+
+
+def _past_the_proxy(environment: Mapping[str, str]) -> str:
+    """Name the hosts that no process of the platform asks by a proxy: the person's, and this machine's loopback."""
+    hosts = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+    # A lone * means all of them, and means nothing beside others.
+    return hosts if hosts.strip() == "*" else ",".join([*filter(None, [hosts]), *_LOOPBACK_HOSTS])

@@ -7,6 +7,7 @@ It is installed before the slow imports, and so imports next to nothing.
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -34,10 +35,12 @@ class StopSignals:
         """Cancel this task when a signal comes, in place of leaving at once."""
         self._task = task
 
-    def _handle(self, _signum: int, _frame: FrameType | None) -> None:
+    def _handle(self, signum: int, _frame: FrameType | None) -> None:
         if self._has_come:
             return
         self._has_come = True
+        if signum == signal.SIGINT and os.isatty(2):
+            os.write(2, b"\n")  # behind the ^C that the terminal shows
         if self._task is None:
             raise SystemExit(0)
         if not self._task.done():

@@ -61,15 +61,15 @@ class Keeper:
         Raises:
             PlatformError: It ended instead, or did not come up in time.
         """
-        deadline = time.monotonic() + _HEALTHY_WITHIN_S
+        started = time.monotonic()
         while not await self._component.is_healthy():
             if self._task.done():
                 raise self._start_failure("ended")
-            if time.monotonic() > deadline:
+            if time.monotonic() > started + _HEALTHY_WITHIN_S:
                 raise self._start_failure(f"was not healthy within {_HEALTHY_WITHIN_S:g} s")
             await asyncio.sleep(_PROBE_EVERY_S)
         self._was_healthy = True
-        logger.info("%s is up", self._component.name)
+        logger.info("%s is up after %.1f s", self._component.name, time.monotonic() - started)
 
     async def stop(self) -> None:
         """End the component and wait until it is gone; a second call does nothing."""

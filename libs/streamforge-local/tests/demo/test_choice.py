@@ -87,13 +87,18 @@ def test_a_recording_without_candles_is_told():
 
 
 @pytest.mark.parametrize(
-    ("asked_for", "kind", "described"),
+    ("asked_for", "kind", "override", "described"),
     [
-        ("auto", "live", "LIVE: the real Binance, over the internet"),
-        ("auto", "simulated", "SIMULATED: Binance does not answer from here; invented prices, served on this machine"),
-        ("simulated", "simulated", "SIMULATED: invented prices, served on this machine"),
-        ("replay:a/B-5m-1.csv", "replay", "REPLAY: recorded data of B-5m-1.csv, served on this machine"),
+        ("auto", "live", None, "LIVE: the real Binance, over the internet"),
+        (
+            *("auto", "simulated", None),
+            "SIMULATED: Binance does not answer from here; invented prices, served on this machine",
+        ),
+        ("simulated", "simulated", None, "SIMULATED: invented prices, served on this machine"),
+        ("replay:a/B-5m-1.csv", "replay", None, "REPLAY: recorded data of B-5m-1.csv, served on this machine"),
+        ("auto", "live", "http://mine", "YOUR OWN: http://mine, which BINANCE_SPOT_REST_URL names"),
+        ("simulated", "simulated", "http://mine", "YOUR OWN: http://mine, which BINANCE_SPOT_REST_URL names"),
     ],
 )
-def test_nobody_takes_invented_or_recorded_data_for_live_ones(asked_for, kind, described):
-    assert ExchangeUsed(asked_for, kind).described == described
+def test_nobody_takes_invented_or_recorded_data_for_live_ones(asked_for, kind, override, described):
+    assert ExchangeUsed(asked_for, kind, override).described == described

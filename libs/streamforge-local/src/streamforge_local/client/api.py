@@ -1,16 +1,23 @@
-"""The calls to queue-manager's REST API (contract section 5), one method each, blocking."""
+"""The calls to queue-manager's REST API (contract section 5), one method each, blocking.
+
+httpx is imported when there is something to call: that takes as long as all the rest of the command line.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import quote
 
-import httpx
 import msgspec
 
 from streamforge_local.client.documents import AuditItem, Document, Job, Quality, Workflow, read_document
 from streamforge_local.client.errors import AwayError, InvalidRequestError, RefusedError
+
+if TYPE_CHECKING:
+    import httpx
 
 Steering = Literal["stop", "pause", "resume", "retry"]
 
@@ -37,6 +44,8 @@ class QueueManager:
         Raises:
             InvalidRequestError: This is no address.
         """
+        import httpx
+
         self.url = url.rstrip("/")
         try:
             self._http = httpx.Client(base_url=self.url, timeout=_TIMEOUT_S, mounts=_PAST_THE_PROXY)
@@ -90,6 +99,8 @@ class QueueManager:
         Raises:
             AwayError: The connection is lost; what came last is where to go on.
         """
+        import httpx
+
         headers = {"Accept": _EVENT_STREAM, "Last-Event-ID": str(after_seq)}
         timeout = httpx.Timeout(_TIMEOUT_S, read=_SILENCE_S)
         with (
@@ -175,6 +186,8 @@ class QueueManager:
     @contextmanager
     def _explained(self) -> Iterator[None]:
         """Turn what goes wrong on the way into what a person reads."""
+        import httpx
+
         try:
             yield
         except httpx.UnsupportedProtocol as exc:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-import httpx
 import msgspec
 import typer
 from rich.console import Console
@@ -146,6 +145,8 @@ def _queue_manager(url: str) -> Iterator[Check]:
 
 
 def _exchange(url: str) -> Check:
+    import httpx  # here: no other command needs it before it calls somebody
+
     try:
         httpx.get(f"{url}/api/v3/ping", timeout=_PROBE_WITHIN_S, trust_env=False).raise_for_status()
     except httpx.HTTPError as exc:

@@ -1,12 +1,13 @@
 """Say how a workflow ended, and with what exit code the command that waited for it does."""
 
 import typer
+from rich.text import Text
 
 from streamforge_local.client.api import QueueManager
 from streamforge_local.client.documents import Workflow
 from streamforge_local.commands.failures import FAILED
 from streamforge_local.commands.output import count, screen, seconds_between
-from streamforge_local.commands.verdict import INCOMPLETE, verdict_line
+from streamforge_local.commands.verdict import INCOMPLETE, verdict_with_numbers
 
 CONNECTOR = "arango-connector"
 """The target that stores records; its count is what has reached the database."""
@@ -25,7 +26,7 @@ def conclude(manager: QueueManager, workflow: Workflow) -> None:
     collections = ", ".join(dataset.collection_name for dataset in workflow.datasets)
     quality = manager.quality(workflow.queue_id)
     screen().print(f"completed{_duration(workflow)}: {stored} records stored in {collections}", style="green")
-    screen().print(verdict_line(quality), soft_wrap=True)
+    screen().print(Text("verdict: ").append_text(verdict_with_numbers(quality)), soft_wrap=True)
     if quality.verdict == INCOMPLETE:
         raise typer.Exit(FAILED)
 

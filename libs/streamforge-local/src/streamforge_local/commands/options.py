@@ -5,14 +5,16 @@ from typing import Annotated
 
 import typer
 
-DEFAULT_HOME = Path("~/.streamforge")
-"""Where `streamforge up` keeps its data unless it is told otherwise."""
+from streamforge_local.home import DEFAULT_HOME as DEFAULT_HOME
 
 Url = Annotated[
     str | None,
     typer.Option("--url", envvar="STREAMFORGE_URL", help="Address of queue-manager; else the platform on --home."),
 ]
 Home = Annotated[Path, typer.Option("--home", metavar="DIR", help="Home folder of the platform to talk to.")]
+OwnHome = Annotated[
+    Path, typer.Option("--home", metavar="DIR", help="Folder of the platform's data, logs and platform.json.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 QueueId = Annotated[
     str,

@@ -61,7 +61,7 @@ def _bars(console: Console, workflows: Iterable[Workflow]) -> Workflow | None:
     last, bars, pace = None, dict[str, TaskID](), _Pace()
     with Progress(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
+        BarColumn(bar_width=12),
         TextColumn("{task.fields[amount]}", justify="right"),
         TextColumn("{task.fields[rate]}", justify="right"),
         TimeElapsedColumn(),

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from streamforge_local.client.documents import Dataset, Gap, Quality, Workflow
 from streamforge_local.commands import options
@@ -12,7 +13,7 @@ from streamforge_local.commands.connection import Connection
 from streamforge_local.commands.failures import FAILED, fails_readably
 from streamforge_local.commands.naming import resolve
 from streamforge_local.commands.output import count, plain_table, screen, write_json
-from streamforge_local.commands.verdict import COMPLETE, verdict_line, verdict_text
+from streamforge_local.commands.verdict import COMPLETE, verdict_text, verdict_with_numbers
 
 _GAPS_SHOWN = 10
 _CAUSES = {"exchange": "the exchange does not have them", "unexplained": "unexplained"}
@@ -43,7 +44,7 @@ def quality(
 def _print_report(console: Console, workflow: Workflow, report: Quality) -> None:
     datasets = {dataset.n: dataset for dataset in workflow.datasets}
     console.print(report.queue_id, style="bold")
-    console.print(verdict_line(report), soft_wrap=True)
+    console.print(Text("verdict: ").append_text(verdict_with_numbers(report)), soft_wrap=True)
     table = plain_table(
         "DATASET", ">EXPECTED", ">STORED", ">MISSING", ">REPEATED", ">OUT OF RANGE", ">REJECTED", "VERDICT"
     )

@@ -15,10 +15,10 @@ def verdict_text(verdict: str) -> Text:
     return Text(verdict, style=_STYLES.get(verdict, ""))
 
 
-def verdict_line(quality: Quality) -> Text:
+def verdict_with_numbers(quality: Quality) -> Text:
     """Write the verdict with the numbers that it rests on, in one line."""
     numbers = "; ".join(_told(dataset) for dataset in quality.datasets)
-    return Text("verdict: ").append_text(verdict_text(quality.verdict)).append(f", {numbers}")
+    return Text.assemble(verdict_text(quality.verdict), f", {numbers}")
 
 
 def _told(dataset: DatasetQuality) -> str:

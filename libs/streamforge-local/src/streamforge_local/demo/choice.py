@@ -52,9 +52,9 @@ def choose(info: PlatformInfo, now: datetime) -> Choice:
     Raises:
         PlatformError: Nothing can be loaded from it.
     """
-    if info.exchange_sim_url is None:
+    if info.asked_sim_url is None:
         return Choice(_SYMBOL, _KIND, _last_days(now))
-    return choose_offer(_offers(info.exchange_sim_url))
+    return choose_offer(_offers(info.asked_sim_url))
 
 
 def choose_offer(offers: Iterable[Offer]) -> Choice:

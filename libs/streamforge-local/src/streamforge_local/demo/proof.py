@@ -29,7 +29,7 @@ class Proof:
 
     expected: int
     served: int | None
-    """Distinct ones, by the ledger of exchange-sim; None when the exchange is the real one."""
+    """Distinct ones, by the ledger of exchange-sim; None when another exchange is asked."""
     stored: int
     missing: list[str]
     """Keys of the grid that are not in the collection."""
@@ -92,10 +92,10 @@ def _grid_keys(dataset: Dataset) -> set[str]:
 
 
 def _served(info: PlatformInfo, dataset: Dataset) -> int | None:
-    if info.exchange_sim_url is None:
+    if info.asked_sim_url is None:
         return None
     query = {"symbol": dataset.symbol, "kind": DataType.parse(dataset.type).kind}
-    url = f"{info.exchange_sim_url}/_sim/served"
+    url = f"{info.asked_sim_url}/_sim/served"
     try:
         with httpx.stream("GET", url, params=query, timeout=_ANSWER_WITHIN_S, trust_env=False) as ledger:
             ledger.raise_for_status()

@@ -11,9 +11,10 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from streamforge_local.client.documents import Workflow
+from streamforge_local.client.documents import Quality, Workflow
 from streamforge_local.commands.ending import CONNECTOR
 from streamforge_local.commands.output import count, plain_table, seconds_between
+from streamforge_local.commands.verdict import verdict_with_numbers
 from streamforge_local.demo.proof import Proof
 from streamforge_local.exchange import ExchangeKind
 
@@ -30,10 +31,14 @@ class ExchangeUsed:
     """As `--exchange` takes it."""
     kind: str
     """What it came to: `live`, `simulated` or `replay`."""
+    override: str | None
+    """Where the candles really came from, when the person has set `BINANCE_SPOT_REST_URL`."""
 
     @property
     def described(self) -> str:
         """Say in a line whether the data are real, recorded or invented."""
+        if self.override is not None:
+            return f"YOUR OWN: {self.override}, which BINANCE_SPOT_REST_URL names"
         if self.kind == ExchangeKind.LIVE:
             return "LIVE: the real Binance, over the internet"
         if self.kind == ExchangeKind.REPLAY:
@@ -65,7 +70,13 @@ class Sample:
 
 
 def print_report(
-    console: Console, exchange: ExchangeUsed, workflow: Workflow, proof: Proof, sample: Sample, times: Times
+    console: Console,
+    exchange: ExchangeUsed,
+    workflow: Workflow,
+    quality: Quality,
+    proof: Proof,
+    sample: Sample,
+    times: Times,
 ) -> None:
     """Show all of it."""
     dataset = workflow.datasets[0]
@@ -79,7 +90,8 @@ def print_report(
     report.add_row("", f"{dataset.time_range} (UTC, end exclusive)")
     report.add_row("records", _records(workflow, proof))
     report.add_row("", f"{_rate(workflow, proof)} candles per second, the start of the jobs included")
-    report.add_row("complete", _verdict(proof))
+    report.add_row("quality", verdict_with_numbers(quality))
+    report.add_row("proof", _verdict(proof))
     report.add_row("", Text(f"in collection {dataset.collection_name}", style="dim"))
     report.add_row("ask it", _sample(sample))
     report.add_row("times", _times(times))
@@ -148,6 +160,6 @@ def _next_steps(workflow: Workflow, asked_for: str) -> Iterator[Text]:
     yield Text(f"make up{option}").append("  # a platform that stays; then, in another terminal:", "dim")
     yield Text(f".venv/bin/streamforge run {dataset.symbol} {dataset.type} {dataset.time_range}")
     yield Text(".venv/bin/streamforge --help").append(
-        "  # also: ls show watch stop pause resume retry logs doctor", "dim"
+        "  # also: ls show watch quality logs stop retry rm doctor …", "dim"
     )
     yield Text("docs/ARCHITECTURE.md").append("  # how it works", "dim")

@@ -13,6 +13,7 @@ from streamforge_local.client.documents import Workflow
 from streamforge_local.client.following import follow
 from streamforge_local.commands.output import screen
 from streamforge_local.commands.progress import show_progress
+from streamforge_local.commands.verdict import COMPLETE
 from streamforge_local.demo.choice import choose
 from streamforge_local.demo.platform_process import PlatformProcess
 from streamforge_local.demo.proof import Database, prove
@@ -63,7 +64,7 @@ def _run(console: Console, home: Path, exchange: str) -> bool:
         )
         setup_s = time.monotonic() - started_s
         console.print(f"  {setup_s:5.1f} s  all of it is healthy")
-        return _load_and_report(console, info, ExchangeUsed(exchange, info.exchange), setup_s)
+        return _load_and_report(console, info, ExchangeUsed(exchange, info.exchange, info.spot_override), setup_s)
 
 
 def _load_and_report(console: Console, info: PlatformInfo, exchange: ExchangeUsed, setup_s: float) -> bool:
@@ -74,14 +75,15 @@ def _load_and_report(console: Console, info: PlatformInfo, exchange: ExchangeUse
         workflow = manager.submit(choice.request)
         console.print(f"Workflow: {workflow.queue_id} (by POST to {manager.url})")
         last = show_progress(console, follow(manager, workflow.queue_id)) or workflow
-    ended_s = time.monotonic()
-    if last.status != "completed":
-        raise PlatformError(_why(last))
+        ended_s = time.monotonic()
+        if last.status != "completed":
+            raise PlatformError(_why(last))
+        quality = manager.quality(last.queue_id)
     proof = prove(info, last.datasets[0])
     sample = _ask(info, last.datasets[0].collection_name)
     times = Times(setup_s, ended_s - submitted_s, time.monotonic() - ended_s)
-    print_report(console, exchange, last, proof, sample, times)
-    return proof.is_complete
+    print_report(console, exchange, last, quality, proof, sample, times)
+    return quality.verdict == COMPLETE and proof.is_complete
 
 
 def _ask(info: PlatformInfo, collection: str) -> Sample:

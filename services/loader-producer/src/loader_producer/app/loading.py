@@ -188,12 +188,12 @@ class Loading:
             if not task.done():
                 closed_for_s = self._exchange.closed_for_s
                 await self._note_closed(closed_for_s)
-                await self._run.report_progress(progress + self._why_waiting(closed_for_s))
+                await self._run.report_progress(self._why_waiting(closed_for_s) + progress)
 
     def _why_waiting(self, closed_for_s: float) -> str:
         if closed_for_s:
-            return f"; the exchange asks to be left alone for {closed_for_s:.0f} s"
-        return f"; trying again: {self._exchange.trouble}" if self._exchange.trouble else ""
+            return f"the exchange asks to be left alone for {closed_for_s:.0f} s; "
+        return f"trying again: {self._exchange.trouble}; " if self._exchange.trouble else ""
 
     async def _note_closed(self, closed_for_s: float) -> None:
         """Let those who come after this process know for how long the exchange is closed, once for each time."""
