@@ -200,12 +200,12 @@ class RecordReader:
         Where a partition has moved to another member meanwhile the commit is refused; the new owner gets the messages
         again, which is no loss.
         """
-        behind: dict[TopicPartition, int] = {}
+        behind: dict[int, int] = {}
         for message in messages:
-            behind[TopicPartition(self._topic, message.partition)] = message.offset + 1
+            behind[message.partition] = message.offset + 1
         with translated(f"committing on {self._topic!r}"):
             try:
-                await self._consumer.commit(behind)
+                await self._consumer.commit({TopicPartition(self._topic, part): at for part, at in behind.items()})
             except _PARTITION_MOVED as exc:
                 logger.info("commit on {!r} refused, the partitions have moved: {!r}", self._topic, exc)
 
