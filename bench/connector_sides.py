@@ -13,6 +13,7 @@ import msgspec
 from arango_connector.adapters.database import RecordStore
 from arango_connector.app.dataset import Dataset
 from arango_connector.app.storing import Storing
+from arango_connector.app.tally import Tally
 from bench.market import job_settings, make_records, read_pages, start_command
 from bench.sides import be_a_side
 from streamforge_common.arango.database import open_database
@@ -80,9 +81,9 @@ class _TimedReader(RecordReader):
 
     clock: _Clock
 
-    async def ack(self, messages: Sequence[RecordMessage]) -> None:
+    async def ack(self, messages: Sequence[RecordMessage], note: str) -> None:
         """Acknowledge, and tell the clock."""
-        await super().ack(messages)
+        await super().ack(messages, note)
         self.clock.stored(len(messages))
 
 
@@ -99,7 +100,7 @@ async def _through_the_connector(given: Given) -> Mapping[str, float]:
         end_offsets = await topics.end_offsets(given.topic)
     async with _store(given, dataset) as store, events, reader:
         run = JobRun(settings, start, Wanted(start=start, end_offsets=end_offsets), events)
-        await Storing(run, dataset, reader=reader, store=store).store()
+        await Storing(run, dataset, Tally(start.attempt), reader=reader, store=store).store()
         assert run.records_written == given.records
         return clock.told()
 

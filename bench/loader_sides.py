@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 from confluent_kafka import KafkaError, Message, Producer
 
-from bench.market import job_settings, make_records, page_request, read_pages, start_command
+from bench.market import PAGE, job_settings, make_records, page_request, read_pages, start_command
 from bench.sides import be_a_side
 from loader_producer.adapters.exchange import ExchangeClient
 from loader_producer.app.dataset import Dataset
@@ -67,7 +67,7 @@ class _MemoryPlace:
 
 async def _through_the_loader(given: Given) -> Mapping[str, float]:
     pages = read_pages(given.pages)
-    start = start_command("loader-producer", len(pages) * SPOT.candles.page_size)
+    start = start_command("loader-producer", len(pages) * PAGE)
     settings = job_settings(start, given.bootstrap_servers)
     topics = Topics(settings)
     writer = RecordWriter(settings, start.kafka_topic, delivery_timeout_s=60)

@@ -20,7 +20,8 @@ from streamforge_common.settings import JobSettings
 
 SYMBOL, TYPE = "BTCUSDT", "api_candles_1m"
 INTERVAL = DataType.parse(TYPE).interval
-PAGE = SPOT.candles.page_size
+HISTORY = SPOT.histories[DataType.parse(TYPE).kind]
+PAGE = HISTORY.page_size
 _START = datetime(2021, 1, 1, tzinfo=UTC)
 
 _encode = msgspec.json.Encoder().encode
@@ -35,7 +36,7 @@ def range_of(records: int) -> str:
 def page_request(number: int) -> Request:
     """Return the request for a page, counted from 0."""
     first_ms = INTERVAL.advance(int(_START.timestamp() * 1000), number * PAGE)
-    return SPOT.candles.request(SYMBOL, INTERVAL, first_ms, INTERVAL.advance(first_ms, PAGE - 1))
+    return HISTORY.request(SYMBOL, first_ms, INTERVAL.advance(first_ms, PAGE - 1))
 
 
 def fetch_pages(exchange_url: str, count: int) -> list[bytes]:
@@ -57,7 +58,7 @@ def read_pages(path: str) -> list[bytes]:
 
 def make_records(pages: list[bytes]) -> list[tuple[bytes, bytes]]:
     """Return the (key, value) pairs that the loader publishes for these pages."""
-    candles = (candle for page in pages for candle in SPOT.candles.parse(page, SYMBOL, INTERVAL))
+    candles = (candle for page in pages for candle in HISTORY.parse(page, SYMBOL))
     return [(candle.key.encode(), _encode(candle)) for candle in candles]
 
 

@@ -9,8 +9,8 @@ from loader_producer.app.pages import Page, PagePlan
 _all_pages = PagePlan.pages_from
 
 
-def _half(self: PagePlan, open_time_ms: int) -> Iterator[Page]:
-    return islice(_all_pages(self, open_time_ms), self.count // 2)
+def _half(self: PagePlan, next_id: int | None) -> Iterator[Page]:
+    return islice(_all_pages(self, next_id), self.count // 2)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ MUTATIONS = {
             Edit(
                 f"{_CONNECTOR}/app/storing.py",
                 "        batch = sort_batch(",
-                "        await self._reader.ack(messages)\n        batch = sort_batch(",
+                "        await self._reader.ack(messages, '')\n        batch = sort_batch(",
             )
         ],
         ["kill-connector-before-stored"],

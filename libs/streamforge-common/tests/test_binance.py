@@ -2,20 +2,18 @@
 
 import gzip
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamforge_common.contract.intervals import Interval
-from streamforge_common.contract.records import Candle
+from streamforge_common.contract.records import AggTrade, Record
 from streamforge_common.errors import RejectedRecordError
 from streamforge_common.exchanges.binance import SPOT
 
 SHARED = Path(__file__).parents[4] / "shared/data"
-FIVE_MINUTES = Interval("5m")
 DECIMALS = {
     "open": 1,
     "high": 2,
@@ -29,8 +27,16 @@ DECIMALS = {
 ROW = [1499040000000, *5 * ["0.1"], 1499644799999, "2.5", 308, "1.5", "3.5", "0"]
 
 
-def parse(body: bytes) -> list[Candle]:
-    return SPOT.candles.parse(body, "BTCUSDT", FIVE_MINUTES)
+CANDLES, TRADES = SPOT.histories["candles_5m"], SPOT.histories["agg_trades"]
+TRADE = {"a": 26129, "p": "0.01633102", "q": "4.70443515", "f": 27781, "l": 27782, "T": 1498793709153, "m": True}
+
+
+def parse(body: bytes) -> Sequence[Record]:
+    return CANDLES.parse(body, "BTCUSDT")
+
+
+def parse_trades(body: bytes) -> Sequence[Record]:
+    return TRADES.parse(body, "BTCUSDT")
 
 
 def test_every_recorded_decimal_is_read_as_the_nearest_double() -> None:
@@ -44,6 +50,45 @@ def test_every_recorded_decimal_is_read_as_the_nearest_double() -> None:
         assert (candle.open_time, candle.close_time, candle.trades) == (int(row[0]), int(row[6]), int(row[8]))
         for field, at in DECIMALS.items():
             assert getattr(candle, field) == float(row[at])
+
+
+def test_an_aggregate_trade_is_read_under_the_names_of_the_contract() -> None:
+    body = json.dumps([{**TRADE, "M": True, "nq": "later"}]).encode()
+    assert parse_trades(body) == [
+        AggTrade(
+            key="binance:spot:BTCUSDT:agg_trades:26129",
+            exchange="binance",
+            market="spot",
+            symbol="BTCUSDT",
+            type="agg_trades",
+            agg_trade_id=26129,
+            price=0.01633102,
+            quantity=4.70443515,
+            first_trade_id=27781,
+            last_trade_id=27782,
+            trade_time=1498793709153,
+            is_buyer_maker=True,
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("p", "nan"), ("q", "inf"), ("p", None), ("a", -1), ("a", 2**60), ("T", 10**18), ("m", 3), ("f", -2)],
+)
+def test_a_row_that_is_no_aggregate_trade_spoils_the_page(field: str, value: object) -> None:
+    with pytest.raises(RejectedRecordError):
+        parse_trades(json.dumps([TRADE, {**TRADE, field: value}]).encode())
+
+
+def test_trades_are_asked_for_by_id_and_the_ends_of_a_range_by_time() -> None:
+    assert TRADES.ends is not None
+    page = TRADES.request("BTCUSDT", 100, 1_099)
+    assert dict(page.params) == {"symbol": "BTCUSDT", "fromId": "100", "limit": "1000"}
+    first, last = TRADES.ends.first("BTCUSDT", 5_000), TRADES.ends.last("BTCUSDT", 9_000)
+    assert dict(first.params) == {"symbol": "BTCUSDT", "startTime": "5000", "limit": "1"}
+    assert dict(last.params) == {"symbol": "BTCUSDT", "endTime": "8999", "limit": "1"}
+    assert (page.weight, first.weight, last.weight) == (4, 4, 4)
 
 
 def test_the_captured_answer_of_the_exchange_is_read() -> None:
@@ -73,7 +118,7 @@ def test_a_time_or_count_beyond_all_bounds_is_refused(at: int, number: object) -
         parse(json.dumps([[*ROW[:at], number, *ROW[at + 1 :]]]).encode())
 
 
-@pytest.mark.parametrize("read", [parse, SPOT.parse_time, SPOT.parse_weight_per_minute])
+@pytest.mark.parametrize("read", [parse, parse_trades, SPOT.parse_time, SPOT.parse_weight_per_minute])
 @given(
     body=st.binary()
     | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(lambda it: json.dumps(it).encode())
@@ -104,5 +149,5 @@ def test_the_limit_is_that_of_weight_per_minute() -> None:
 
 
 def test_a_month_is_asked_for_as_binance_writes_it() -> None:
-    request = SPOT.candles.request("BTCUSDT", Interval("1mo"), 1, 2)
+    request = SPOT.histories["candles_1mo"].request("BTCUSDT", 1, 2)
     assert request.params["interval"] == "1M"

@@ -56,7 +56,7 @@ async def test_records_arrive_once_and_those_of_a_key_in_order(kafka: KafkaSetti
 
     async with reader_of(kafka, topic, topic) as reader:
         messages = await poll_all(reader, len(records))
-        await reader.ack(messages)
+        await reader.ack(messages, "")
         assert reader.lag() == 0
 
     wanted, found = defaultdict(list), defaultdict(list)
@@ -85,7 +85,7 @@ async def test_what_is_not_acknowledged_comes_again(kafka: KafkaSettings) -> Non
     await publish(kafka, topic, records_of(10))
     async with reader_of(kafka, topic, topic) as reader:
         messages = await poll_all(reader, 10)
-        await reader.ack(messages[:4])
+        await reader.ack(messages[:4], "")
         assert await reader.has_committed({0: 4})
         assert not await reader.has_committed({0: 5})
     async with reader_of(kafka, topic, topic) as reader:

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamforge_common.contract.data_types import DataType
 from streamforge_common.contract.intervals import INTERVALS, Interval
-from streamforge_common.contract.records import Candle, RecordCheck
+from streamforge_common.contract.kinds import RecordCheck, record_kind
+from streamforge_common.contract.records import AggTrade, Candle
 from streamforge_common.errors import RejectedRecordError
 
-CHECKS = {name: RecordCheck("binance", "spot", "BTCUSDT", DataType.parse(f"api_candles_{name}")) for name in INTERVALS}
+CHECKS = {name: RecordCheck("binance", "spot", "BTCUSDT", record_kind(f"candles_{name}")) for name in INTERVALS}
+TRADES = RecordCheck("binance", "spot", "BTCUSDT", record_kind("agg_trades"))
 finite = st.floats(allow_nan=False, allow_infinity=False)
 
 
@@ -48,8 +49,7 @@ def test_what_a_loader_encodes_is_a_record(name: str, time_ms: int, numbers: lis
         **dict(zip(names, numbers, strict=True)),
     )
     value = msgspec.json.encode(candle)
-    assert CHECKS[name].check(value) == candle.key
-    assert msgspec.json.decode(value, type=Candle) == candle
+    assert CHECKS[name].check(value) == candle
     assert "trades" not in json.loads(value)
 
 
@@ -70,18 +70,19 @@ def test_any_value_in_any_field_is_a_record_or_rejected(name: str, field: str, v
     if field == "open_time":
         changed["_key"] = f"binance:spot:BTCUSDT:candles_{name}:{value}"
     try:
-        key = CHECKS[name].check(json.dumps(changed).encode())
+        checked = CHECKS[name].check(json.dumps(changed).encode())
     except RejectedRecordError:
         return
-    assert key == changed["_key"]
+    assert checked.key == changed["_key"]
 
 
 @pytest.mark.parametrize(
     ("value", "why"),
     [
         (record(symbol="ETHUSDT"), "does not belong"),
-        (record(_key="binance:spot:BTCUSDT:candles_5m:1"), "is not that of open time"),
+        (record(_key="binance:spot:BTCUSDT:candles_5m:1"), "is not that of open_time"),
         (record(close_time=1_722_470_400_000), "does not fit open time"),
+        (record(1_722_470_400_001), "is not on the grid"),
         (record(open=None), "Expected `float`"),
         (record(trades=-1), "Expected `int` >= 0"),
         (record(open_time=1_722_470_400_000_000), "Expected `int` <="),
@@ -95,4 +96,44 @@ def test_the_reason_says_what_is_wrong(value: Any, why: str) -> None:
 
 
 def test_unknown_fields_are_left_alone() -> None:
-    assert CHECKS["5m"].check(json.dumps(record(note="later")).encode()) == record()["_key"]
+    assert CHECKS["5m"].check(json.dumps(record(note="later")).encode()).key == record()["_key"]
+
+
+def trade(**changes: Any) -> dict[str, Any]:
+    fields = {
+        "_key": "binance:spot:BTCUSDT:agg_trades:26129",
+        "exchange": "binance",
+        "market": "spot",
+        "symbol": "BTCUSDT",
+        "type": "agg_trades",
+        "agg_trade_id": 26129,
+        "price": 0.01633102,
+        "quantity": 4.70443515,
+        "first_trade_id": 27781,
+        "last_trade_id": 27782,
+        "trade_time": 1498793709153,
+        "is_buyer_maker": True,
+    }
+    return {**fields, **changes}
+
+
+def test_an_aggregate_trade_is_read_and_written_as_it_is() -> None:
+    read = TRADES.check(json.dumps(trade()).encode())
+    assert isinstance(read, AggTrade)
+    assert json.loads(msgspec.json.encode(read)) == trade()
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (trade(agg_trade_id=26130), "is not that of agg_trade_id 26130"),
+        (trade(_key="binance:spot:BTCUSDT:agg_trades:026129"), "is not that of agg_trade_id"),
+        (trade(is_buyer_maker="true"), "Expected `bool`"),
+        (trade(trade_time=1498793709153000), "Expected `int` <="),
+        (trade(type="trades"), "does not belong"),
+        (record(), "not a agg_trades record"),
+    ],
+)
+def test_what_is_no_aggregate_trade_of_the_dataset_is_rejected(value: Any, why: str) -> None:
+    with pytest.raises(RejectedRecordError, match=why):
+        TRADES.check(json.dumps(value).encode())

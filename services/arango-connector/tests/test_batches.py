@@ -13,7 +13,7 @@ from streamforge_common.contract.commands import Command, CommandKind
 from streamforge_common.contract.records import Headers
 from streamforge_common.errors import FatalError
 
-STEP_MS = 300_000
+START_MS, STEP_MS = 1_483_228_800_000, 300_000
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ def dataset(data_type: str = "api_candles_5m") -> Dataset:
             market="spot",
             symbol="BTCUSDT",
             type=data_type,
+            time_range="2017-01-01T00:00:00Z/2017-01-01T00:15:00Z",
             kafka_topic="wf-btcusdt-api_candles_5m-20240801-a1b2c3-data",
             collection_name="btcusdt",
             timestamp=1.0,
@@ -44,7 +45,7 @@ def dataset(data_type: str = "api_candles_5m") -> Dataset:
 
 
 def candle(index: int, close: float, *, pretty: bool = False) -> bytes:
-    open_time = index * STEP_MS
+    open_time = START_MS + index * STEP_MS
     record = {
         "_key": f"binance:spot:BTCUSDT:candles_5m:{open_time}",
         "exchange": "binance",
@@ -78,6 +79,8 @@ def test_each_message_is_a_document_a_repetition_or_rejected(
         m for m, it in zip(messages, items, strict=True) if isinstance(it, bytes)
     ]
     assert len(batch.documents) + len(batch.rejected) + batch.repeated == len(messages)
+    behind_the_range = [it for it in items if not isinstance(it, bytes) and it[0] >= 3]
+    assert batch.out_of_range == (0 if live else len(behind_the_range))
 
 
 def test_what_the_loader_refused_is_rejected_with_its_reason_though_it_looks_like_a_record() -> None:

@@ -78,6 +78,24 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     await database.kill()
 
 
+def trade(number: int, **changes: object) -> dict[str, Any]:
+    return {
+        "_key": f"binance:spot:BTCUSDT:agg_trades:{number}",
+        "exchange": "binance",
+        "market": "spot",
+        "symbol": "BTCUSDT",
+        "type": "agg_trades",
+        "agg_trade_id": number,
+        "price": 0.5 + number,
+        "quantity": 0.25,
+        "first_trade_id": number,
+        "last_trade_id": number,
+        "trade_time": START_MS + number // 3,
+        "is_buyer_maker": number % 2 == 0,
+        **changes,
+    }
+
+
 def candle(index: int, **changes: object) -> dict[str, Any]:
     open_time = START_MS + index * STEP_MS
     return {
@@ -114,6 +132,7 @@ class Case:
             "market": "spot",
             "symbol": "BTCUSDT",
             "type": "api_candles_5m",
+            "time_range": "2022-07-14:2022-09-01",
             "collection_name": COLLECTION,
         }
         self.driver = TaskDriver(broker.bootstrap_servers, "arango-connector", self.suffix, **{**defaults, **fields})
@@ -176,6 +195,24 @@ async def test_all_records_up_to_the_end_offsets_are_stored_and_the_job_complete
     assert ["open_time"] in fields
 
 
+async def test_trades_are_stored_and_indexed_by_time_and_by_id(
+    kafka_broker: Broker, database: Database, log: Path
+) -> None:
+    case = Case(kafka_broker, database, type="api_agg_trades")
+    trades = [trade(number) for number in range(3_000)]
+    await case.begin([*(message(it) for it in trades), message(trade(7, first_trade_id="7")), message(candle(0))])
+    await case.drain(3_002)
+
+    async with case.job(log) as job:
+        assert await job.exit_code() == 0, job.log()
+
+    assert case.stored() == {it["_key"]: it for it in trades}
+    assert [it["offset"] for it in case.rejected()] == [3_000, 3_001]
+    fields = [index["fields"] for index in database.client().collection(COLLECTION).indexes()]
+    instrument = ["exchange", "market", "symbol", "type"]
+    assert fields[1:] == [[*instrument, "trade_time"], [*instrument, "agg_trade_id"], ["trade_time"]]
+
+
 async def test_an_empty_topic_completes_once_it_is_known_to_stay_empty(
     kafka_broker: Broker, database: Database, log: Path
 ) -> None:
@@ -203,7 +240,7 @@ async def test_what_is_no_record_is_kept_with_its_reason_and_the_rest_is_stored(
         (message(candle(3, _key="a/b")), "_key 'a/b'"),
         (message(None), "not a candles_5m record"),
         (message(b'["refused", "row"]', rejected=b"off the grid"), "off the grid"),
-        (message(candle(4, note="x" * 900_000, close_time=1)), "close time 1"),
+        (message(candle(4, note="x" * 2_000_000, close_time=1)), "close time 1"),
     ]
     good = [candle(index) for index in range(10, 20)]
     await case.begin([*(it for it, _ in poison), *(message(it) for it in good)])
@@ -279,7 +316,7 @@ async def test_live_records_are_stored_once_and_left_alone(kafka_broker: Broker,
 async def test_after_a_kill_the_same_records_end_in_the_same_collection(
     kafka_broker: Broker, database: Database, log: Path
 ) -> None:
-    case = Case(kafka_broker, database)
+    case = Case(kafka_broker, database, time_range="2022-07-14T00:05:00Z/2022-07-21T00:00:00Z")
     candles = [candle(index) for index in range(8_000)]
     await case.begin([message(it) for it in candles], partitions=2)
 
@@ -295,6 +332,9 @@ async def test_after_a_kill_the_same_records_end_in_the_same_collection(
         assert await job.exit_code() == 0, job.log()
 
     assert case.stored() == {it["_key"]: it for it in candles}
+    last = (await case.driver.events())[-1]
+    in_range = 7 * 288 - 1
+    assert (last.records_written, last.out_of_range) == (8_000, 8_000 - in_range)
 
 
 async def test_a_database_that_is_away_for_a_while_is_waited_for(

@@ -26,20 +26,26 @@ def recorded_rows(candles_csv: Path) -> list[list[str]]:
 
 @pytest.fixture
 async def exchange_sim(candles_csv: Path) -> AsyncIterator[str]:
-    async with serve(candles_csv) as url:
+    async with serve("--replay", str(candles_csv)) as url:
+        yield url
+
+
+@pytest.fixture
+async def simulated_exchange() -> AsyncIterator[str]:
+    async with serve() as url:
         yield url
 
 
 @pytest.fixture
 def serving_recording():
-    return serve
+    return lambda recording: serve("--replay", str(recording))
 
 
 @asynccontextmanager
-async def serve(recording: Path) -> AsyncIterator[str]:
+async def serve(*options: str) -> AsyncIterator[str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "exchange_sim", "serve", "--port", "0", "--replay", str(recording)),
+        *("-m", "exchange_sim", "serve", "--port", "0", *options),
         stdout=asyncio.subprocess.PIPE,
     )
     try:

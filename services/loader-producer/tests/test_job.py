@@ -21,7 +21,7 @@ from streamforge_local.kafka.install import install
 from streamforge_local.settings import Settings
 
 ServingRecording = Callable[[Path], AbstractAsyncContextManager[str]]
-KLINES = "/api/v3/klines"
+KLINES, AGG_TRADES = "/api/v3/klines", "/api/v3/aggTrades"
 RANGE = "2022-07-14:2022-08-17"
 CANDLES = 9_792
 COLUMNS = {
@@ -133,7 +133,7 @@ async def test_after_a_kill_the_job_goes_on_and_repeats_at_most_a_page(
     assert last.end_offsets == {"0": len(keys)}
     # The page that the kill fell into may be on the topic without having been counted.
     assert CANDLES <= last.records_written <= len(keys)
-    assert "going on from open time" in job.log()
+    assert "going on from " in await asyncio.to_thread(job.log)
 
 
 async def test_sigterm_ends_the_job_well_and_reports_nothing_final(
@@ -258,3 +258,63 @@ async def test_candles_that_the_exchange_does_not_have_are_asked_for_again_and_r
         (open_times[9_791], open_times[9_791] + 300_000, 1),
     ]
     assert last.end_offsets == {"0": CANDLES - len(holes)}
+
+
+async def test_trades_are_loaded_by_id_from_the_first_to_the_last_of_the_range(
+    kafka_broker: Broker, simulated_exchange: str, log: Path
+) -> None:
+    start_ms, end_ms = 1_709_600_400_000, 1_709_600_700_000
+    in_range = "2024-03-05T01:00:00Z/2024-03-05T01:05:00Z"
+    faults = [{"path": AGG_TRADES, "kind": kind, "after": 2} for kind in ("missing_rows", "duplicated_rows", "html")]
+    await plan_faults(simulated_exchange, faults)
+    driver = driver_of(kafka_broker, type="api_agg_trades", time_range=in_range)
+    await driver.create_topics()
+    await driver.tell(CommandKind.START)
+
+    async with driver.job(log, BINANCE_SPOT_REST_URL=simulated_exchange) as job:
+        assert await job.exit_code() == 0, job.log()
+
+    assert [fault["fired"] for fault in await ask(simulated_exchange, "/_sim/faults")] == [1, 1, 1]
+    query = f"?symbol=BTCUSDT&startTime={start_ms - 1}&endTime={end_ms}&limit=1000"
+    around: list[dict[str, Any]] = []
+    while rows := await ask(simulated_exchange, AGG_TRADES + query):
+        around += rows
+        query = f"?symbol=BTCUSDT&fromId={rows[-1]['a'] + 1}&limit=1000"
+        if rows[-1]["T"] > end_ms:
+            break
+    served = [row for row in around if start_ms <= row["T"] < end_ms]
+    records = [json.loads(message.value) for message in await driver.read(driver.kafka_topic)]
+    assert records == [
+        {
+            "_key": f"binance:spot:BTCUSDT:agg_trades:{row['a']}",
+            "exchange": "binance",
+            "market": "spot",
+            "symbol": "BTCUSDT",
+            "type": "agg_trades",
+            "agg_trade_id": row["a"],
+            "price": float(row["p"]),
+            "quantity": float(row["q"]),
+            "first_trade_id": row["f"],
+            "last_trade_id": row["l"],
+            "trade_time": row["T"],
+            "is_buyer_maker": row["m"],
+        }
+        for row in served
+    ]
+    last = (await driver.events())[-1]
+    assert (last.first_id, last.last_id, last.exchange_gaps) == (served[0]["a"], served[-1]["a"], None)
+
+
+async def test_a_range_before_the_first_trade_ever_completes_with_nothing(
+    kafka_broker: Broker, simulated_exchange: str, log: Path
+) -> None:
+    driver = driver_of(kafka_broker, type="api_agg_trades", time_range="2017-02-01:2017-02-02")
+    await driver.create_topics()
+    await driver.tell(CommandKind.START)
+
+    async with driver.job(log, BINANCE_SPOT_REST_URL=simulated_exchange) as job:
+        assert await job.exit_code() == 0, job.log()
+
+    last = (await driver.events())[-1]
+    assert (last.status, last.first_id, last.last_id) == (TaskStatus.COMPLETED, None, None)
+    assert last.end_offsets == {"0": 0}

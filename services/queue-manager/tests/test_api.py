@@ -14,10 +14,10 @@ GOOD = {"symbol": "btcusdt", "type": "api_candles_5m", "time_range": "2024-08-01
 
 
 class NothingStored:
-    async def count(self, dataset, start_ms, end_ms):
+    async def count(self, dataset, field, start, end):
         return 0
 
-    async def open_times(self, dataset, start_ms, end_ms):
+    async def ids(self, dataset, field, start, end):
         return []
 
     async def rejected(self, queue_id, dataset):

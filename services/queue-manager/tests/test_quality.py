@@ -16,15 +16,20 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 class Collection:
     """What is stored, and what was rejected."""
 
-    def __init__(self, open_times, rejected=0):
-        self.stored = sorted(open_times)
+    def __init__(self, ids, rejected=0, field="open_time", in_time=0):
+        self.stored = sorted(ids)
         self.number_rejected = rejected
+        self.field = field
+        self.in_time = in_time
 
-    async def count(self, dataset, start_ms, end_ms):
-        return len(await self.open_times(dataset, start_ms, end_ms))
+    async def count(self, dataset, field, start, end):
+        if field == "trade_time":
+            return self.in_time
+        return len(await self.ids(dataset, field, start, end))
 
-    async def open_times(self, dataset, start_ms, end_ms):
-        return [time for time in self.stored if start_ms <= time < end_ms]
+    async def ids(self, dataset, field, start, end):
+        assert field == self.field
+        return [it for it in self.stored if start <= it < end]
 
     async def rejected(self, queue_id, dataset):
         return self.number_rejected
@@ -112,3 +117,54 @@ def test_nothing_is_judged_before_the_end():
     workflow = workflow_of("2024-07-01:2024-07-02")
     workflow.status = WorkflowStatus.LOADING
     assert report(workflow, Collection([])).verdict is Verdict.RUNNING
+
+
+def trades_workflow(first_id=None, last_id=None, end_offsets=None):
+    request = WorkflowRequest(symbol="BTCUSDT", type="api_agg_trades", time_range="2024-07-01:2024-07-02")
+    workflow = new_workflow({}, check_request(request, NOW), "abcdef", NOW)
+    workflow.status = WorkflowStatus.COMPLETED
+    loader = workflow.tasks[0]
+    loader.first_id, loader.last_id, loader.end_offsets = first_id, last_id, end_offsets
+    return workflow
+
+
+def trades(ids, **counts):
+    return Collection(ids, field="agg_trade_id", **counts)
+
+
+@given(
+    first=st.integers(0, 10**12),
+    length=st.integers(1, 12_000),
+    missing=st.sets(st.integers(0, 11_999), max_size=30),
+    known=st.sets(st.integers(0, 11_999), max_size=30),
+)
+def test_trades_are_judged_by_their_ids(first, length, missing, known):
+    missing = {index for index in missing if index < length}
+    workflow = trades_workflow(first, first + length - 1, {"0": length})
+    for index in known:
+        workflow.note_exchange_gap(Span(n=1, start=first + index, end=first + index + 1))
+    neighbours = [first - 1, first + length]
+    found = report(workflow, trades([*(first + it for it in range(length) if it not in missing), *neighbours]))
+    listed = {(it - first, gap.cause) for gap in found.gaps for it in range(gap.start, gap.end)}
+    assert listed == {(it, Cause.EXCHANGE if it in known else Cause.UNEXPLAINED) for it in missing}
+    assert (found.expected, found.missing, found.stored) == (length, len(missing), length - len(missing))
+    assert found.verdict is (Verdict.COMPLETE if missing <= known else Verdict.INCOMPLETE)
+
+
+def test_trades_of_which_nobody_knows_the_ends_are_counted_by_time_and_never_complete():
+    found = report(trades_workflow(), trades([], in_time=7))
+    assert (found.expected, found.missing, found.stored) == (None, 0, 7)
+    assert (found.verdict, found.gaps) == (Verdict.INCOMPLETE, [])
+
+
+def test_a_range_in_which_nothing_was_traded_is_complete():
+    found = report(trades_workflow(end_offsets={"0": 0}), trades([]))
+    assert (found.expected, found.missing, found.verdict) == (0, 0, Verdict.COMPLETE)
+
+
+def test_trades_that_a_stopped_loader_did_not_load_are_listed_once_the_ends_are_known():
+    workflow = trades_workflow(1_000, 1_999)
+    workflow.status = WorkflowStatus.STOPPED
+    found = report(workflow, trades(range(1_000, 1_400)))
+    assert (found.verdict, found.expected, found.stored) == (Verdict.INCOMPLETE, 1_000, 400)
+    assert [(gap.start, gap.end, gap.cause) for gap in found.gaps] == [(1_400, 2_000, Cause.UNEXPLAINED)]

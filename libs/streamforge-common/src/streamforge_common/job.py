@@ -48,6 +48,8 @@ class Completed:
     last_id: int | None = None
     exchange_gaps: Sequence[ExchangeGap] = ()
     """Of a loader: all that this process has found."""
+    out_of_range: int | None = None
+    """Of a connector: records on the topic whose time is outside of the dataset's range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +218,7 @@ async def _run(
                 first_id=done.first_id,
                 last_id=done.last_id,
                 exchange_gaps=done.exchange_gaps or None,
+                out_of_range=done.out_of_range,
             )
         case Stopped(message):
             await run.report(TaskStatus.STOPPED, message, finished=True)

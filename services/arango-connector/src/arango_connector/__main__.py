@@ -8,11 +8,12 @@ from arango.database import StandardDatabase
 from arango_connector.adapters.database import RecordStore
 from arango_connector.app.dataset import Dataset
 from arango_connector.app.storing import Storing
+from arango_connector.app.tally import Tally
 from arango_connector.settings import Settings
 from streamforge_common.arango.database import open_database, ping_database
 from streamforge_common.job import Ending, JobRun, run_job
 from streamforge_common.kafka.records import RecordReader
-from streamforge_common.outages import Neighbour, connect
+from streamforge_common.outages import Neighbour, connect, patiently
 from streamforge_common.settings import read_settings
 from streamforge_common.telemetry import configure_job_logging
 
@@ -50,7 +51,9 @@ async def _store(settings: Settings, database: StandardDatabase, run: JobRun) ->
     async with AsyncExitStack() as stack:
         for client in (store, reader):
             await connect(stack, client, settings.outage_seconds)
-        return await Storing(run, dataset, reader=reader, store=store).store()
+        kept = await patiently(reader.notes, settings.outage_seconds)
+        tally = Tally.resume(settings.attempt, kept)
+        return await Storing(run, dataset, tally, reader=reader, store=store).store()
 
 
 if __name__ == "__main__":

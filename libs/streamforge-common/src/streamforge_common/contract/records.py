@@ -9,10 +9,6 @@ from typing import Annotated, Protocol
 
 import msgspec
 
-from streamforge_common.contract.data_types import DataType
-from streamforge_common.contract.intervals import Interval
-from streamforge_common.errors import RejectedRecordError
-
 RECEIPT_TIME_HEADER = "receipt_time_ms"
 """Message header: when the loader received the record, Unix milliseconds in decimal digits."""
 REJECTED_HEADER = "rejected"
@@ -45,6 +41,8 @@ TimeMs = Annotated[int, msgspec.Meta(ge=0, le=32_503_680_000_000)]
 """Unix milliseconds up to the year 3000: what lies behind is another unit, and would overflow a calendar."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 """As far as every reader of JSON counts exactly."""
+TradeId = Annotated[int, msgspec.Meta(ge=-1, le=2**53)]
+"""-1 where an exchange names none."""
 
 
 class Candle(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"key": "_key"}):
@@ -72,36 +70,27 @@ class Candle(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"key":
     taker_buy_quote_volume: float | msgspec.UnsetType = msgspec.UNSET
 
 
+class AggTrade(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"key": "_key"}):
+    """The trades of one taker order at one price, as one; numbers as in `Candle`."""
+
+    key: str
+    exchange: str
+    market: str
+    symbol: str
+    type: str
+    agg_trade_id: Count
+    price: float
+    quantity: float
+    first_trade_id: TradeId
+    last_trade_id: TradeId
+    trade_time: TimeMs
+    is_buyer_maker: bool
+    """Whether the taker sold."""
+
+
+Record = Candle | AggTrade
+
+
 def record_key_prefix(exchange: str, market: str, symbol: str, kind: str) -> str:
     """Return what the keys of a dataset's records share; the record's id follows."""
     return f"{exchange}:{market}:{symbol}:{kind}:"
-
-
-class RecordCheck:
-    """Decides whether the bytes of a message are a record of one dataset."""
-
-    def __init__(self, exchange: str, market: str, symbol: str, data_type: DataType) -> None:
-        self._interval: Interval = data_type.interval
-        self._prefix = record_key_prefix(exchange, market, symbol, data_type.kind)
-        self._identity = (exchange, market, symbol, data_type.kind)
-        self._decoder = msgspec.json.Decoder(Candle)
-
-    def check(self, value: bytes) -> str:
-        """Validate a message's value and return its `_key`.
-
-        Raises:
-            RejectedRecordError: The value is no JSON, has a wrong or missing field, or belongs elsewhere.
-        """
-        try:
-            candle = self._decoder.decode(value)
-        except msgspec.MsgspecError as exc:
-            raise RejectedRecordError(f"not a {self._identity[3]} record: {exc}") from exc
-        except UnicodeDecodeError as exc:
-            raise RejectedRecordError(f"not UTF-8: {exc.reason} at byte {exc.start}") from exc
-        if (candle.exchange, candle.market, candle.symbol, candle.type) != self._identity:
-            raise RejectedRecordError(f"record of {candle.key!r} does not belong to {self._prefix!r}")
-        if candle.key != f"{self._prefix}{candle.open_time}":
-            raise RejectedRecordError(f"_key {candle.key!r} is not that of open time {candle.open_time}")
-        if candle.close_time != self._interval.close_time(candle.open_time):
-            raise RejectedRecordError(f"close time {candle.close_time} does not fit open time {candle.open_time}")
-        return candle.key

@@ -1,10 +1,10 @@
 """What an exchange module declares about one market's REST API, so that nothing else knows an exchange."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from streamforge_common.contract.intervals import Interval
-from streamforge_common.contract.records import Candle
+from streamforge_common.contract.kinds import RecordKind
+from streamforge_common.contract.records import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +37,32 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class CandleHistory:
-    """How closed candles are asked for, page by page."""
+class EndRequests:
+    """How the ends of a time range are asked for, apart from the pages between them."""
 
-    intervals: tuple[str, ...]
-    """The intervals that exist here."""
+    first: Callable[[str, int], Request]
+    """(symbol, Unix milliseconds) to the request for the first record at or after that time, alone."""
+    last: Callable[[str, int], Request]
+    """(symbol, Unix milliseconds) to the request for the last record before that time, alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """How the records of one kind are asked for, page by page."""
+
+    kind: RecordKind
     page_size: int
-    """Candles in a full page."""
-    request: Callable[[str, Interval, int, int], Request]
-    """(symbol, interval, first open time, last open time; Unix milliseconds, both inclusive) to the request."""
-    parse: Callable[[bytes, str, Interval], list[Candle]]
-    """(body, symbol, interval) to candles, one per row. Raises RejectedRecordError: the body is not such a page."""
+    """Records in a full page."""
+    request: Callable[[str, int, int], Request]
+    """(symbol, first id, last id; both inclusive) to the request for a page."""
+    parse: Callable[[bytes, str], Sequence[Record]]
+    """(body, symbol) to records, one per row. Raises RejectedRecordError: the body is not such a page."""
     rows: Callable[[bytes], list[bytes]]
     """Body to its rows as they came, in the order of `parse`, for those that are refused."""
+    ends: EndRequests | None
+    """None where the grid alone tells which ids a time range has, as for candles."""
+    runs_on: bool
+    """Whether an answer is as long as was asked for and so, where ids are missing, goes on behind its page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +74,8 @@ class RestMarket:
     base_url_setting: str
     """The field of `ExchangeSettings` that holds the base URL."""
     pool: Pool
-    candles: CandleHistory
+    histories: Mapping[str, History]
+    """Kind to how it is asked for: every kind that the market has."""
     time_request: Request
     parse_time: Callable[[bytes], int]
     """Body of `time_request`'s answer to the exchange's clock, Unix ms. Raises RejectedRecordError."""

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     CommitFailedError,
     IllegalGenerationError,
@@ -20,6 +21,7 @@ from aiokafka.errors import (
 )
 from aiokafka.partitioner import murmur2
 from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.structs import OffsetAndMetadata
 from loguru import logger
 
 from streamforge_common.contract.records import Headers, RecordMessage
@@ -194,18 +196,29 @@ class RecordReader:
                 ) from exc
         return polled
 
-    async def ack(self, messages: Sequence[RecordMessage]) -> None:
+    async def notes(self) -> list[str]:
+        """Return what was last kept beside the group's committed places, one text per partition that has one."""
+        admin = AIOKafkaAdminClient(**self._options)
+        await start(admin)
+        try:
+            with translated(f"reading the places on {self._topic!r}"):
+                places = await admin.list_consumer_group_offsets(self._group)
+        finally:
+            await stop(admin)
+        return [at.metadata for partition, at in places.items() if partition.topic == self._topic and at.metadata]
+
+    async def ack(self, messages: Sequence[RecordMessage], note: str) -> None:
         """Commit the place behind these messages: each of them is stored, or kept as rejected.
 
+        `note` is kept beside the place, and moves with it or not at all; at most 4,096 bytes, the broker's limit.
         Where a partition has moved to another member meanwhile the commit is refused; the new owner gets the messages
         again, which is no loss.
         """
-        behind: dict[int, int] = {}
-        for message in messages:
-            behind[message.partition] = message.offset + 1
+        last = {message.partition: message.offset for message in messages}
+        behind = {TopicPartition(self._topic, part): OffsetAndMetadata(at + 1, note) for part, at in last.items()}
         with translated(f"committing on {self._topic!r}"):
             try:
-                await self._consumer.commit({TopicPartition(self._topic, part): at for part, at in behind.items()})
+                await self._consumer.commit(behind)
             except _PARTITION_MOVED as exc:
                 logger.info("commit on {!r} refused, the partitions have moved: {!r}", self._topic, exc)
 

@@ -17,23 +17,25 @@ from arango_connector.app.dataset import Dataset
 from arango_connector.app.storing import Stored
 from streamforge_common.arango.database import ensure_collection
 from streamforge_common.arango.importing import DocumentImporter, ImportResult
+from streamforge_common.contract.kinds import RecordKind
 from streamforge_common.contract.records import RecordMessage
 from streamforge_common.errors import FatalError, RejectedRecordError, TransientError
 from streamforge_common.settings import ArangoSettings
 
 _REJECTED_COLLECTION = "rejected_records"
-_RECORD_INDEXES: list[dict[str, Any]] = [
-    # What completeness asks for: one instrument in a time range, also where several workflows share a collection.
-    {
-        "type": "persistent",
-        "name": "by_instrument",
-        "fields": ["exchange", "market", "symbol", "type", "open_time"],
-    },
-    # What people ask for: a time range of the collection, which most often holds one instrument only.
-    {"type": "persistent", "name": "by_open_time", "fields": ["open_time"]},
-]
 _REJECTED_INDEXES: list[dict[str, Any]] = [{"type": "persistent", "name": "by_queue_id", "fields": ["queue_id"]}]
 _WAIT_MAX_S = 5.0
+
+
+def _record_indexes(kind: RecordKind) -> list[dict[str, Any]]:
+    """Describe the indexes of a collection that holds records of a kind; each costs time at every import."""
+    instrument = ["exchange", "market", "symbol", "type"]
+    # What completeness asks for: one instrument in a range, also where several workflows share a collection; by time,
+    # and by id where that is another field.
+    fields = [[*instrument, field] for field in dict.fromkeys((kind.time_field, kind.id_field))]
+    # What people ask for: a time range of the collection, which most often holds one instrument only.
+    fields.append([kind.time_field])
+    return [{"type": "persistent", "name": f"by_{'_'.join(it)}", "fields": it} for it in fields]
 
 
 class RecordStore:
@@ -66,7 +68,7 @@ class RecordStore:
         self._rejected = DocumentImporter(settings, _REJECTED_COLLECTION, "ignore")
 
     async def __aenter__(self) -> Self:
-        await ensure_collection(self._database, self._dataset.collection, _RECORD_INDEXES)
+        await ensure_collection(self._database, self._dataset.collection, _record_indexes(self._dataset.kind))
         await ensure_collection(self._database, _REJECTED_COLLECTION, _REJECTED_INDEXES)
         await self._documents.__aenter__()
         await self._rejected.__aenter__()

@@ -31,24 +31,30 @@ class Batch:
     rejected: Sequence[Rejected]
     repeated: int
     """Messages whose `_key` another one of this batch carries too."""
+    out_of_range: int
+    """Records, repetitions included, whose time is outside of the dataset's range; they are stored all the same."""
 
 
 def sort_batch(messages: Sequence[RecordMessage], dataset: Dataset) -> Batch:
     """Check each message once and take each `_key` once, as an import may name it only once."""
     by_key: dict[str, RecordMessage] = {}
     rejected: list[Rejected] = []
-    check = dataset.check.check
+    out_of_range = 0
+    check, time_of, time_range = dataset.check.check, dataset.kind.time_of, dataset.time_range
     for message in messages:
         try:
             if message.headers and (reason := _refused_by_loader(message)) is not None:
                 raise RejectedRecordError(reason)
-            key = check(message.value or b"")
+            record = check(message.value or b"")
         except RejectedRecordError as exc:
             rejected.append(Rejected(message, str(exc)))
             continue
+        if time_range is not None and not time_range.start_ms <= time_of(record) < time_range.end_ms:
+            out_of_range += 1
+        key = record.key
         if not (dataset.first_wins and key in by_key):
             by_key[key] = message
-    return Batch(messages, list(by_key.values()), rejected, len(messages) - len(by_key) - len(rejected))
+    return Batch(messages, list(by_key.values()), rejected, len(messages) - len(by_key) - len(rejected), out_of_range)
 
 
 def _refused_by_loader(message: RecordMessage) -> str | None:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from streamforge_common.contract.commands import Command
 from streamforge_common.contract.data_types import DataType
-from streamforge_common.contract.records import RecordCheck
+from streamforge_common.contract.kinds import RecordCheck, RecordKind, record_kind
+from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.errors import FatalError
 from streamforge_common.ids import TelemetryId, suffix_of
 
@@ -19,6 +20,9 @@ class Dataset:
     type: str
     kafka_topic: str
     collection: str
+    kind: RecordKind
+    time_range: TimeRange | None
+    """None for live records, which are of any time."""
     check: RecordCheck
     first_wins: bool
     """Live records are stored once and left alone; history is merged over what is there (contract section 7). So any
@@ -33,7 +37,8 @@ class Dataset:
         """
         try:
             data_type = DataType.parse(start.type)
-            check = RecordCheck(start.exchange, start.market, start.symbol, data_type)
+            kind = record_kind(data_type.kind)
+            time_range = None if data_type.source.is_live else TimeRange.parse(start.time_range)
         except ValueError as exc:
             raise FatalError(f"this connector cannot store the dataset: {exc}", code="unsupported_dataset") from exc
         return cls(
@@ -42,6 +47,8 @@ class Dataset:
             type=start.type,
             kafka_topic=start.kafka_topic,
             collection=start.collection_name,
-            check=check,
+            kind=kind,
+            time_range=time_range,
+            check=RecordCheck(start.exchange, start.market, start.symbol, kind),
             first_wins=data_type.source.is_live,
         )

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from arango_connector.app.batches import Batch, Rejected, sort_batch
 from arango_connector.app.dataset import Dataset
+from arango_connector.app.tally import Tally
 from streamforge_common.contract.records import RecordMessage
 from streamforge_common.errors import TransientError
 from streamforge_common.job import Completed, Ending, JobRun
@@ -52,8 +53,8 @@ class Reader(Protocol):
     async def idle(self, *, wait_ms: int) -> None:
         """Take nothing for a while."""
 
-    async def ack(self, messages: Sequence[RecordMessage]) -> None:
-        """Move the committed place behind these."""
+    async def ack(self, messages: Sequence[RecordMessage], note: str) -> None:
+        """Move the committed place behind these, and keep a text beside it."""
 
     async def has_committed(self, end_offsets: Mapping[int, int]) -> bool:
         """Say whether everything up to there is acknowledged."""
@@ -75,13 +76,13 @@ class Store(Protocol):
 class Storing:
     """Stores one dataset."""
 
-    def __init__(self, run: JobRun, dataset: Dataset, *, reader: Reader, store: Store) -> None:
+    def __init__(self, run: JobRun, dataset: Dataset, tally: Tally, *, reader: Reader, store: Store) -> None:
         self._run = run
         self._dataset = dataset
+        self._tally = tally
         self._reader = reader
         self._store = store
-        self._repeated = 0
-        self._rejected = 0
+        self._run.records_written = tally.stored
 
     async def store(self) -> Ending:
         """Store what comes until no more can come, or the work must end."""
@@ -94,9 +95,9 @@ class Storing:
             batch = ahead if ahead is not None else await self._read(_WAIT_MS)
             ahead = await self._store_and_read_ahead(batch) if batch is not None else None
             CONSUMER_LAG.labels(self._dataset.type).set(self._reader.lag())
-            await self._run.report_progress(self._summary())
+            await self._run.report_progress(self._summary(), out_of_range=self._tally.out_of_range)
             if await self._is_drained():
-                return Completed(self._summary())
+                return Completed(self._summary(), out_of_range=self._tally.out_of_range)
         return ending
 
     async def _read(self, wait_ms: int) -> Batch | None:
@@ -129,16 +130,19 @@ class Storing:
         if rejected:
             await self._store.keep_rejected(rejected)
         stored_s = perf_counter()
-        await self._reader.ack(batch.messages)
+        repeated = batch.repeated + stored.repeated
+        tally = self._tally.plus(
+            stored=stored.written + repeated,
+            repeated=repeated,
+            rejected=len(rejected),
+            out_of_range=batch.out_of_range,
+        )
+        await self._reader.ack(batch.messages, tally.encode())
+        self._tally = tally
+        self._run.records_written = tally.stored
         for stage, seconds in (("store", stored_s - began_s), ("ack", perf_counter() - stored_s)):
             BATCH_SECONDS.labels(_SERVICE, stage).observe(seconds)
-        self._count(stored.written, batch.repeated + stored.repeated, len(rejected))
-
-    def _count(self, written: int, repeated: int, rejected: int) -> None:
-        self._run.records_written += written + repeated
-        self._repeated += repeated
-        self._rejected += rejected
-        for outcome, number in (("written", written), ("repeated", repeated), ("rejected", rejected)):
+        for outcome, number in (("written", stored.written), ("repeated", repeated), ("rejected", len(rejected))):
             RECORDS.labels(_SERVICE, self._dataset.type, outcome).inc(number)
 
     async def _is_drained(self) -> bool:
@@ -147,6 +151,7 @@ class Storing:
 
     def _summary(self) -> str:
         return (
-            f"{self._run.records_written} records stored, {self._repeated} of them again, {self._rejected} rejected; "
+            f"{self._tally.stored} records stored, {self._tally.repeated} of them again, "
+            f"{self._tally.rejected} rejected; "
             f"{self._reader.lag()} to go"
         )

@@ -19,9 +19,11 @@ from loguru import logger
 
 from loader_producer.app.budget import Budget
 from loader_producer.app.dataset import Dataset
+from loader_producer.app.ends import judge_first, judge_last
 from loader_producer.app.pages import Page, PageContent, judge_page
+from streamforge_common.contract.records import Record
 from streamforge_common.errors import FatalError, RejectedRecordError, TransientError
-from streamforge_common.exchanges.rest import Request, RestMarket
+from streamforge_common.exchanges.rest import EndRequests, Request, RestMarket
 from streamforge_common.telemetry import EXCHANGE_REQUESTS, EXCHANGE_WEIGHT_USED
 
 Result = TypeVar("Result")
@@ -99,13 +101,27 @@ class ExchangeClient:
 
     async def fetch(self, dataset: Dataset, page: Page) -> PageContent:
         """Return what the exchange has of a page."""
-        candles = self._market.candles
+        history = dataset.history
 
         def read(body: bytes) -> PageContent:
-            parsed = candles.parse(body, dataset.symbol, dataset.interval)
-            return judge_page(page, dataset.interval, parsed, lambda: candles.rows(body), int(time() * 1000))
+            records = history.parse(body, dataset.symbol)
+            return judge_page(page, history, records, lambda: history.rows(body), int(time() * 1000))
 
-        return await self._ask(candles.request(dataset.symbol, dataset.interval, page.first_ms, page.last_ms), read)
+        return await self._ask(history.request(dataset.symbol, page.first, page.last), read)
+
+    async def fetch_ends(self, dataset: Dataset, ends: EndRequests) -> tuple[Record | None, Record | None]:
+        """Return the first record at or after the start of the range, and the last one before its end."""
+        history, time_range = dataset.history, dataset.time_range
+
+        def read_first(body: bytes) -> Record | None:
+            return judge_first(history.kind, time_range.start_ms, history.parse(body, dataset.symbol))
+
+        def read_last(body: bytes) -> Record | None:
+            return judge_last(history.kind, time_range.end_ms, history.parse(body, dataset.symbol))
+
+        first = await self._ask(ends.first(dataset.symbol, time_range.start_ms), read_first)
+        last = await self._ask(ends.last(dataset.symbol, time_range.end_ms), read_last)
+        return first, last
 
     async def _ask(self, request: Request, read: Callable[[bytes], Result]) -> Result:
         """Send a request until it is answered; `read` raises RejectedRecordError for a body that is no answer.

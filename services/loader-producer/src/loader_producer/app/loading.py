@@ -14,10 +14,12 @@ import msgspec
 from loguru import logger
 
 from loader_producer.app.dataset import Dataset
-from loader_producer.app.pages import Page, PageContent, PagePlan, find_gaps, join_gaps
+from loader_producer.app.ends import SETTLED_AFTER_MS, find_ends
+from loader_producer.app.pages import Ends, Page, PageContent, PagePlan, closed_ends, find_gaps, join_gaps
 from loader_producer.app.place import Place
 from streamforge_common.contract.events import ExchangeGap, TaskStatus
-from streamforge_common.contract.records import RECEIPT_TIME_HEADER, REJECTED_HEADER
+from streamforge_common.contract.records import RECEIPT_TIME_HEADER, REJECTED_HEADER, Record
+from streamforge_common.exchanges.rest import EndRequests
 from streamforge_common.job import Completed, Ending, JobRun
 from streamforge_common.telemetry import BATCH_SECONDS, RECORDS
 
@@ -53,6 +55,9 @@ class Exchange(Protocol):
 
     async def fetch(self, dataset: Dataset, page: Page) -> PageContent:
         """Return what it has of a page."""
+
+    async def fetch_ends(self, dataset: Dataset, ends: EndRequests) -> tuple[Record | None, Record | None]:
+        """Return the first record at or after the start of the range, and the last one before its end."""
 
 
 class DataTopic(Protocol):
@@ -91,7 +96,7 @@ class Loading:
         self._data_topic = data_topic
         self._places = places
         self._rejected = 0
-        self._next_open_time_ms = dataset.interval.ceil(dataset.time_range.start_ms)
+        self._next_id: int | None = None
         self._closed_until_s = 0.0
         """Unix seconds, as far as it is saved and reported."""
         self._gaps: list[ExchangeGap] = []
@@ -101,14 +106,18 @@ class Loading:
         """Load what is not on the topic yet, and return how it ended."""
         async with asyncio.TaskGroup() as group:
             planning = group.create_task(self._plan())
-            await self._wait_for(planning, "asking the exchange for its limits and its time")
+            await self._wait_for(planning, "asking the exchange for its limits, its time and the ends of the range")
             if not planning.done():
                 planning.cancel()
                 return self._ended()
-            plan, start_ms = planning.result()
-            if not await self._load_pages(plan, start_ms, group):
+            plan = planning.result()
+            first_id, last_id = plan.ends or (None, None)
+            # From here on completeness can be judged, however this ends.
+            await self._run.report(
+                TaskStatus.LOADING, f"{plan.records} records in {plan.count} pages", first_id=first_id, last_id=last_id
+            )
+            if not await self._load_pages(plan, group):
                 return self._ended()
-        first_id, last_id = plan.ends or (None, None)
         return Completed(
             self._summary(plan),
             await end_offsets(self._dataset.kafka_topic),
@@ -117,8 +126,8 @@ class Loading:
             exchange_gaps=self._gaps,
         )
 
-    async def _plan(self) -> tuple[PagePlan, int]:
-        """Return the pages of the dataset, and the open time to go on from."""
+    async def _plan(self) -> PagePlan:
+        """Return the pages of the dataset."""
         saved = await self._places.load()
         if saved is not None:
             self._resume(Place.decode(saved))
@@ -126,21 +135,33 @@ class Loading:
         self._exchange.close_until(max(self._closed_until_s, self._run.start.banned_until_s))
         await self._exchange.learn_limits(self._dataset.symbol)
         now_ms = await self._exchange.learn_time()
-        page_size = self._dataset.market.candles.page_size
-        plan = PagePlan.of(self._dataset.interval, self._dataset.time_range, page_size, now_ms)
-        return plan, self._next_open_time_ms
+        history = self._dataset.history
+        if history.ends is None:
+            ends = closed_ends(history.kind.grid, self._dataset.time_range, now_ms)
+        else:
+            ends = await self._ask_for_ends(history.ends, now_ms)
+        return PagePlan(history.kind.grid, ends, history.page_size)
+
+    async def _ask_for_ends(self, requests: EndRequests, now_ms: int) -> Ends | None:
+        """Ask for the first and the last id, once no trade of the range can be on its way any more."""
+        dataset = self._dataset
+        settles_in_ms = dataset.time_range.end_ms + SETTLED_AFTER_MS - now_ms
+        await asyncio.sleep(max(0, settles_in_ms) / 1000)
+        return await find_ends(
+            dataset.history.kind, dataset.time_range, lambda: self._exchange.fetch_ends(dataset, requests)
+        )
 
     def _resume(self, place: Place) -> None:
-        self._next_open_time_ms = place.next_open_time_ms
+        self._next_id = place.next_id
         self._closed_until_s = place.closed_until_s
         if place.attempt == self._run.start.attempt:
             self._run.records_written = place.records_written
             self._rejected = place.records_rejected
-        logger.info("going on from open time {}", place.next_open_time_ms)
+        logger.info("going on from {}", place.next_id)
 
-    async def _load_pages(self, plan: PagePlan, start_ms: int, group: asyncio.TaskGroup) -> bool:
+    async def _load_pages(self, plan: PagePlan, group: asyncio.TaskGroup) -> bool:
         """Say whether all pages are published; not where the work must end before."""
-        pages = plan.pages_from(start_ms)
+        pages = plan.pages_from(self._next_id)
         window: deque[tuple[Page, asyncio.Task[PageContent]]] = deque()
         while self._run.ending is None:
             if self._run.is_paused:
@@ -171,14 +192,12 @@ class Loading:
         if await self._run.report_progress(f"{page.number} of {plan.count} pages", exchange_gaps=gaps):
             self._untold_gaps = []
         if not self._untold_gaps:
-            self._next_open_time_ms = page.next_ms
+            self._next_id = page.next
             await self._save_place()
 
     async def _save_place(self) -> None:
         run = self._run
-        place = Place(
-            self._next_open_time_ms, run.start.attempt, run.records_written, self._rejected, self._closed_until_s
-        )
+        place = Place(self._next_id, run.start.attempt, run.records_written, self._rejected, self._closed_until_s)
         await self._places.save(place.encode())
 
     async def _wait_for(self, task: asyncio.Task[Any], progress: str) -> None:
@@ -212,25 +231,23 @@ class Loading:
     async def _fetch(self, page: Page) -> PageContent:
         with BATCH_SECONDS.labels(_SERVICE, "fetch").time():
             content = await self._exchange.fetch(self._dataset, page)
-        if len(content.candles) == page.expected:
+        if len(content.records) == page.expected:
             return content
-        logger.info(
-            "asking again for the page from {}: {} missing", page.first_ms, page.expected - len(content.candles)
-        )
-        return content.merged(await self._exchange.fetch(self._dataset, page))
+        logger.info("asking again for the page from {}: {} missing", page.first, page.expected - len(content.records))
+        return content.merged(await self._exchange.fetch(self._dataset, page), self._dataset.history.kind)
 
     async def _publish(self, page: Page, content: PageContent) -> None:
         """Bring a page on the topic."""
         began_s = perf_counter()
         received = (RECEIPT_TIME_HEADER, str(content.received_ms).encode())
-        records = [(candle.key.encode(), _encode(candle)) for candle in content.candles]
+        records = [(record.key.encode(), _encode(record)) for record in content.records]
         await self._data_topic.publish(records, [received])
         for row, reason in content.refused:
-            logger.warning("refused a row in the page from {}: {}", page.first_ms, reason)
+            logger.warning("refused a row in the page from {}: {}", page.first, reason)
             await self._data_topic.publish([(b"", row)], [received, (REJECTED_HEADER, reason.encode())])
         self._run.records_written += len(records)
         self._rejected += len(content.refused)
-        gaps = find_gaps(page, self._dataset.interval, content.candles)
+        gaps = find_gaps(page, self._dataset.history.kind, content.records)
         self._gaps = join_gaps(self._gaps, gaps)
         self._untold_gaps = join_gaps(self._untold_gaps, gaps)
         BATCH_SECONDS.labels(_SERVICE, "publish").observe(perf_counter() - began_s)
@@ -238,7 +255,7 @@ class Loading:
         RECORDS.labels(_SERVICE, self._dataset.type, "rejected").inc(len(content.refused))
 
     def _summary(self, plan: PagePlan) -> str:
-        counts = [f"{self._run.records_written} candles in {plan.count} pages"]
+        counts = [f"{self._run.records_written} records in {plan.count} pages"]
         if missing := sum(gap.missing for gap in self._gaps):
             counts.append(f"{missing} that the exchange does not have")
         if self._rejected:

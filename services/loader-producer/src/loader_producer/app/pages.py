@@ -1,139 +1,153 @@
 """The plan of pages, and what a page must be.
 
-The open times of a dataset form a grid, so every page is known before the first is asked for: they can be fetched in
-any order, and what is missing from an answer is seen.
+The ids of a dataset form a grid, so once its ends are known every page is, before the first is asked for: they can be
+fetched in any order, and what is missing from an answer is seen.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from streamforge_common.contract.events import ExchangeGap
-from streamforge_common.contract.intervals import Interval
-from streamforge_common.contract.records import Candle
+from streamforge_common.contract.grid import Grid
+from streamforge_common.contract.kinds import RecordKind
+from streamforge_common.contract.records import Record
 from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.errors import RejectedRecordError
+from streamforge_common.exchanges.rest import History
+
+Ends = tuple[int, int]
+"""The first and the last id of a dataset."""
+
+
+def closed_ends(grid: Grid, time_range: TimeRange, exchange_time_ms: int) -> Ends | None:
+    """Return the ends of candles, by the grid alone; None where there is none.
+
+    What is open by the exchange's own clock is left out.
+    """
+    first = grid.ceil(time_range.start_ms)
+    candles = grid.count(first, min(time_range.end_ms, grid.floor(exchange_time_ms)))
+    return (first, grid.advance(first, candles - 1)) if candles else None
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A run of candles that fits into one answer."""
+    """A run of records that fits into one answer."""
 
     number: int
     """From 1."""
-    first_ms: int
-    """Its first open time, Unix milliseconds."""
-    last_ms: int
-    """Its last open time, Unix milliseconds."""
-    next_ms: int
-    """The open time behind it: where the following page begins."""
+    first: int
+    """Its first id."""
+    last: int
+    """Its last id."""
+    next: int
+    """The id behind it: where the following page begins."""
     expected: int
-    """Candles that the grid has here."""
+    """Ids that the grid has here."""
 
 
 @dataclass(frozen=True, slots=True)
 class PagePlan:
-    """The closed candles of a time range, cut into pages."""
+    """The records of a dataset, cut into pages."""
 
-    interval: Interval
-    start_ms: int
-    """The first open time."""
-    candles: int
+    grid: Grid
+    ends: Ends | None
+    """None where there are no records."""
     page_size: int
 
-    @classmethod
-    def of(cls, interval: Interval, time_range: TimeRange, page_size: int, exchange_time_ms: int) -> "PagePlan":
-        """Plan what is closed by the exchange's own clock; the candle that is open now is left out."""
-        end_ms = min(time_range.end_ms, interval.floor(exchange_time_ms))
-        return cls(interval, interval.ceil(time_range.start_ms), interval.count(time_range.start_ms, end_ms), page_size)
-
     @property
-    def ends(self) -> tuple[int, int] | None:
-        """The first and the last open time, None where there is none."""
-        return (self.start_ms, self.interval.advance(self.start_ms, self.candles - 1)) if self.candles else None
+    def records(self) -> int:
+        """How many ids the grid has from end to end."""
+        return self.grid.count(self.ends[0], self.ends[1] + 1) if self.ends else 0
 
     @property
     def count(self) -> int:
         """How many pages there are."""
-        return -(-self.candles // self.page_size)
+        return -(-self.records // self.page_size)
 
-    def pages_from(self, open_time_ms: int) -> Iterator[Page]:
-        """Yield the pages from the one that holds an open time on; none where that lies behind the end."""
-        before = self.interval.count(self.start_ms, open_time_ms)
-        first = before // self.page_size if before < self.candles else self.count
+    def pages_from(self, next_id: int | None) -> Iterator[Page]:
+        """Yield the pages from the one that holds an id on, all for None; none where the id lies behind the end."""
+        before = 0 if next_id is None or self.ends is None else self.grid.count(self.ends[0], next_id)
+        first = before // self.page_size if before < self.records else self.count
         return (self._page(index) for index in range(first, self.count))
 
     def _page(self, index: int) -> Page:
+        assert self.ends is not None
         before = index * self.page_size
-        expected = min(self.page_size, self.candles - before)
-        first_ms = self.interval.advance(self.start_ms, before)
-        last_ms = self.interval.advance(first_ms, expected - 1)
-        return Page(index + 1, first_ms, last_ms, self.interval.advance(last_ms), expected)
+        expected = min(self.page_size, self.records - before)
+        first = self.grid.advance(self.ends[0], before)
+        last = self.grid.advance(first, expected - 1)
+        return Page(index + 1, first, last, self.grid.advance(last), expected)
 
 
 @dataclass(frozen=True, slots=True)
 class PageContent:
     """What the exchange gave for a page."""
 
-    candles: Sequence[Candle]
-    """Good ones, oldest first."""
+    records: Sequence[Record]
+    """Good ones, by id."""
     refused: Sequence[tuple[bytes, str]]
-    """Rows that are no candles of this interval, as they came, each with the reason."""
+    """Rows that are no records of this kind, as they came, each with the reason."""
     received_ms: int
     """When it came, Unix milliseconds."""
 
-    def merged(self, again: "PageContent") -> "PageContent":
+    def merged(self, again: "PageContent", kind: RecordKind) -> "PageContent":
         """Add what came when the same page was asked for again."""
-        by_open_time = {candle.open_time: candle for content in (self, again) for candle in content.candles}
-        candles = [by_open_time[open_time] for open_time in sorted(by_open_time)]
+        by_id = {kind.id_of(record): record for content in (self, again) for record in content.records}
+        records = [by_id[record_id] for record_id in sorted(by_id)]
         refused = list(dict.fromkeys([*self.refused, *again.refused]))
-        return PageContent(candles, refused, again.received_ms)
+        return PageContent(records, refused, again.received_ms)
 
 
 def judge_page(
     page: Page,
-    interval: Interval,
-    candles: Sequence[Candle],
+    history: History,
+    records: Sequence[Record],
     split_rows: Callable[[], Sequence[bytes]],
     received_ms: int,
 ) -> PageContent:
-    """Tell the good candles of an answer from rows that are none.
+    """Tell the good records of an answer from rows that are none.
 
     Args:
         page: What was asked for.
-        interval: Of the candles.
-        candles: What came, one per row.
+        history: How it was asked for.
+        records: What came, one per row.
         split_rows: Returns the rows as they came; asked only where some are refused.
         received_ms: When it came, Unix milliseconds.
 
     Raises:
         RejectedRecordError: The answer is not this page: rows outside of it, out of order or twice.
     """
-    before_ms = page.first_ms - 1
-    for candle in candles:
-        if not before_ms < candle.open_time <= page.last_ms:
+    ids = [*map(history.kind.id_of, records)]
+    before = page.first - 1
+    for found in ids:
+        if not before < found or (found > page.last and not history.runs_on):
             raise RejectedRecordError(
-                f"the exchange answered a candle of {candle.open_time} behind {before_ms}, "
-                f"asked for {page.first_ms} to {page.last_ms}, oldest first"
+                f"a row of {found} behind {before}, asked for was {page.first} to {page.last}, oldest first"
             )
-        before_ms = candle.open_time
-    faults = {index: fault for index, candle in enumerate(candles) if (fault := _fault_of(candle, interval))}
+        before = found
+    if before > page.last:
+        records = [record for found, record in zip(ids, records, strict=True) if found <= page.last]
+    fault_of = history.kind.fault_of
+    faults = {index: fault for index, record in enumerate(records) if (fault := fault_of(record))}
     if not faults:
-        return PageContent(candles, (), received_ms)
+        return PageContent(records, (), received_ms)
     rows = split_rows()
-    good = [candle for index, candle in enumerate(candles) if index not in faults]
+    good = [record for index, record in enumerate(records) if index not in faults]
     refused = [(rows[index], fault) for index, fault in faults.items()]
     return PageContent(good, refused, received_ms)
 
 
-def find_gaps(page: Page, interval: Interval, candles: Sequence[Candle]) -> list[ExchangeGap]:
-    """Return the runs of open times of a page that have no candle, in order."""
+def find_gaps(page: Page, kind: RecordKind, records: Sequence[Record]) -> list[ExchangeGap]:
+    """Return the runs of ids of a page that have no record, in order."""
+    if len(records) == page.expected:
+        return []
+    grid = kind.grid
     gaps: list[ExchangeGap] = []
-    expected_ms = page.first_ms
-    for found_ms in [*(candle.open_time for candle in candles), page.next_ms]:
-        if found_ms > expected_ms:
-            missing = interval.count(expected_ms, found_ms)
-            gaps.append(ExchangeGap(start=expected_ms, end=found_ms, missing=missing))
-        expected_ms = interval.advance(found_ms)
+    expected = page.first
+    for found in [*map(kind.id_of, records), page.next]:
+        if found > expected:
+            gaps.append(ExchangeGap(start=expected, end=found, missing=grid.count(expected, found)))
+        expected = grid.advance(found)
     return gaps
 
 
@@ -146,11 +160,3 @@ def join_gaps(gaps: Sequence[ExchangeGap], more: Sequence[ExchangeGap]) -> list[
             gap = ExchangeGap(start=before.start, end=gap.end, missing=before.missing + gap.missing)
         joined.append(gap)
     return joined
-
-
-def _fault_of(candle: Candle, interval: Interval) -> str | None:
-    if interval.floor(candle.open_time) != candle.open_time:
-        return f"open time {candle.open_time} is not on the grid of {interval.name}"
-    if candle.close_time != interval.close_time(candle.open_time):
-        return f"close time {candle.close_time} does not fit open time {candle.open_time}"
-    return None

@@ -6,9 +6,10 @@ from streamforge_common.errors import FatalError
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Everything before `next_open_time_ms` is on the topic."""
+    """Everything before `next_id` is on the topic."""
 
-    next_open_time_ms: int
+    next_id: int | None
+    """None where nothing is yet."""
     attempt: int
     """The attempt that counted `records_written`."""
     records_written: int

@@ -12,7 +12,7 @@ from streamforge_common.contract.data_types import DataType
 _RANGE = """
 FOR record IN @@collection
     FILTER record.exchange == @exchange AND record.market == @market AND record.symbol == @symbol
-        AND record.type == @kind AND record.open_time >= @start AND record.open_time < @end
+        AND record.type == @kind AND record.@field >= @start AND record.@field < @end
 """
 _REJECTED = """
 FOR record IN rejected_records
@@ -27,21 +27,21 @@ class ArangoEvidence:
     def __init__(self, database: StandardDatabase) -> None:
         self._database = database
 
-    async def count(self, dataset: Dataset, start_ms: int, end_ms: int) -> int:
-        """Count the dataset's documents by open time."""
+    async def count(self, dataset: Dataset, field: str, start: int, end: int) -> int:
+        """Count the dataset's documents by a field."""
         counted = await self._query(
             dataset.collection_name,
             f"{_RANGE} COLLECT WITH COUNT INTO number RETURN number",
-            **_bind(dataset, start_ms, end_ms),
+            **_bind(dataset, field, start, end),
         )
         return int(counted[0]) if counted else 0
 
-    async def open_times(self, dataset: Dataset, start_ms: int, end_ms: int) -> Sequence[int]:
-        """List their open times, sorted."""
+    async def ids(self, dataset: Dataset, field: str, start: int, end: int) -> Sequence[int]:
+        """List the values of a field, sorted."""
         return await self._query(
             dataset.collection_name,
-            f"{_RANGE} SORT record.open_time RETURN record.open_time",
-            **_bind(dataset, start_ms, end_ms),
+            f"{_RANGE} SORT record.@field RETURN record.@field",
+            **_bind(dataset, field, start, end),
         )
 
     async def rejected(self, queue_id: str, dataset: Dataset) -> int:
@@ -59,13 +59,14 @@ class ArangoEvidence:
         return await in_thread(run, f"counting in {collection!r}")
 
 
-def _bind(dataset: Dataset, start_ms: int, end_ms: int) -> dict[str, Any]:
+def _bind(dataset: Dataset, field: str, start: int, end: int) -> dict[str, Any]:
     return {
         "@collection": dataset.collection_name,
         "exchange": dataset.exchange,
         "market": dataset.market,
         "symbol": dataset.symbol,
         "kind": DataType.parse(dataset.type).kind,
-        "start": start_ms,
-        "end": end_ms,
+        "field": field,
+        "start": start,
+        "end": end,
     }

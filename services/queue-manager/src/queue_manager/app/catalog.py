@@ -25,10 +25,10 @@ def catalog_entries() -> list[CatalogEntry]:
         CatalogEntry(
             exchange=market.exchange,
             market=market.market,
-            type=str(DataType(Source.API, f"candles_{interval}")),
+            type=str(DataType(Source.API, kind)),
             live=Source.API.is_live,
             targets=list(TARGETS),
         )
         for market in REST_MARKETS.values()
-        for interval in market.candles.intervals
+        for kind in market.histories
     ]

@@ -1,4 +1,8 @@
-"""The completeness report (contract section 8): what the grid expects against what is stored, each gap with its cause.
+"""The completeness report (contract section 8): which ids are expected, which are stored, each gap with its cause.
+
+The ids of a kind lie on a grid: the open times of candles on that of their interval, those of trades one behind the
+other. Which part of the grid is a dataset's is told by its time range or, for trades, by the exchange's answer to the
+question for the first and the last id, which the loader passes on.
 
 The loader's word is not the proof: what is stored is counted in the database, and only for the cause of a gap is the
 loader believed, which asked the exchange for it a second time.
@@ -11,13 +15,15 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from queue_manager.app.catalog import LOADER
 from queue_manager.app.workflow import Dataset, Span, Workflow
 from streamforge_common.contract.data_types import DataType
-from streamforge_common.contract.intervals import Interval
+from streamforge_common.contract.grid import Grid
+from streamforge_common.contract.kinds import RecordKind, record_kind
 from streamforge_common.contract.time_range import TimeRange
 
 _LEAF = 5_000
-"""Candles in a part of the grid whose open times are read one by one; larger parts are only counted."""
+"""Ids in a part of the grid that is read one by one; larger parts are only counted."""
 _GAPS_LISTED = 1_000
 
 
@@ -44,9 +50,9 @@ class Gap(BaseModel):
     model_config = ConfigDict(frozen=True, populate_by_name=True)
 
     start: int = Field(alias="from")
-    """Inclusive, Unix milliseconds."""
+    """Inclusive, Unix milliseconds or an id."""
     end: int = Field(alias="to")
-    """Exclusive, Unix milliseconds."""
+    """Exclusive."""
     missing: int
     cause: Cause
 
@@ -57,6 +63,7 @@ class DatasetQuality(BaseModel):
     n: int
     verdict: Verdict
     expected: int | None
+    """None while it is not known which ids there are."""
     stored: int
     missing: int
     repeated: int
@@ -75,13 +82,13 @@ class QualityReport(BaseModel):
 
 
 class Evidence(Protocol):
-    """What the database says of a dataset; times in Unix milliseconds, [start, end)."""
+    """What the database says of a dataset; ranges are [start, end)."""
 
-    async def count(self, dataset: Dataset, start_ms: int, end_ms: int) -> int:
-        """Count the dataset's documents by open time."""
+    async def count(self, dataset: Dataset, field: str, start: int, end: int) -> int:
+        """Count the dataset's documents by a field."""
 
-    async def open_times(self, dataset: Dataset, start_ms: int, end_ms: int) -> Sequence[int]:
-        """List their open times, sorted."""
+    async def ids(self, dataset: Dataset, field: str, start: int, end: int) -> Sequence[int]:
+        """List the values of a field, sorted."""
 
     async def rejected(self, queue_id: str, dataset: Dataset) -> int:
         """Count what was rejected from the dataset's topic."""
@@ -99,29 +106,31 @@ _WORST_FIRST = (Verdict.RUNNING, Verdict.INCOMPLETE, Verdict.UNPROVEN, Verdict.C
 
 
 async def _judge(workflow: Workflow, dataset: Dataset, evidence: Evidence) -> DatasetQuality:
-    interval = DataType.parse(dataset.type).interval
-    time_range = TimeRange.parse(dataset.time_range)
-    end_ms = _closed_end(workflow, dataset, interval, time_range)
-    expected = interval.count(time_range.start_ms, end_ms)
-    runs = await _missing_runs(dataset, interval, time_range.start_ms, end_ms, evidence)
-    known = [span for span in workflow.control.exchange_gaps if span.n == dataset.n]
-    gaps = [gap for run in runs for gap in _explain(run, known, interval)]
-    missing = sum(gap.missing for gap in gaps)
-    stored = expected - missing
+    kind = record_kind(DataType.parse(dataset.type).kind)
+    part = _expected_part(workflow, dataset, kind)
+    if part is None:
+        time_range = TimeRange.parse(dataset.time_range)
+        stored = await evidence.count(dataset, kind.time_field, time_range.start_ms, time_range.end_ms)
+        gaps = []
+    else:
+        runs = await _missing_runs(dataset, kind, part, evidence)
+        known = [span for span in workflow.control.exchange_gaps if span.n == dataset.n]
+        gaps = [gap for run in runs for gap in _explain(run, known, kind.grid)]
+        stored = part.ids - sum(gap.missing for gap in gaps)
     rejected = await evidence.rejected(workflow.queue_id, dataset)
     published = _published(workflow, dataset)
     out_of_range = sum(task.out_of_range for task in workflow.tasks if task.n == dataset.n)
-    unexplained = any(gap.cause is Cause.UNEXPLAINED for gap in gaps)
+    is_whole = part is not None and not rejected and not any(gap.cause is Cause.UNEXPLAINED for gap in gaps)
     if not workflow.status.is_terminal:
         verdict = Verdict.RUNNING
     else:
-        verdict = Verdict.INCOMPLETE if unexplained or rejected else Verdict.COMPLETE
+        verdict = Verdict.COMPLETE if is_whole else Verdict.INCOMPLETE
     return DatasetQuality(
         n=dataset.n,
         verdict=verdict,
-        expected=expected,
+        expected=None if part is None else part.ids,
         stored=stored,
-        missing=missing,
+        missing=0 if part is None else part.ids - stored,
         repeated=max(0, published - rejected - out_of_range - stored),
         out_of_range=out_of_range,
         rejected=rejected,
@@ -130,13 +139,28 @@ async def _judge(workflow: Workflow, dataset: Dataset, evidence: Evidence) -> Da
     )
 
 
-def _closed_end(workflow: Workflow, dataset: Dataset, interval: Interval, time_range: TimeRange) -> int:
-    """Leave out what was still open when the loader looked: it was never part of the dataset."""
-    for task in workflow.tasks:
-        if task.n == dataset.n and task.end_offsets is not None:
-            closed_ms = time_range.start_ms if task.last_id is None else interval.advance(task.last_id)
-            return min(time_range.end_ms, closed_ms)
-    return time_range.end_ms
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of the grid that begins at an id."""
+
+    start: int
+    ids: int
+
+
+def _expected_part(workflow: Workflow, dataset: Dataset, kind: RecordKind) -> _Part | None:
+    """Return the ids that belong to a dataset, None where that is not known yet."""
+    loader = next((task for task in workflow.tasks if task.n == dataset.n and task.target == LOADER), None)
+    first_id, last_id = (loader.first_id, loader.last_id) if loader else (None, None)
+    is_empty = last_id is None and loader is not None and loader.end_offsets is not None
+    if is_empty:
+        return _Part(0, 0)
+    if kind.id_field != kind.time_field:
+        return None if first_id is None or last_id is None else _Part(first_id, last_id + 1 - first_id)
+    time_range = TimeRange.parse(dataset.time_range)
+    first = kind.grid.ceil(time_range.start_ms)
+    # What was still open when the loader looked was never part of the dataset.
+    end = time_range.end_ms if last_id is None else min(time_range.end_ms, last_id + 1)
+    return _Part(first, kind.grid.count(first, end))
 
 
 def _published(workflow: Workflow, dataset: Dataset) -> int:
@@ -145,70 +169,56 @@ def _published(workflow: Workflow, dataset: Dataset) -> int:
     return sum((ends[0] if ends else workflow.control.drain_offsets or {}).values())
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A part of the grid that begins at an open time."""
-
-    start_ms: int
-    candles: int
-
-
-async def _missing_runs(
-    dataset: Dataset, interval: Interval, start_ms: int, end_ms: int, evidence: Evidence
-) -> list[tuple[int, int]]:
-    """Find the runs of missing open times, [start, end), in order.
+async def _missing_runs(dataset: Dataset, kind: RecordKind, whole: _Part, evidence: Evidence) -> list[tuple[int, int]]:
+    """Find the runs of missing ids, [start, end), in order.
 
     Parts of the grid are counted, and only those in which something is missing are looked into: a complete dataset
     costs one count, however long it is.
     """
-    first = interval.ceil(start_ms)
-    parts = [_Part(first, interval.count(start_ms, end_ms))]
+    grid = kind.grid
+    parts = [whole] if whole.ids else []
     runs: list[tuple[int, int]] = []
     while parts:
         part = parts.pop()
-        part_end_ms = interval.advance(part.start_ms, part.candles)
-        stored = await evidence.count(dataset, part.start_ms, part_end_ms) if part.candles else 0
-        if stored == part.candles:
+        end = grid.advance(part.start, part.ids)
+        stored = await evidence.count(dataset, kind.id_field, part.start, end)
+        if stored == part.ids:
             continue
         if stored == 0:
-            _append_run(runs, part.start_ms, part_end_ms)
-        elif part.candles <= _LEAF:
-            there = set(await evidence.open_times(dataset, part.start_ms, part_end_ms))
-            for open_time in _grid(interval, part):
-                if open_time not in there:
-                    _append_run(runs, open_time, interval.advance(open_time))
+            _append_run(runs, part.start, end)
+        elif part.ids <= _LEAF:
+            there = set(await evidence.ids(dataset, kind.id_field, part.start, end))
+            for wanted in (grid.advance(part.start, index) for index in range(part.ids)):
+                if wanted not in there:
+                    _append_run(runs, wanted, grid.advance(wanted))
         else:
-            half = part.candles // 2
-            parts.append(_Part(interval.advance(part.start_ms, half), part.candles - half))
-            parts.append(_Part(part.start_ms, half))
+            half = part.ids // 2
+            parts.append(_Part(grid.advance(part.start, half), part.ids - half))
+            parts.append(_Part(part.start, half))
     return runs
 
 
-def _grid(interval: Interval, part: _Part) -> Iterator[int]:
-    return (interval.advance(part.start_ms, index) for index in range(part.candles))
-
-
-def _append_run(runs: list[tuple[int, int]], start_ms: int, end_ms: int) -> None:
+def _append_run(runs: list[tuple[int, int]], start: int, end: int) -> None:
     """Append a run, joined to the last one where they touch; runs come in order."""
-    if runs and runs[-1][1] == start_ms:
-        start_ms = runs.pop()[0]
-    runs.append((start_ms, end_ms))
+    if runs and runs[-1][1] == start:
+        start = runs.pop()[0]
+    runs.append((start, end))
 
 
-def _explain(run: tuple[int, int], known: Sequence[Span], interval: Interval) -> Iterator[Gap]:
-    """Cut a run of missing candles by cause; `known` is sorted and without overlaps."""
-    start_ms, end_ms = run
+def _explain(run: tuple[int, int], known: Sequence[Span], grid: Grid) -> Iterator[Gap]:
+    """Cut a run of missing ids by cause; `known` is sorted and without overlaps."""
+    start, end = run
     for span in known:
-        if span.end <= start_ms or span.start >= end_ms:
+        if span.end <= start or span.start >= end:
             continue
-        if span.start > start_ms:
-            yield _gap(start_ms, span.start, interval, Cause.UNEXPLAINED)
-        start_ms, stop_ms = max(start_ms, span.start), min(end_ms, span.end)
-        yield _gap(start_ms, stop_ms, interval, Cause.EXCHANGE)
-        start_ms = stop_ms
-    if start_ms < end_ms:
-        yield _gap(start_ms, end_ms, interval, Cause.UNEXPLAINED)
+        if span.start > start:
+            yield _gap(start, span.start, grid, Cause.UNEXPLAINED)
+        start, stop = max(start, span.start), min(end, span.end)
+        yield _gap(start, stop, grid, Cause.EXCHANGE)
+        start = stop
+    if start < end:
+        yield _gap(start, end, grid, Cause.UNEXPLAINED)
 
 
-def _gap(start_ms: int, end_ms: int, interval: Interval, cause: Cause) -> Gap:
-    return Gap(start=start_ms, end=end_ms, missing=interval.count(start_ms, end_ms), cause=cause)
+def _gap(start: int, end: int, grid: Grid, cause: Cause) -> Gap:
+    return Gap(start=start, end=end, missing=grid.count(start, end), cause=cause)

@@ -1,0 +1,107 @@
+"""What the platform has to know of each kind of record, in one table.
+
+How its ids are counted, which field is its time, what its fields must agree on: loaders, connectors and the
+completeness report all ask here, so that none of them knows one kind from another.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from streamforge_common.contract.grid import EveryNumber, Grid
+from streamforge_common.contract.intervals import INTERVALS, Interval
+from streamforge_common.contract.records import AggTrade, Candle, Record, record_key_prefix
+from streamforge_common.errors import RejectedRecordError
+
+
+@dataclass(frozen=True, slots=True)
+class RecordKind:
+    """One kind."""
+
+    name: str
+    """As in types and keys, e.g. `candles_5m`."""
+    record: type[Record]
+    id_field: str
+    """Its value ends the `_key`."""
+    time_field: str
+    """The event time, Unix milliseconds: what decides whether a record belongs to a time range."""
+    grid: Grid
+    """Where its ids lie."""
+    fault_of: Callable[[Any], str | None]
+    """A record of the right form to what is wrong with it, None where nothing is."""
+
+    @property
+    def id_of(self) -> Callable[[Record], int]:
+        """Return the function that reads a record's id."""
+        return attrgetter(self.id_field)
+
+    @property
+    def time_of(self) -> Callable[[Record], int]:
+        """Return the function that reads a record's event time."""
+        return attrgetter(self.time_field)
+
+
+def _candles(interval: Interval) -> RecordKind:
+    def fault_of(candle: Candle) -> str | None:
+        if interval.floor(candle.open_time) != candle.open_time:
+            return f"open time {candle.open_time} is not on the grid of {interval.name}"
+        if candle.close_time != interval.close_time(candle.open_time):
+            return f"close time {candle.close_time} does not fit open time {candle.open_time}"
+        return None
+
+    return RecordKind(f"candles_{interval.name}", Candle, "open_time", "open_time", interval, fault_of)
+
+
+def _agg_trades() -> RecordKind:
+    def fault_of(_: AggTrade) -> None:
+        return None
+
+    return RecordKind("agg_trades", AggTrade, "agg_trade_id", "trade_time", EveryNumber(), fault_of)
+
+
+_KINDS = {kind.name: kind for kind in (*(_candles(Interval(name)) for name in INTERVALS), _agg_trades())}
+
+
+def record_kind(name: str) -> RecordKind:
+    """Look a kind up.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    if name not in _KINDS:
+        raise ValueError(f"unknown kind of record {name!r}")
+    return _KINDS[name]
+
+
+class RecordCheck:
+    """Decides whether the bytes of a message are a record of one dataset."""
+
+    def __init__(self, exchange: str, market: str, symbol: str, kind: RecordKind) -> None:
+        self._kind = kind
+        self._id_of = kind.id_of
+        self._prefix = record_key_prefix(exchange, market, symbol, kind.name)
+        self._identity = (exchange, market, symbol, kind.name)
+        self._decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(kind.record)
+
+    def check(self, value: bytes) -> Record:
+        """Read a message's value.
+
+        Raises:
+            RejectedRecordError: The value is no JSON, has a wrong or missing field, or belongs elsewhere.
+        """
+        try:
+            record = self._decoder.decode(value)
+        except msgspec.MsgspecError as exc:
+            raise RejectedRecordError(f"not a {self._kind.name} record: {exc}") from exc
+        except UnicodeDecodeError as exc:
+            raise RejectedRecordError(f"not UTF-8: {exc.reason} at byte {exc.start}") from exc
+        if (record.exchange, record.market, record.symbol, record.type) != self._identity:
+            raise RejectedRecordError(f"record of {record.key!r} does not belong to {self._prefix!r}")
+        if record.key != f"{self._prefix}{self._id_of(record)}":
+            raise RejectedRecordError(f"_key {record.key!r} is not that of {self._kind.id_field} {self._id_of(record)}")
+        if fault := self._kind.fault_of(record):
+            raise RejectedRecordError(fault)
+        return record

@@ -1,0 +1,92 @@
+"""Trades and candles of the simulated market: what was served is stored, and the two agree with each other."""
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import groupby
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.conftest import opened, read_documents
+from tests.embedded.platform import EmbeddedPlatform
+from tests.embedded.workflows import Workflows
+
+RANGE = "2024-03-05T00:00:00Z/2024-03-05T03:00:00Z"
+TRADES, FIVE_MINUTES_MS = 100_000, 300_000
+ENDS_WITHIN_S = 100
+IDENTITY = {"exchange": "binance", "market": "spot", "symbol": "BTCUSDT", "type": "agg_trades"}
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPlatform]:
+    with EmbeddedPlatform(tmp_path_factory.mktemp("simulated") / "home", "simulated") as platform:
+        yield platform
+
+
+def load(platform: EmbeddedPlatform, workflows: Workflows, kind: str) -> dict[str, dict[str, Any]]:
+    body = {"symbol": "BTCUSDT", "type": f"api_{kind}", "time_range": RANGE}
+    ended = workflows.wait_ended(workflows.submit(body)["queue_id"], ENDS_WITHIN_S)
+    quality = workflows.find(ended["queue_id"], "/quality")
+    for database in opened(platform):
+        documents = read_documents(database, ended["datasets"][0]["collection_name"])
+    assert (ended["status"], quality["verdict"]) == ("completed", "complete")
+    (dataset,) = quality["datasets"]
+    assert (dataset["expected"], dataset["stored"], dataset["out_of_range"]) == (len(documents), len(documents), 0)
+    return documents
+
+
+def served_trades(platform: EmbeddedPlatform) -> Iterator[dict[str, Any]]:
+    query = {"symbol": "BTCUSDT", "kind": "agg_trades"}
+    with httpx.stream("GET", f"{platform.exchange_url}/_sim/served", params=query, timeout=60) as lines:
+        for line in lines.iter_lines():
+            yield json.loads(line)["item"]
+
+
+def document(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "_key": f"binance:spot:BTCUSDT:agg_trades:{row['a']}",
+        **IDENTITY,
+        "agg_trade_id": row["a"],
+        "price": float(row["p"]),
+        "quantity": float(row["q"]),
+        "first_trade_id": row["f"],
+        "last_trade_id": row["l"],
+        "trade_time": row["T"],
+        "is_buyer_maker": row["m"],
+    }
+
+
+def aggregated(trades: list[dict[str, Any]]) -> dict[str, float]:
+    """Make a candle of trades, exactly: a double's shortest form is the decimal that the exchange sent."""
+    exact = [(Decimal(repr(it["price"])), Decimal(repr(it["quantity"])), it) for it in trades]
+    prices = [price for price, _, _ in exact]
+    taken = [(price, quantity) for price, quantity, it in exact if not it["is_buyer_maker"]]
+    return {
+        "open": float(prices[0]),
+        "high": float(max(prices)),
+        "low": float(min(prices)),
+        "close": float(prices[-1]),
+        "volume": float(sum(quantity for _, quantity, _ in exact)),
+        "quote_volume": float(sum(price * quantity for price, quantity, _ in exact)),
+        "trades": sum(it["last_trade_id"] - it["first_trade_id"] + 1 for it in trades),
+        "taker_buy_volume": float(sum(quantity for _, quantity in taken)),
+        "taker_buy_quote_volume": float(sum(price * quantity for price, quantity in taken)),
+    }
+
+
+@pytest.mark.timeout(300)
+def test_a_hundred_thousand_trades_are_stored_as_served_and_make_up_the_candles_of_their_range(simulated):
+    workflows = Workflows(simulated.url)
+
+    trades = load(simulated, workflows, "agg_trades")
+    candles = load(simulated, workflows, "candles_5m")
+
+    workflows.close()
+    assert len(trades) > TRADES
+    assert trades == {it["_key"]: it for it in map(document, served_trades(simulated))}
+    in_order = sorted(trades.values(), key=lambda it: it["agg_trade_id"])
+    by_candle = groupby(in_order, key=lambda it: it["trade_time"] - it["trade_time"] % FIVE_MINUTES_MS)
+    made = {open_time: aggregated(list(part)) for open_time, part in by_candle}
+    assert made == {it["open_time"]: {name: it[name] for name in aggregated(in_order[:1])} for it in candles.values()}
