@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -86,9 +87,11 @@ class RunningUp:
 
     def pid(self, component: str) -> int:
         file = self.home / "run" / f"{component}.pid"
-        while not (file.exists() and file.read_text()):
+        while True:
+            # It is gone while the component is, and empty for a moment.
+            with suppress(FileNotFoundError, ValueError):
+                return int(file.read_text())
             time.sleep(0.01)
-        return int(file.read_text())
 
     def pids(self) -> list[int]:
         return [int(file.read_text()) for file in (self.home / "run").glob("*.pid")]

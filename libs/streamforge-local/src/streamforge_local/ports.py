@@ -9,7 +9,6 @@ of that range can end up connected to itself and hold the port.
 import fcntl
 import os
 import socket
-import tempfile
 from pathlib import Path
 from typing import Self, TextIO
 
@@ -23,7 +22,8 @@ class PortClaims:
     """The ports of one platform; closing it gives them back."""
 
     def __init__(self) -> None:
-        self._folder = Path(tempfile.gettempdir()) / f"streamforge-ports-{os.getuid()}"
+        # Not where TMPDIR says: platforms must meet, wherever each keeps its own things.
+        self._folder = Path("/tmp") / f"streamforge-ports-{os.getuid()}"  # noqa: S108  # a folder of mode 0700
         self._locks: list[TextIO] = []
 
     def claim(self, usual: int | None = None) -> int:

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+def end_line_of(signum: int) -> None:
+    """Start a new line behind the ^C that a terminal shows."""
+    if signum == signal.SIGINT and os.isatty(2):
+        os.write(2, b"\n")
+
+
 class StopSignals:
     """The signals that ask this process to end."""
 
@@ -39,8 +45,7 @@ class StopSignals:
         if self._has_come:
             return
         self._has_come = True
-        if signum == signal.SIGINT and os.isatty(2):
-            os.write(2, b"\n")  # behind the ^C that the terminal shows
+        end_line_of(signum)
         if self._task is None:
             raise SystemExit(0)
         if not self._task.done():

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Annotated, NoReturn
 
+from streamforge_local.stop_signals import end_line_of
+
 
 def main() -> None:
     """Run the demo."""
@@ -50,6 +52,7 @@ def _leave_at_once(signum: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _unwind(signum: int, _frame: FrameType | None) -> NoReturn:
+    end_line_of(signum)
     sys.exit(128 + signum)
 
 
