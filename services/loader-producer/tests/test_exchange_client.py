@@ -54,3 +54,18 @@ async def test_trouble_is_told_until_the_exchange_answers():
         assert exchange.trouble == "binance answered /api/v3/time with status 502"
         await exchange.learn_time()
         assert exchange.trouble == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "wait_s", "tells"), [(418, 2, True), (429, 60, True), (429, None, True), (429, 2, False)]
+)
+async def test_others_are_told_of_a_ban_and_of_a_long_wait_only(status, wait_s, tells):
+    headers = {} if wait_s is None else {"Retry-After": str(wait_s)}
+    async with (
+        proxy([web.Response(status=status, headers=headers)]) as (url, _),
+        ExchangeClient(binance.SPOT, url, attempts=1) as exchange,
+    ):
+        with pytest.raises(FatalError):
+            await exchange.learn_time()
+        assert exchange.closed_for_s > 1
+        assert exchange._ban.is_set() == tells

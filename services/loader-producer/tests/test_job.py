@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from time import time
 from typing import Any
 
 import aiohttp
@@ -51,7 +52,7 @@ async def plan_faults(exchange: str, faults: list[dict[str, object]]) -> None:
         assert response.status == 200, await response.text()
 
 
-def driver_of(broker: Broker, **fields: str) -> TaskDriver:
+def driver_of(broker: Broker, **fields: object) -> TaskDriver:
     defaults = {
         "exchange": "binance",
         "market": "spot",
@@ -228,6 +229,21 @@ async def test_nothing_is_sent_during_a_ban_not_even_after_a_kill(
     assert abs(told.banned_until * 1000 - (ban["at"] + 5_000)) < 1_000
     assert [request for request in requests if request["in_ban"] and request["ban_age_ms"] > 1_000] == []
     assert len({message.key for message in await driver.read(driver.kafka_topic)}) == CANDLES
+
+
+async def test_a_loader_that_is_told_of_a_ban_asks_nothing_before_it_is_over(
+    kafka_broker: Broker, exchange_sim: str, log: Path
+) -> None:
+    banned_until_s = time() + 6
+    driver = driver_of(kafka_broker, options={"banned_until": banned_until_s})
+    await driver.create_topics()
+    await driver.tell(CommandKind.START)
+
+    async with driver.job(log, BINANCE_SPOT_REST_URL=exchange_sim) as job:
+        assert await job.exit_code() == 0, job.log()
+
+    requests = await ask(exchange_sim, "/_sim/requests")
+    assert min(request["at"] for request in requests) >= banned_until_s * 1000 - 5
 
 
 async def test_candles_that_the_exchange_does_not_have_are_asked_for_again_and_reported(

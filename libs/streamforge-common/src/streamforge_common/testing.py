@@ -43,14 +43,14 @@ class RunningJob:
 class TaskDriver:
     """Plays queue-manager for one task."""
 
-    def __init__(self, bootstrap_servers: str, target: str, suffix: str, **fields: str) -> None:
+    def __init__(self, bootstrap_servers: str, target: str, suffix: str, **fields: object) -> None:
         """Prepare a task.
 
         Args:
             bootstrap_servers: Of the broker.
             target: The service.
             suffix: Six digits that no other test has.
-            fields: Of its commands: exchange, market, symbol, type, time_range, collection_name.
+            fields: Of its commands: exchange, market, symbol, type, time_range, collection_name, options.
         """
         self.kafka = KafkaSettings(kafka_bootstrap_servers=bootstrap_servers)
         self.queue_id = QueueId(f"wf-test-20240801-{suffix}")

@@ -33,7 +33,12 @@ _TIMEOUT = aiohttp.ClientTimeout(total=30, connect=10)
 _BODY_BYTES_MAX = 16 * 1024 * 1024
 """A page is some 200 KB, the exchange's description of one symbol a few."""
 _WAIT_FIRST_S, _WAIT_MAX_S, _WAIT_JITTER_S = 0.25, 15.0, 0.5
-_LIMIT_STATUSES = (418, 429)
+_BANNED = 418
+_LIMIT_STATUSES = (_BANNED, 429)
+_SHORT_WAIT_S = 5
+"""A wait that a restart takes anyway; only of longer ones others have to know."""
+_SAME_BAN_S = 1
+"""Requests that were under way are told of the same ban, with what is left of it in whole seconds."""
 _DIGITS_MAX = 9
 """Of a number in a header; a longer one means nothing."""
 _NO_RETRY_AFTER_S = 60
@@ -56,6 +61,8 @@ class ExchangeClient:
         self._attempts = attempts
         self._budget = Budget(market.pool.weight_per_minute)
         self._trouble = ""
+        self._banned_until_s = 0.0
+        self._ban = asyncio.Event()
         self._weight_used = EXCHANGE_WEIGHT_USED.labels(market.exchange, market.pool.name)
 
     async def __aenter__(self) -> Self:
@@ -80,7 +87,14 @@ class ExchangeClient:
 
     def close_until(self, until_s: float) -> None:
         """Send nothing until then, Unix seconds; what an earlier process or another loader was told."""
+        self._banned_until_s = max(self._banned_until_s, until_s)
         self._budget.close(monotonic() + until_s - time())
+
+    async def next_ban(self) -> float:
+        """Return when the exchange has begun to ask for a longer rest, Unix seconds: until when it does."""
+        await self._ban.wait()
+        self._ban.clear()
+        return self._banned_until_s
 
     async def learn_limits(self, symbol: str) -> None:
         """Ask for the limits as they are today; a symbol that does not exist is refused here already."""
@@ -206,7 +220,15 @@ class ExchangeClient:
             told_s = _number_in(response, "Retry-After")
             wait_s = _NO_RETRY_AFTER_S if told_s is None else told_s
             self._budget.close(monotonic() + wait_s)
+            self._note_ban(response.status, wait_s)
             logger.warning("{} asks to be left alone for {} s ({})", self._market.exchange, wait_s, response.status)
+
+    def _note_ban(self, status: int, wait_s: float) -> None:
+        until_s = time() + wait_s
+        is_news = until_s > self._banned_until_s + _SAME_BAN_S
+        if is_news and (status == _BANNED or wait_s > _SHORT_WAIT_S):
+            self._banned_until_s = until_s
+            self._ban.set()
 
 
 def _number_in(response: aiohttp.ClientResponse, header: str) -> int | None:

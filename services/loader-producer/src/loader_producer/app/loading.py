@@ -7,7 +7,7 @@ page does the checkpoint move behind it, so after a kill at most one page is on 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Mapping, Sequence
-from time import perf_counter, time
+from time import perf_counter
 from typing import Any, Protocol
 
 import msgspec
@@ -42,6 +42,9 @@ class Exchange(Protocol):
 
     def close_until(self, until_s: float) -> None:
         """Leave it alone until then, Unix seconds."""
+
+    async def next_ban(self) -> float:
+        """Return when it begins to ask for a longer rest, Unix seconds: until when it does."""
 
     @property
     def trouble(self) -> str:
@@ -97,27 +100,20 @@ class Loading:
         self._places = places
         self._rejected = 0
         self._next_id: int | None = None
-        self._closed_until_s = 0.0
-        """Unix seconds, as far as it is saved and reported."""
+        self._banned_until_s = 0.0
+        self._saving = asyncio.Lock()
         self._gaps: list[ExchangeGap] = []
         self._untold_gaps: list[ExchangeGap] = []
 
     async def load(self, end_offsets: EndOffsets) -> Ending:
         """Load what is not on the topic yet, and return how it ended."""
         async with asyncio.TaskGroup() as group:
-            planning = group.create_task(self._plan())
-            await self._wait_for(planning, "asking the exchange for its limits, its time and the ends of the range")
-            if not planning.done():
-                planning.cancel()
-                return self._ended()
-            plan = planning.result()
-            first_id, last_id = plan.ends or (None, None)
-            # From here on completeness can be judged, however this ends.
-            await self._run.report(
-                TaskStatus.LOADING, f"{plan.records} records in {plan.count} pages", first_id=first_id, last_id=last_id
-            )
-            if not await self._load_pages(plan, group):
-                return self._ended()
+            telling = group.create_task(self._tell_of_bans())
+            plan = await self._load_with(group)
+            telling.cancel()
+        if plan is None:
+            return self._ended()
+        first_id, last_id = plan.ends or (None, None)
         return Completed(
             self._summary(plan),
             await end_offsets(self._dataset.kafka_topic),
@@ -126,13 +122,36 @@ class Loading:
             exchange_gaps=self._gaps,
         )
 
+    async def _load_with(self, group: asyncio.TaskGroup) -> PagePlan | None:
+        """Return the plan once all of its pages are published; None where the work must end before."""
+        planning = group.create_task(self._plan())
+        await self._wait_for(planning, "asking the exchange for its limits, its time and the ends of the range")
+        if not planning.done():
+            planning.cancel()
+            return None
+        plan = planning.result()
+        first_id, last_id = plan.ends or (None, None)
+        # From here on completeness can be judged, however this ends.
+        message = f"{plan.records} records in {plan.count} pages"
+        await self._run.report(TaskStatus.LOADING, message, first_id=first_id, last_id=last_id)
+        return plan if await self._load_pages(plan, group) else None
+
+    async def _tell_of_bans(self) -> None:
+        """Let those who come after this process know at once for how long the exchange is closed."""
+        while True:
+            self._banned_until_s = await self._exchange.next_ban()
+            await self._save_place()
+            await self._run.report(
+                TaskStatus.LOADING, "the exchange asks to be left alone", banned_until=self._banned_until_s
+            )
+
     async def _plan(self) -> PagePlan:
         """Return the pages of the dataset."""
         saved = await self._places.load()
         if saved is not None:
             self._resume(Place.decode(saved))
         # An exchange bans an address, not a process: the ban of one that was killed is also ours.
-        self._exchange.close_until(max(self._closed_until_s, self._run.start.banned_until_s))
+        self._exchange.close_until(max(self._banned_until_s, self._run.start.banned_until_s))
         await self._exchange.learn_limits(self._dataset.symbol)
         now_ms = await self._exchange.learn_time()
         history = self._dataset.history
@@ -153,7 +172,7 @@ class Loading:
 
     def _resume(self, place: Place) -> None:
         self._next_id = place.next_id
-        self._closed_until_s = place.closed_until_s
+        self._banned_until_s = place.banned_until_s
         if place.attempt == self._run.start.attempt:
             self._run.records_written = place.records_written
             self._rejected = place.records_rejected
@@ -197,8 +216,9 @@ class Loading:
 
     async def _save_place(self) -> None:
         run = self._run
-        place = Place(self._next_id, run.start.attempt, run.records_written, self._rejected, self._closed_until_s)
-        await self._places.save(place.encode())
+        async with self._saving:
+            place = Place(self._next_id, run.start.attempt, run.records_written, self._rejected, self._banned_until_s)
+            await self._places.save(place.encode())
 
     async def _wait_for(self, task: asyncio.Task[Any], progress: str) -> None:
         """Return when a task is done or the work must end; report while the exchange keeps it waiting."""
@@ -206,23 +226,12 @@ class Loading:
             await asyncio.wait({task}, timeout=_GLANCE_S)
             if not task.done():
                 closed_for_s = self._exchange.closed_for_s
-                await self._note_closed(closed_for_s)
                 await self._run.report_progress(self._why_waiting(closed_for_s) + progress)
 
     def _why_waiting(self, closed_for_s: float) -> str:
         if closed_for_s:
             return f"the exchange asks to be left alone for {closed_for_s:.0f} s; "
         return f"trying again: {self._exchange.trouble}; " if self._exchange.trouble else ""
-
-    async def _note_closed(self, closed_for_s: float) -> None:
-        """Let those who come after this process know for how long the exchange is closed, once for each time."""
-        until_s = time() + closed_for_s
-        if closed_for_s > 0 and until_s > self._closed_until_s + _GLANCE_S:
-            self._closed_until_s = until_s
-            await self._save_place()
-            await self._run.report(
-                TaskStatus.LOADING, f"the exchange asks to be left alone for {closed_for_s:.0f} s", banned_until=until_s
-            )
 
     def _ended(self) -> Ending:
         assert self._run.ending is not None

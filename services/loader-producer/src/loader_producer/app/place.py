@@ -14,7 +14,7 @@ class Place(msgspec.Struct, frozen=True):
     """The attempt that counted `records_written`."""
     records_written: int
     records_rejected: int = 0
-    closed_until_s: float = 0.0
+    banned_until_s: float = 0.0
     """Unix seconds: the exchange asked to be left alone until then, which holds for the next process too."""
 
     def encode(self) -> str:
