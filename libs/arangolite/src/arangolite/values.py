@@ -99,8 +99,8 @@ def _encode_list(value: list[Value]) -> bytes:
 
 def _encode_dict(value: Mapping[str, Value]) -> bytes:
     # Attributes are looked up name by name; an absent one is null, hence less than any other value. So at the first
-    # name that only one object
-    # has, that object is the greater one: names are inverted, and the end sorts below every name.
+    # name that only one object has, that object is the greater one: names are inverted, and the end sorts below every
+    # name.
     parts = [_OBJECT]
     for name in sorted(name for name, item in value.items() if item is not None):
         text = name.encode().replace(b"\x00", b"\x00\xff") + b"\x00"

@@ -140,6 +140,10 @@ class Control(BaseModel):
     """What steering needs and the contract does not show."""
 
     suffix: str
+    symbol: str
+    """Of the first dataset, where an index finds it."""
+    type: str
+    """Of the first dataset, where an index finds it."""
     wish: Wish = Wish.RUN
     wish_at: str
     settled: bool = False
@@ -243,7 +247,7 @@ def new_workflow(as_given: dict[str, Any], checked: CheckedRequest, suffix: str,
         ],
         created_at=rfc3339(now),
         updated_at=rfc3339(now),
-        control=Control(suffix=suffix, wish_at=rfc3339(now)),
+        control=Control(suffix=suffix, symbol=checked.symbol, type=checked.type, wish_at=rfc3339(now)),
     )
     workflow.audit("status", {"status": workflow.status}, now)
     return workflow
