@@ -334,3 +334,32 @@ async def test_a_range_before_the_first_trade_ever_completes_with_nothing(
     last = (await driver.events())[-1]
     assert (last.status, last.first_id, last.last_id) == (TaskStatus.COMPLETED, None, None)
     assert last.end_offsets == {"0": 0}
+
+
+async def test_ids_that_the_exchange_does_not_have_are_asked_for_again_and_reported(
+    kafka_broker: Broker, serving_recording: ServingRecording, log: Path
+) -> None:
+    holes = [(5_010, 5_011), (5_990, 7_500)]
+    missing = {number for first, end in holes for number in range(first, end)}
+    start_ms = 1_709_600_400_000
+    trades = [number for number in range(5_000, 8_200) if number not in missing]
+    recording = log.with_name("BTCUSDT-aggTrades-2024-03-05.csv")
+    recording.write_text("".join(f"{it},1.5,0.25,{it},{it},{start_ms + it - 5_000},True,True\n" for it in trades))
+    driver = driver_of(
+        kafka_broker, type="api_agg_trades", time_range="2024-03-05T01:00:00.005Z/2024-03-05T01:00:03.100Z"
+    )
+    await driver.create_topics()
+    await driver.tell(CommandKind.START)
+
+    async with (
+        serving_recording(recording) as exchange,
+        driver.job(log, BINANCE_SPOT_REST_URL=exchange) as job,
+    ):
+        assert await job.exit_code() == 0, job.log()
+
+    keys = [message.key.decode() for message in await driver.read(driver.kafka_topic)]
+    assert keys == [f"binance:spot:BTCUSDT:agg_trades:{it}" for it in trades if 5_005 <= it < 8_100]
+    last = (await driver.events())[-1]
+    assert (last.first_id, last.last_id) == (5_005, 8_099)
+    found = [(gap.start, gap.end, gap.missing) for gap in last.exchange_gaps or ()]
+    assert found == [(first, end, end - first) for first, end in holes]
