@@ -1,12 +1,16 @@
 """What holds for every test of the workspace."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Iterator
 
 import hypothesis
 import pytest
 import pytest_asyncio
 from blockbuster import blockbuster_ctx
+
+# Started in the background of a script, this process ignores SIGINT, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says something about the machine, not about the code.
 hypothesis.settings.register_profile("workspace", deadline=None)

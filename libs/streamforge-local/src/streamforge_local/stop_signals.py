@@ -32,9 +32,13 @@ class StopSignals:
         self._has_come = False
 
     def install(self) -> None:
-        """Handle the signals from now on, except those that the starter wants ignored (`nohup`)."""
+        """Handle the signals from now on.
+
+        A closed terminal is ignored where the starter wants that (`nohup`). SIGINT is not: a shell script ignores it for
+        all that it starts in the background, and whoever sends it to such a platform means it.
+        """
         for signum in _ENDING:
-            if signal.getsignal(signum) is not signal.SIG_IGN:
+            if signum != signal.SIGHUP or signal.getsignal(signum) is not signal.SIG_IGN:
                 signal.signal(signum, self._handle)
 
     def cancel(self, task: asyncio.Task[None] | None) -> None:
