@@ -34,8 +34,8 @@ class StopSignals:
     def install(self) -> None:
         """Handle the signals from now on.
 
-        A closed terminal is ignored where the starter wants that (`nohup`). SIGINT is not: a shell script ignores it for
-        all that it starts in the background, and whoever sends it to such a platform means it.
+        A closed terminal is ignored where the starter wants that (`nohup`). SIGINT is not: a shell script ignores it
+        for all that it starts in the background, and whoever sends it to such a platform means it.
         """
         for signum in _ENDING:
             if signum != signal.SIGHUP or signal.getsignal(signum) is not signal.SIG_IGN:
