@@ -271,6 +271,15 @@ def test_the_topic_of_an_ended_workflow_forgets_and_keeps_again_on_retry(platfor
     assert platform.log.topics == {topic: False}
 
 
+def test_what_an_ended_workflow_shows_does_not_change_any_more(platform):
+    shown = ended(platform).workflow.shown()
+    platform.now += timedelta(seconds=5)
+    platform.says(LOADER, TaskStatus.LOADING)
+    platform.look()
+    assert platform.workflow.shown() == shown
+    assert shown["updated_at"] == shown["finished_at"]
+
+
 def test_an_ended_workflow_is_removed_with_all_that_is_its_own(platform):
     collection = ended(platform).workflow.datasets[0].collection_name
     asyncio.run(platform.controller.delete(platform.queue_id, Deletion.WITH_DATA))

@@ -357,7 +357,8 @@ class Controller:
                     return (await self._save(stored)).workflow
 
     async def _save(self, stored: Stored) -> Stored:
-        stored.workflow.updated_at = rfc3339(self._clock())
+        # What is done behind the end (the topic's retention, late events) is not part of what the document tells.
+        stored.workflow.updated_at = stored.workflow.finished_at or rfc3339(self._clock())
         replaced = await self._store.replace(stored)
         self.trails.note(replaced.workflow)
         return replaced
