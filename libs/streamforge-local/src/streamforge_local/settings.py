@@ -20,16 +20,6 @@ _EXCHANGE_ADDRESSES = frozenset(
     }
 )
 
-PASSED_ON = _EXCHANGE_ADDRESSES | {
-    "LOG_LEVEL",
-    "OUTAGE_SECONDS",
-    "STOP_GRACE_SECONDS",
-    "DATA_TOPIC_PARTITIONS",
-    "DATA_TOPIC_RETENTION_HOURS",
-    "STREAMFORGE_ADMIN_KEY_FILE",
-}
-"""The contract's variables (section 10) that a person may set for the embedded platform and all its jobs."""
-
 PLATFORM_OWNED = frozenset(
     {
         "KAFKA_BOOTSTRAP_SERVERS",

@@ -22,8 +22,6 @@ class Message:
     offset: int
     key: bytes | None
     value: bytes | None
-    timestamp_ms: int
-    """When the broker appended it, Unix milliseconds."""
 
 
 class MessageWriter:
@@ -85,7 +83,7 @@ class _Reader:
         with translated(f"reading {self._topic!r}"):
             polled = await self._consumer.getmany(timeout_ms=wait_ms, max_records=_POLL_MESSAGES)
         return [
-            Message(record.partition, record.offset, record.key, record.value, record.timestamp)
+            Message(record.partition, record.offset, record.key, record.value)
             for records in polled.values()
             for record in records
         ]

@@ -31,11 +31,7 @@ def pause(workflow: Workflow, now: datetime) -> None:
     Raises:
         NotPossibleError: It has ended, or is being stopped.
     """
-    _refuse_if_ended(workflow, "pause")
-    if workflow.control.wish.winds_down:
-        raise NotPossibleError(f"{workflow.queue_id!r} is being stopped and cannot pause")
-    if workflow.control.wish is Wish.RUN:
-        workflow.set_wish(Wish.PAUSE, now)
+    _wish_of_a_running_one(workflow, Wish.PAUSE, "pause", now)
 
 
 def resume(workflow: Workflow, now: datetime) -> None:
@@ -44,11 +40,7 @@ def resume(workflow: Workflow, now: datetime) -> None:
     Raises:
         NotPossibleError: It has ended, or is being stopped.
     """
-    _refuse_if_ended(workflow, "resume")
-    if workflow.control.wish.winds_down:
-        raise NotPossibleError(f"{workflow.queue_id!r} is being stopped and cannot resume")
-    if workflow.control.wish is Wish.PAUSE:
-        workflow.set_wish(Wish.RUN, now)
+    _wish_of_a_running_one(workflow, Wish.RUN, "resume", now)
 
 
 def retry(workflow: Workflow, now: datetime) -> None:
@@ -87,6 +79,14 @@ def delete(workflow: Workflow, deletion: Deletion) -> None:
     if workflow.control.delete is not Deletion.WITH_DATA:
         workflow.control.delete = deletion
     workflow.control.settled = False
+
+
+def _wish_of_a_running_one(workflow: Workflow, wish: Wish, name: str, now: datetime) -> None:
+    _refuse_if_ended(workflow, name)
+    if workflow.control.wish.winds_down:
+        raise NotPossibleError(f"{workflow.queue_id!r} is being stopped and cannot {name}")
+    if workflow.control.wish is not wish:
+        workflow.set_wish(wish, now)
 
 
 def _refuse_if_ended(workflow: Workflow, wish: str) -> None:
