@@ -18,6 +18,8 @@ from tests.embedded.platform import EmbeddedPlatform
 from tests.embedded.workflows import Document, Workflows
 
 _UP = (sys.executable, "-m", "tests.chaos.up")
+_ENVIRONMENT = {"STOP_GRACE_SECONDS": "6"}
+"""No trial has to wait a minute for a job that does not end."""
 _EARLIEST, _LATEST = datetime(2021, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC)
 """Every simulated symbol is traded then."""
 _DAYS = (7, 20)
@@ -82,7 +84,7 @@ class Arena:
         """
         self.patience_s = patience_s
         self._folder = folder
-        self._environment = environment
+        self._environment = {**_ENVIRONMENT, **environment}
         self.platform: EmbeddedPlatform
         self.workflows: Workflows
 

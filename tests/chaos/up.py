@@ -1,4 +1,5 @@
-"""`streamforge up` for trials: the same platform, with gates before its components, and a database with faults.
+"""`streamforge up` for trials: the same platform, with gates before its components, a database with faults and a
+queue-manager that dies where it is told to.
 
 Usage: `python -m tests.chaos.up --home DIR --exchange E [--job TARGET=MODULE]…`; `--job` has another program run in
 place of a service's. A component whose file `HOME/gates/<component>` exists is not started again until that is gone.
@@ -27,6 +28,11 @@ def gate_of(home: Path, component: str) -> Path:
     return home / "gates" / component
 
 
+def deaths_of(home: Path) -> Path:
+    """Name the folder that says where queue-manager dies."""
+    return home / "deaths"
+
+
 def main() -> None:
     """Run a platform until a signal ends it."""
     signals = StopSignals()
@@ -52,7 +58,9 @@ def _programs(home: Path, kafka: Sequence[str], replaced_jobs: dict[str, str]) -
         kafka=_gated(home, "kafka", kafka),
         arangolite=_gated(home, "arangolite", [sys.executable, "-m", "tests.chaos.faulty_arangolite"]),
         exchange_sim=usual.exchange_sim,
-        queue_manager=_gated(home, "queue-manager", usual.queue_manager),
+        queue_manager=_gated(
+            home, "queue-manager", [sys.executable, "-m", "tests.chaos.mortal_queue_manager", str(deaths_of(home))]
+        ),
         jobs={**usual.jobs, **{target: [sys.executable, "-m", module] for target, module in replaced_jobs.items()}},
     )
 
