@@ -12,6 +12,9 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+_IDLE_CONNECTION_S = 75
+"""Longer than clients keep a connection that rests (httpx 5 s): whoever closes first must not be the server, or the
+request that is just being sent is lost. uvicorn's own 5 s lost one in some hundred trials."""
 _LAST_ANSWERS_WITHIN_S = 2
 """A client that does not read its answer cannot hold up the end for longer."""
 
@@ -26,7 +29,13 @@ async def serve_api(app: FastAPI, host: str, port: int, *, on_stop: Callable[[],
         on_stop: Called at the signal; ends answers that would go on for ever.
     """
     config = uvicorn.Config(
-        app, host, port, log_config=None, access_log=False, timeout_graceful_shutdown=_LAST_ANSWERS_WITHIN_S
+        app,
+        host,
+        port,
+        log_config=None,
+        access_log=False,
+        timeout_keep_alive=_IDLE_CONNECTION_S,
+        timeout_graceful_shutdown=_LAST_ANSWERS_WITHIN_S,
     )
     await _Server(config, on_stop).serve()
 
