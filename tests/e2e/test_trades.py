@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
 import httpx
 import pytest
 
+from streamforge_local.demo.cross_check import aggregate
 from tests.e2e.conftest import opened, read_documents
 from tests.embedded.platform import EmbeddedPlatform
 from tests.embedded.workflows import Workflows
@@ -58,24 +58,6 @@ def document(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def aggregated(trades: list[dict[str, Any]]) -> dict[str, float]:
-    """Make a candle of trades, exactly: a double's shortest form is the decimal that the exchange sent."""
-    exact = [(Decimal(repr(it["price"])), Decimal(repr(it["quantity"])), it) for it in trades]
-    prices = [price for price, _, _ in exact]
-    taken = [(price, quantity) for price, quantity, it in exact if not it["is_buyer_maker"]]
-    return {
-        "open": float(prices[0]),
-        "high": float(max(prices)),
-        "low": float(min(prices)),
-        "close": float(prices[-1]),
-        "volume": float(sum(quantity for _, quantity, _ in exact)),
-        "quote_volume": float(sum(price * quantity for price, quantity, _ in exact)),
-        "trades": sum(it["last_trade_id"] - it["first_trade_id"] + 1 for it in trades),
-        "taker_buy_volume": float(sum(quantity for _, quantity in taken)),
-        "taker_buy_quote_volume": float(sum(price * quantity for price, quantity in taken)),
-    }
-
-
 @pytest.mark.timeout(300)
 def test_a_hundred_thousand_trades_are_stored_as_served_and_make_up_the_candles_of_their_range(simulated):
     workflows = Workflows(simulated.url)
@@ -88,5 +70,5 @@ def test_a_hundred_thousand_trades_are_stored_as_served_and_make_up_the_candles_
     assert trades == {it["_key"]: it for it in map(document, served_trades(simulated))}
     in_order = sorted(trades.values(), key=lambda it: it["agg_trade_id"])
     by_candle = groupby(in_order, key=lambda it: it["trade_time"] - it["trade_time"] % FIVE_MINUTES_MS)
-    made = {open_time: aggregated(list(part)) for open_time, part in by_candle}
-    assert made == {it["open_time"]: {name: it[name] for name in aggregated(in_order[:1])} for it in candles.values()}
+    made = {open_time: aggregate(list(part)) for open_time, part in by_candle}
+    assert made == {it["open_time"]: {name: it[name] for name in aggregate(in_order[:1])} for it in candles.values()}

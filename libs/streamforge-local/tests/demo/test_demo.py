@@ -59,6 +59,7 @@ def test_the_demo_loads_everything_reports_it_and_leaves_nothing(demo, tmp_path)
     assert "SIMULATED: invented prices" in told
     assert "9,792 served by the exchange → 9,792 published to Kafka → 9,792 written to the database" in told
     assert "yes: 9,792 stored of 9,792 expected" in told
+    assert "yes: 12 of 12 candles are what these" in told
     assert (homes(tmp_path), processes_of(tmp_path)) == ([], [])
 
 

@@ -8,13 +8,17 @@ import httpx
 import msgspec
 
 from streamforge_common.contract.intervals import Interval
+from streamforge_common.contract.time_range import TimeRange
 from streamforge_local.errors import PlatformError
+from streamforge_local.exchange import ExchangeKind
 from streamforge_local.home import PlatformInfo
 
 _SYMBOL, _KIND = "BTCUSDT", "candles_5m"
 _LIVE_DAYS = 30
 _SIMULATED_RANGE = "2024-07-14:2024-08-17"
 """34 days, 9,792 candles: ten pages, a few seconds."""
+_TRADES_HOURS = 1
+"""Some tens of thousands of trades, a few seconds."""
 _PAGES_WITHIN_S = 30.0
 
 
@@ -57,6 +61,14 @@ def choose(info: PlatformInfo, now: datetime) -> Choice:
     return choose_offer(_offers(info.asked_sim_url))
 
 
+def choose_trades(candles: Choice, exchange_kind: str) -> Choice | None:
+    """Choose the aggregated trades of the end of the candles' range; None where a recording may not have them."""
+    if exchange_kind == ExchangeKind.REPLAY:
+        return None
+    end = datetime.fromtimestamp(TimeRange.parse(candles.time_range).end_ms / 1000, UTC)
+    return Choice(candles.symbol, "agg_trades", _instants(end - timedelta(hours=_TRADES_HOURS), end))
+
+
 def choose_offer(offers: Iterable[Offer]) -> Choice:
     """Choose among what `exchange-sim` has: five-minute candles of Bitcoin, else the most candles there are.
 
@@ -93,4 +105,8 @@ def _whole_range(offer: Offer) -> str:
     start, end = (datetime.fromtimestamp(time_ms / 1000, UTC) for time_ms in (offer.first, end_ms))
     if all(moment.time() == datetime.min.time() for moment in (start, end)):
         return f"{start:%Y-%m-%d}:{end:%Y-%m-%d}"
+    return _instants(start, end)
+
+
+def _instants(start: datetime, end: datetime) -> str:
     return f"{start:%Y-%m-%dT%H:%M:%SZ}/{end:%Y-%m-%dT%H:%M:%SZ}"

@@ -11,10 +11,11 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from streamforge_local.client.documents import Quality, Workflow
+from streamforge_local.client.documents import Dataset, Quality, Workflow
 from streamforge_local.commands.ending import CONNECTOR
 from streamforge_local.commands.output import count, plain_table, seconds_between
 from streamforge_local.commands.verdict import verdict_with_numbers
+from streamforge_local.demo.cross_check import CrossCheck
 from streamforge_local.demo.proof import Proof
 from streamforge_local.exchange import ExchangeKind
 
@@ -49,13 +50,26 @@ class ExchangeUsed:
 
 
 @dataclass(frozen=True, slots=True)
+class Loaded:
+    """A workflow that completed, and its completeness report."""
+
+    workflow: Workflow
+    quality: Quality
+
+    @property
+    def dataset(self) -> Dataset:
+        """The one that it loaded."""
+        return self.workflow.datasets[0]
+
+
+@dataclass(frozen=True, slots=True)
 class Times:
     """Where the time went, seconds."""
 
     setup_s: float
     """Until the platform was healthy."""
-    workflow_s: float
-    """From the request until the workflow was seen to have ended."""
+    workflows_s: float
+    """From the first request until the last workflow was seen to have ended."""
     checks_s: float
     """Asking database and exchange what is there."""
 
@@ -72,49 +86,57 @@ class Sample:
 def print_report(
     console: Console,
     exchange: ExchangeUsed,
-    workflow: Workflow,
-    quality: Quality,
+    candles: Loaded,
     proof: Proof,
+    trades: Loaded | None,
+    check: CrossCheck | None,
     sample: Sample,
     times: Times,
 ) -> None:
     """Show all of it."""
-    dataset = workflow.datasets[0]
     report = Table.grid(padding=(0, 2, 0, 0))
     report.add_column(style="dim", no_wrap=True)
     report.add_column(overflow="fold")
     report.add_row("exchange", exchange.described)
-    report.add_row("workflow", workflow.queue_id)
-    report.add_row("", f"{workflow.status} after {_duration_s(workflow):.1f} s")
-    report.add_row("dataset", f"{dataset.exchange} {dataset.market} {dataset.symbol} {dataset.type}")
-    report.add_row("", f"{dataset.time_range} (UTC, end exclusive)")
-    report.add_row("records", _records(workflow, proof))
-    report.add_row("", f"{_rate(workflow, proof)} candles per second, the start of the jobs included")
-    report.add_row("quality", verdict_with_numbers(quality))
+    served = [] if proof.served is None else [f"{count(proof.served)} served by the exchange"]
+    _add_loaded(report, candles, served)
     report.add_row("proof", _verdict(proof))
-    report.add_row("", Text(f"in collection {dataset.collection_name}", style="dim"))
     report.add_row("ask it", _sample(sample))
+    if trades is not None:
+        report.add_section()
+        _add_loaded(report, trades, [])
+    if check is not None:
+        report.add_row("cross-check", _cross_checked(check))
     report.add_row("times", _times(times))
     console.rule("report", style="dim")
     console.print(report)
-    for number, step in enumerate(_next_steps(workflow, exchange.asked_for)):
+    for number, step in enumerate(_next_steps(candles.dataset, exchange.asked_for)):
         # Commands are to be copied: the terminal may break them, a line end in them would.
         console.print(Text.assemble(("next      " if number == 0 else " " * 10, "dim"), step), soft_wrap=True)
 
 
-def _duration_s(workflow: Workflow) -> float:
-    return seconds_between(workflow.created_at, workflow.finished_at or workflow.updated_at)
-
-
-def _records(workflow: Workflow, proof: Proof) -> str:
-    served = [] if proof.served is None else [f"{count(proof.served)} served by the exchange"]
+def _add_loaded(report: Table, loaded: Loaded, served: Sequence[str]) -> None:
+    workflow, dataset = loaded.workflow, loaded.dataset
+    duration_s = seconds_between(workflow.created_at, workflow.finished_at or workflow.updated_at)
+    stored = workflow.records_of(CONNECTOR)
     published = f"{count(workflow.records_of(LOADER))} published to Kafka"
-    written = f"{count(workflow.records_of(CONNECTOR))} written to the database"
-    return " → ".join([*served, published, written])
+    report.add_row("workflow", workflow.queue_id)
+    report.add_row("", f"{workflow.status} after {duration_s:.1f} s")
+    report.add_row("dataset", f"{dataset.exchange} {dataset.market} {dataset.symbol} {dataset.type}")
+    report.add_row("", f"{dataset.time_range} (UTC, end exclusive)")
+    report.add_row("records", " → ".join([*served, published, f"{count(stored)} written to the database"]))
+    rate = count(round(stored / max(duration_s, 0.001)))
+    report.add_row("", f"{rate} records per second, the start of the jobs included")
+    report.add_row("quality", verdict_with_numbers(loaded.quality))
+    report.add_row("", Text(f"in collection {dataset.collection_name}", style="dim"))
 
 
-def _rate(workflow: Workflow, proof: Proof) -> str:
-    return count(round(proof.stored / max(_duration_s(workflow), 0.001)))
+def _cross_checked(check: CrossCheck) -> Text:
+    told = (
+        f"{count(check.equal)} of {count(check.candles)} candles are what these {count(check.trades)} trades make, "
+        "to the last digit"
+    )
+    return Text(f"yes: {told}", style="green") if check.holds else Text(f"NO: only {told}", style="bold red")
 
 
 def _verdict(proof: Proof) -> Text:
@@ -147,15 +169,14 @@ def _decimals(price: float) -> int:
 
 
 def _times(times: Times) -> str:
-    total = times.setup_s + times.workflow_s + times.checks_s
+    total = times.setup_s + times.workflows_s + times.checks_s
     return (
-        f"{times.setup_s:.1f} s to start the platform, {times.workflow_s:.1f} s to run the workflow, "
+        f"{times.setup_s:.1f} s to start the platform, {times.workflows_s:.1f} s to run the workflows, "
         f"{times.checks_s:.1f} s to check it; {total:.1f} s in all"
     )
 
 
-def _next_steps(workflow: Workflow, asked_for: str) -> Iterator[Text]:
-    dataset = workflow.datasets[0]
+def _next_steps(dataset: Dataset, asked_for: str) -> Iterator[Text]:
     option = "" if asked_for == ExchangeKind.AUTO else f" EXCHANGE={shlex.quote(asked_for)}"
     yield Text(f"make up{option}").append("  # a platform that stays; then, in another terminal:", "dim")
     yield Text(f".venv/bin/streamforge run {dataset.symbol} {dataset.type} {dataset.time_range}")

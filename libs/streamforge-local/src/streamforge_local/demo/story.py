@@ -1,4 +1,4 @@
-"""The demo from its first line to its last: platform, workflow, progress, proof, report, end."""
+"""The demo from its first line to its last: platform, workflows, progress, proof, report, end."""
 
 import shutil
 import tempfile
@@ -14,10 +14,11 @@ from streamforge_local.client.following import follow
 from streamforge_local.commands.output import screen
 from streamforge_local.commands.progress import show_progress
 from streamforge_local.commands.verdict import COMPLETE
-from streamforge_local.demo.choice import choose
+from streamforge_local.demo.choice import Choice, choose, choose_trades
+from streamforge_local.demo.cross_check import cross_check
 from streamforge_local.demo.platform_process import PlatformProcess
 from streamforge_local.demo.proof import Database, prove
-from streamforge_local.demo.report import ExchangeUsed, Sample, Times, print_report
+from streamforge_local.demo.report import ExchangeUsed, Loaded, Sample, Times, print_report
 from streamforge_local.errors import PlatformError
 from streamforge_local.home import PlatformInfo
 
@@ -70,20 +71,34 @@ def _run(console: Console, home: Path, exchange: str) -> bool:
 def _load_and_report(console: Console, info: PlatformInfo, exchange: ExchangeUsed, setup_s: float) -> bool:
     console.print(f"Exchange: {exchange.described}")
     choice = choose(info, datetime.now(UTC))
+    trades_choice = choose_trades(choice, exchange.kind)
     submitted_s = time.monotonic()
     with QueueManager(info.queue_manager_url) as manager:
-        workflow = manager.submit(choice.request)
-        console.print(f"Workflow: {workflow.queue_id} (by POST to {manager.url})")
-        last = show_progress(console, follow(manager, workflow.queue_id)) or workflow
-        ended_s = time.monotonic()
-        if last.status != "completed":
-            raise PlatformError(_why(last))
-        quality = manager.quality(last.queue_id)
-    proof = prove(info, last.datasets[0])
-    sample = _ask(info, last.datasets[0].collection_name)
+        candles = _load(console, manager, choice)
+        trades = None if trades_choice is None else _load(console, manager, trades_choice)
+    ended_s = time.monotonic()
+    proof = prove(info, candles.dataset)
+    check = None if trades is None else cross_check(info, candles.dataset, trades.dataset)
+    sample = _ask(info, candles.dataset.collection_name)
     times = Times(setup_s, ended_s - submitted_s, time.monotonic() - ended_s)
-    print_report(console, exchange, last, quality, proof, sample, times)
-    return quality.verdict == COMPLETE and proof.is_complete
+    print_report(console, exchange, candles, proof, trades, check, sample, times)
+    loaded = [candles] if trades is None else [candles, trades]
+    are_complete = all(it.quality.verdict == COMPLETE for it in loaded)
+    return are_complete and proof.is_complete and (check is None or check.holds)
+
+
+def _load(console: Console, manager: QueueManager, choice: Choice) -> Loaded:
+    """Run one workflow to its end.
+
+    Raises:
+        PlatformError: It did not complete.
+    """
+    workflow = manager.submit(choice.request)
+    console.print(f"Workflow: {workflow.queue_id} (by POST to {manager.url})")
+    last = show_progress(console, follow(manager, workflow.queue_id)) or workflow
+    if last.status != "completed":
+        raise PlatformError(_why(last))
+    return Loaded(last, manager.quality(last.queue_id))
 
 
 def _ask(info: PlatformInfo, collection: str) -> Sample:
