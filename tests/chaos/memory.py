@@ -13,6 +13,7 @@ import httpx
 from bench.observing import Observer
 
 from tests.chaos.arena import Arena, Order
+from tests.embedded.offsets import ends_and_places
 from tests.embedded.processes import wait_until
 
 SERVICES = {
@@ -25,8 +26,10 @@ SERVICES = {
 }
 """The modules that run, and the services that they are."""
 _TOLERANCE = 0.10
-_ORDERS, _DAYS = 2, 1_300
-_ANSWERS_TAKE_S = 3.0
+_JUDGED = frozenset(SERVICES.values()) - {"kafka"}
+"""Kafka's heap grows up to the bound that it was started with, whatever it has to do."""
+_ORDERS, _DAYS = 2, 500
+_ANSWERS_TAKE_S = 6.0
 """Of the exchange: slow enough that loaders still have pages to ask for when the pause is over."""
 _WARM_UP_S = 60.0
 _BEFORE_S = 15.0
@@ -49,24 +52,25 @@ def run_memory(folder: Path, seconds: float, say: Callable[[str], None]) -> bool
         jobs = [each.pid for each in arena.platform.processes() if each.is_job_of and " -m " in each.command]
         with Observer(*roots, *jobs) as observer:
             time.sleep(_BEFORE_S)
-            published = [_published(arena, each) for each in queue_ids]
+            published = [_end_of_topic(arena, each) for each in queue_ids]
             began = time.monotonic()
             database = arena.platform.pid_of("arangolite")
             os.kill(database, signal.SIGSTOP)
             try:
                 time.sleep(seconds)
+                meanwhile = [_end_of_topic(arena, each) for each in queue_ids]
             finally:
                 os.kill(database, signal.SIGCONT)
             ended = time.monotonic()
         httpx.delete(f"{arena.platform.exchange_url}/_sim/faults")
         wait_until(lambda: _is_healthy(arena), 120, "the platform to be healthy again")
-        meanwhile = [_published(arena, each) - before for each, before in zip(queue_ids, published, strict=True)]
-        say(f"the database stood still for {ended - began:.0f} s; {sum(meanwhile):,} records were published meanwhile")
+        grown = [after - before for after, before in zip(meanwhile, published, strict=True)]
+        say(f"the database stood still for {ended - began:.0f} s; {sum(grown):,} records were published meanwhile")
         usage = observer.usage()
         flat = [_tell(name, usage[module].resident, began, ended, say) for module, name in SERVICES.items()]
         verdicts = [_verdict(arena, each) for each in queue_ids]
         say(f"the workflows ended {verdicts}")
-        return all(flat) and all(meanwhile) and set(verdicts) == {"complete"}
+        return all(flat) and all(grown) and set(verdicts) == {"complete"}
 
 
 def _submit(arena: Arena, rng: Random) -> str:
@@ -76,17 +80,15 @@ def _submit(arena: Arena, rng: Random) -> str:
     return str(arena.workflows.submit(body)["queue_id"])
 
 
-def _records_of(arena: Arena, queue_id: str, target: str) -> int:
-    tasks = arena.workflows.find(queue_id)["tasks"]
-    return next(int(task["records_written"]) for task in tasks if task["target"] == target)
-
-
-def _published(arena: Arena, queue_id: str) -> int:
-    return _records_of(arena, queue_id, "loader-producer")
+def _end_of_topic(arena: Arena, queue_id: str) -> int:
+    """Ask the broker: what queue-manager knows stands still with its database."""
+    ends, _ = ends_and_places(arena.platform.info["kafka_bootstrap_servers"], f"{queue_id}-data", "nobody")
+    return sum(ends.values())
 
 
 def _stored(arena: Arena, queue_id: str) -> int:
-    return _records_of(arena, queue_id, "arango-connector")
+    tasks = arena.workflows.find(queue_id)["tasks"]
+    return next(int(task["records_written"]) for task in tasks if task["target"] == "arango-connector")
 
 
 def _is_healthy(arena: Arena) -> bool:
@@ -105,7 +107,7 @@ def _tell(
     before = median(size for at, size in resident if at < began)
     during = [size for at, size in resident if began <= at <= ended]
     least, most = min(during) / before - 1, max(during) / before - 1
-    flat = least >= -_TOLERANCE and most <= _TOLERANCE
+    flat = name not in _JUDGED or (least >= -_TOLERANCE and most <= _TOLERANCE)
     said = f"{name:<17} {before / 2**20:7.1f} MiB before, {least:+.1%} to {most:+.1%} meanwhile"
     say(said if flat else f"{said}  NOT FLAT")
     return flat
