@@ -41,7 +41,8 @@ class Order:
     @classmethod
     def draw(cls, rng: Random) -> Self:
         """Draw one."""
-        base = "Q" + "".join(rng.choices(string.ascii_uppercase, k=7))
+        # The exchange takes a symbol with XXX, YYY or ZZZ in it for a wrong one on purpose; no letter stands thrice here.
+        base = "Q" + "".join(rng.sample(string.ascii_uppercase, k=7))
         start = _EARLIEST + timedelta(days=rng.randrange((_LATEST - _EARLIEST).days - _DAYS[1]))
         return cls(f"{base}USDT", start, rng.randint(*_DAYS))
 

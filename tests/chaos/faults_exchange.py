@@ -10,6 +10,7 @@ from tests.chaos.trial import Fault, NotFiredError, Scene
 from tests.embedded.processes import jobs_of, kill, wait_until
 
 _CANDLES_PATH = "/api/v3/klines"
+_BANNED = 418
 _UNDER_WAY_MS = 1_000
 """What was sent before the refusal could be read arrives this much later at most."""
 
@@ -17,17 +18,21 @@ _UNDER_WAY_MS = 1_000
 class ExchangeFault(Fault):
     """One kind of the simulated exchange's faults, some times, after some good pages."""
 
-    def __init__(self, kind: str, *, most: int = 4, seconds: tuple[float, float] | None = None) -> None:
+    def __init__(
+        self, kind: str, *, most: int = 4, seconds: tuple[float, float] | None = None, all_can_know: bool = True
+    ) -> None:
         """Set up.
 
         Args:
             kind: As exchange-sim names it.
             most: How often it fires at the most.
             seconds: What `Retry-After` says, how long a ban is, how slow an answer.
+            all_can_know: Not while nobody can tell one loader of the ban that another one met.
         """
         self._kind = kind
         self._most = most
         self._seconds = seconds
+        self._all_can_know = all_can_know
         self._since_seq = 0
 
     def arm(self, scene: Scene) -> None:
@@ -55,7 +60,11 @@ class ExchangeFault(Fault):
     def _check_patience(self, scene: Scene) -> None:
         """Whoever was told to wait must have waited, all loaders of this address together only for a ban."""
         requests = [request for request in _requests(scene) if request["seq"] > self._since_seq]
-        banned = [each for each in requests if each["in_ban"] and each["ban_age_ms"] > _UNDER_WAY_MS]
+        in_ban = [each for each in requests if each["in_ban"]]
+        if not self._all_can_know:
+            told_at = {_symbol(each): each["at"] for each in reversed(requests) if each["status"] == _BANNED}
+            in_ban = [each for each in in_ban if each["at"] > told_at[_symbol(each)] + _UNDER_WAY_MS]
+        banned = [each for each in in_ban if each["ban_age_ms"] > _UNDER_WAY_MS]
         assert not banned, f"{len(banned)} requests during a ban, the first {banned[0]}"
         for refused in [each for each in requests if each["fault"] == "429"]:
             symbol = _symbol(refused)

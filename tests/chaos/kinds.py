@@ -21,7 +21,9 @@ KINDS: dict[str, Callable[[], Fault]] = {
     "die-around-keeping": lambda: DieAround({"replace": 6, "copy-audit": 6, "commit-place": 3}),
     "die-around-launch": lambda: DieAround({"create-topic": 0, "tell": 2, "launch": 1}),
     "die-around-retention": lambda: DieAround({"set-retention": 0}),
-    "die-around-ban": lambda: Together(DieAround({"note-ban": 0}), ExchangeFault("418", most=1, seconds=(6.0, 15.0))),
+    "die-around-ban": lambda: Together(
+        DieAround({"note-ban": 0}), ExchangeFault("418", most=1, seconds=(6.0, 15.0), all_can_know=False)
+    ),
     "die-around-stop": lambda: WhileLoading(DieWhileStopping({"delete-job": 0})),
     "die-around-delete": lambda: DieWhileDeleting({"delete-topic": 0, "drop-collection": 0, "forget": 0}),
     "kill-broker": lambda: KillComponent("kafka"),

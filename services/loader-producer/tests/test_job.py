@@ -246,6 +246,27 @@ async def test_a_loader_that_is_told_of_a_ban_asks_nothing_before_it_is_over(
     assert min(request["at"] for request in requests) >= banned_until_s * 1000 - 5
 
 
+async def test_a_loader_that_is_told_of_a_ban_while_it_runs_is_quiet_until_it_is_over(
+    kafka_broker: Broker, exchange_sim: str, log: Path
+) -> None:
+    await plan_faults(exchange_sim, [{"path": KLINES, "kind": "slow", "count": 1_000, "seconds": 1}])
+    driver = driver_of(kafka_broker)
+    await driver.create_topics()
+    await driver.tell(CommandKind.START)
+
+    async with driver.job(log, BINANCE_SPOT_REST_URL=exchange_sim) as job:
+        await driver.wait_for(TaskStatus.LOADING)
+        told_at_s = time()
+        await driver.tell(CommandKind.START, options={"banned_until": told_at_s + 6})
+        assert await job.exit_code() == 0, job.log()
+
+    heard_at_s, over_at_s = told_at_s + 2, told_at_s + 6
+    requests = [request["at"] / 1000 for request in await ask(exchange_sim, "/_sim/requests")]
+    assert [at for at in requests if heard_at_s < at < over_at_s - 0.005] == []
+    assert max(requests) > over_at_s
+    assert len({message.key for message in await driver.read(driver.kafka_topic)}) == CANDLES
+
+
 async def test_candles_that_the_exchange_does_not_have_are_asked_for_again_and_reported(
     kafka_broker: Broker, serving_recording: ServingRecording, recorded_rows: list[list[str]], log: Path
 ) -> None:

@@ -355,6 +355,22 @@ def test_a_ban_that_one_loader_saw_is_told_to_those_that_start_later(platform):
     assert options_of_the_next_start() == {}
 
 
+def test_a_ban_that_one_loader_saw_is_told_once_to_those_that_run(platform):
+    request = WorkflowRequest(symbol="ethusdt", type="api_candles_5m", time_range="2024-08-01:2024-08-02")
+    other = asyncio.run(platform.controller.submit(request)).queue_id
+    asyncio.run(platform.controller.reconcile(other))
+    launched = asyncio.run(platform.store.get(other)).workflow.tasks[0].started_since_ms
+    until_s = platform.now.timestamp() + 600
+
+    platform.says(LOADER, TaskStatus.LOADING, banned_until=until_s)
+    for _ in range(2):
+        asyncio.run(platform.controller.reconcile(other))
+
+    starts = [it for it in platform.log.commands if it.queue_id == other and it.target == "loader-producer"]
+    assert [it.options for it in starts] == [{}, {"banned_until": until_s}]
+    assert asyncio.run(platform.store.get(other)).workflow.tasks[0].started_since_ms == launched
+
+
 def test_beyond_the_limit_workflows_wait_for_one_to_end_first_come_first_served():
     platform = Platform(most_running=2)
     request = WorkflowRequest(symbol="ethusdt", type="api_candles_5m", time_range="2024-08-01:2024-08-02")

@@ -137,11 +137,11 @@ async def test_a_key_belongs_to_its_first_submission(store):
     assert await store.claim_key("a key", first) == replace(first, is_stored=True)
 
 
-async def test_a_ban_is_replaced_by_the_next(store):
-    assert await store.banned_until("binance", "spot") == 0
-    await store.note_ban("binance", "spot", 5.5)
-    await store.note_ban("binance", "spot", 7.5)
-    assert await store.banned_until("binance", "spot") == 7.5
+async def test_of_bans_the_latest_counts_also_where_an_older_one_is_noted_again(store):
+    assert await store.bans() == {}
+    for until_s in (5.5, 7.5, 6.0):
+        await store.note_ban("binance", "spot", until_s)
+    assert await store.bans() == {("binance", "spot"): 7.5}
 
 
 async def test_how_far_trails_go_is_asked_for_many_at_once(store):

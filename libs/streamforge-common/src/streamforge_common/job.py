@@ -104,6 +104,11 @@ class JobRun:
         """Up to where the input goes, per partition; None while more may come."""
         return self._wanted.end_offsets
 
+    @property
+    def banned_until_s(self) -> float:
+        """Until when the exchange wants nothing from this address, as others were told; Unix seconds, 0 for never."""
+        return self._wanted.banned_until_s
+
     async def wait_for_change(self, timeout_s: float | None = None) -> None:
         """Return when something is wanted that was not before, or after the time-out."""
         try:

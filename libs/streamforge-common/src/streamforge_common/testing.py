@@ -67,11 +67,12 @@ class TaskDriver:
             await topics.ensure(_EVENTS_TOPIC, 1, {})
             await topics.ensure(self.kafka_topic, partitions, {})
 
-    async def tell(self, kind: CommandKind, end_offsets: Mapping[int, int] | None = None) -> None:
-        """Write a command for the running attempt."""
+    async def tell(self, kind: CommandKind, end_offsets: Mapping[int, int] | None = None, **fields: object) -> None:
+        """Write a command for the running attempt; `fields` differ from the task's for this one."""
         command = Command.model_validate(
             {
                 **self._fields,
+                **fields,
                 "command": kind,
                 "queue_id": self.queue_id,
                 "target": self.target,

@@ -35,7 +35,7 @@ def main() -> None:
 async def _load(settings: Settings, run: JobRun) -> Ending:
     dataset = Dataset.of(run.start)
     base_url = getattr(settings, dataset.market.base_url_setting)
-    exchange = ExchangeClient(dataset.market, base_url, attempts=_ATTEMPTS)
+    exchange = ExchangeClient(dataset.market, base_url, attempts=_ATTEMPTS, ban_of_others=lambda: run.banned_until_s)
     writer = RecordWriter(settings, dataset.kafka_topic, delivery_timeout_s=settings.outage_seconds)
     checkpoint = Checkpoint(
         settings, dataset.kafka_topic, settings.telemetry_id, outage_seconds=settings.outage_seconds

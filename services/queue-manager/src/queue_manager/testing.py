@@ -65,7 +65,7 @@ class MemoryStore:
     """queue_id to the document's JSON and its revision."""
     audit: dict[str, dict[int, AuditItem]] = field(default_factory=dict)
     keys: dict[str, Submission] = field(default_factory=dict)
-    bans: dict[tuple[str, str], float] = field(default_factory=dict)
+    noted_bans: dict[tuple[str, str], float] = field(default_factory=dict)
     dropped: list[str] = field(default_factory=list)
     """Collections that were deleted."""
 
@@ -171,11 +171,11 @@ class MemoryStore:
 
     async def note_ban(self, exchange: str, market: str, until_s: float) -> None:
         """Remember a ban."""
-        self.bans[exchange, market] = until_s
+        self.noted_bans[exchange, market] = max(until_s, self.noted_bans.get((exchange, market), 0.0))
 
-    async def banned_until(self, exchange: str, market: str) -> float:
-        """Return until when it lasts."""
-        return self.bans.get((exchange, market), 0)
+    async def bans(self) -> dict[tuple[str, str], float]:
+        """Return all of them."""
+        return dict(self.noted_bans)
 
     async def counts(self) -> dict[str, int]:
         """Count the workflows by status."""

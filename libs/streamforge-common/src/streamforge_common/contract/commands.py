@@ -66,6 +66,8 @@ class Wanted(BaseModel):
     start: Command | None = None
     paused: bool = False
     stopped: bool = False
+    banned_until_s: float = 0.0
+    """The latest of what `start` commands say: one that is repeated tells a running task of a ban."""
     end_offsets: dict[int, int] | None = None
     """No more input will come than up to here; None while it may."""
 
@@ -73,7 +75,8 @@ class Wanted(BaseModel):
         """Return the wanted state after one more command; nothing takes back a `stop`."""
         match command.command:
             case CommandKind.START:
-                return self if self.start else self.model_copy(update={"start": command})
+                until_s = max(self.banned_until_s, command.banned_until_s)
+                return self.model_copy(update={"start": self.start or command, "banned_until_s": until_s})
             case CommandKind.DRAIN:
                 offsets = {int(partition): offset for partition, offset in (command.end_offsets or {}).items()}
                 return self.model_copy(update={"end_offsets": offsets})

@@ -48,17 +48,21 @@ _NO_RETRY_AFTER_S = 60
 class ExchangeClient:
     """One market of one exchange; an async context manager."""
 
-    def __init__(self, market: RestMarket, base_url: str, *, attempts: int) -> None:
+    def __init__(
+        self, market: RestMarket, base_url: str, *, attempts: int, ban_of_others: Callable[[], float] = lambda: 0.0
+    ) -> None:
         """Prepare a client.
 
         Args:
             market: What the exchange module declares.
             base_url: Scheme, host and port.
             attempts: How often one request is sent before the exchange counts as lost.
+            ban_of_others: Until when (Unix seconds) other loaders of this address were told to leave it alone.
         """
         self._market = market
         self._base_url = base_url.rstrip("/")
         self._attempts = attempts
+        self._ban_of_others = ban_of_others
         self._budget = Budget(market.pool.weight_per_minute)
         self._trouble = ""
         self._banned_until_s = 0.0
@@ -87,8 +91,9 @@ class ExchangeClient:
 
     def close_until(self, until_s: float) -> None:
         """Send nothing until then, Unix seconds; what an earlier process or another loader was told."""
-        self._banned_until_s = max(self._banned_until_s, until_s)
-        self._budget.close(monotonic() + until_s - time())
+        if until_s > self._banned_until_s:
+            self._banned_until_s = until_s
+            self._budget.close(monotonic() + until_s - time())
 
     async def next_ban(self) -> float:
         """Return when the exchange has begun to ask for a longer rest, Unix seconds: until when it does."""
@@ -195,6 +200,7 @@ class ExchangeClient:
     async def _turn(self, weight: int) -> float:
         """Wait until a request may be sent, note it as sent, and return when that is."""
         while True:
+            self.close_until(self._ban_of_others())
             now_s = monotonic()
             wait_s = self._budget.wait_s(weight, now_s)
             if wait_s <= 0:

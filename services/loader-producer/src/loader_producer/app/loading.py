@@ -151,7 +151,7 @@ class Loading:
         if saved is not None:
             self._resume(Place.decode(saved))
         # An exchange bans an address, not a process: the ban of one that was killed is also ours.
-        self._exchange.close_until(max(self._banned_until_s, self._run.start.banned_until_s))
+        self._exchange.close_until(self._banned_until_s)
         await self._exchange.learn_limits(self._dataset.symbol)
         now_ms = await self._exchange.learn_time()
         history = self._dataset.history

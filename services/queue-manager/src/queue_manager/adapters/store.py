@@ -234,18 +234,18 @@ class ArangoWorkflowStore:
         return {QueueId(queue_id): last_seq for queue_id, last_seq in rows}
 
     async def note_ban(self, exchange: str, market: str, until_s: float) -> None:
-        """Remember until when an exchange wants nothing from this address."""
-        collection = self._database.collection(_BANS)
-        document = {"_key": f"{exchange}:{market}", "until": until_s}
-        await in_thread(
-            lambda: collection.insert(document, overwrite_mode="replace", sync=True, silent=True), "noting a ban"
+        """Remember until when an exchange wants nothing from this address; events that are read again are older."""
+        await self._query(
+            "UPSERT { _key: @key } INSERT { _key: @key, until: @until } "
+            "UPDATE { until: MAX([OLD.until, @until]) } IN @@bans OPTIONS { waitForSync: true }",
+            key=f"{exchange}:{market}",
+            until=until_s,
         )
 
-    async def banned_until(self, exchange: str, market: str) -> float:
-        """Return until when an exchange wants nothing; 0 where it never said so."""
-        collection = self._database.collection(_BANS)
-        ban = await in_thread(lambda: collection.get(f"{exchange}:{market}"), "reading a ban")
-        return float(ban["until"]) if isinstance(ban, dict) else 0.0
+    async def bans(self) -> dict[tuple[str, str], float]:
+        """Return until when each exchange wants nothing, also what is over."""
+        rows = await self._query("FOR ban IN @@bans RETURN [SPLIT(ban._key, ':'), ban.until]")
+        return {(exchange, market): float(until_s) for (exchange, market), until_s in rows}
 
     async def counts(self) -> dict[str, int]:
         """Count the workflows by status."""
@@ -276,7 +276,7 @@ class ArangoWorkflowStore:
         self._copied[workflow.queue_id] = items[-1]["seq"]
 
     async def _query(self, aql: str, **bind: Any) -> list[Any]:  # noqa: ANN401
-        collections = {"@workflows": _WORKFLOWS, "@audit": _AUDIT}
+        collections = {"@workflows": _WORKFLOWS, "@audit": _AUDIT, "@bans": _BANS}
         used = {name: value for name, value in collections.items() if f"@{name}" in aql}
 
         def run() -> list[Any]:

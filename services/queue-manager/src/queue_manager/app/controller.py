@@ -32,7 +32,7 @@ from queue_manager.app.ports import (
 from queue_manager.app.requests import CheckedRequest, FieldError, InvalidRequestError, WorkflowRequest, check_request
 from queue_manager.app.trails import Trails
 from queue_manager.app.wishes import NotPossibleError
-from queue_manager.app.workflow import Deletion, Workflow, WorkflowStatus, new_workflow, rfc3339
+from queue_manager.app.workflow import Dataset, Deletion, Workflow, WorkflowStatus, new_workflow, rfc3339
 from streamforge_common import telemetry
 from streamforge_common.contract.commands import Command, CommandKind
 from streamforge_common.contract.events import Event
@@ -75,6 +75,8 @@ class Controller:
         self._stop_grace_s = stop_grace_s
         self._admission = Admission(most_running)
         self.trails = Trails(store)
+        self._bans: dict[tuple[str, str], float] = {}
+        """(exchange, market) to until when (Unix seconds) it wants nothing; every replica reads all events."""
         self._waiting: asyncio.Queue[QueueId] = asyncio.Queue()
         self._is_waiting: set[QueueId] = set()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -172,11 +174,18 @@ class Controller:
         return True
 
     async def _note_ban(self, workflow: Workflow, event: Event) -> None:
-        """An exchange bans an address, not a loader: those that start later must know too."""
+        """An exchange bans an address, not a loader: all others must know too, and those that start later."""
         task = workflow.task_of(event.producer)
         if event.banned_until is not None and task is not None:
             dataset = workflow.dataset_of(task)
             await self._store.note_ban(dataset.exchange, dataset.market, event.banned_until)
+            if event.banned_until > self._banned_until(dataset):
+                self._bans[dataset.exchange, dataset.market] = event.banned_until
+                for queue_id, _ in await self._store.unsettled():
+                    self.wake(queue_id)
+
+    def _banned_until(self, dataset: Dataset) -> float:
+        return self._bans.get((dataset.exchange, dataset.market), 0.0)
 
     def wake(self, queue_id: QueueId) -> None:
         """Have a workflow looked at soon."""
@@ -188,6 +197,7 @@ class Controller:
 
     async def run(self) -> None:
         """Look at workflows for ever."""
+        self._bans = await self._store.bans()
         for queue_id, status in await self._store.unsettled():
             if status is not WorkflowStatus.PENDING:
                 self._admission.admit(queue_id)
@@ -270,7 +280,8 @@ class Controller:
             if stored is None:
                 return False
         before = stored.workflow.model_dump_json()
-        seen = lifecycle.Seen(jobs, events_are_read, self._may_start(stored.workflow))
+        banned_until_s = self._banned_until(stored.workflow.datasets[0])
+        seen = lifecycle.Seen(jobs, events_are_read, self._may_start(stored.workflow), banned_until_s)
         todo = lifecycle.advance(stored.workflow, seen, self._clock(), self._stop_grace_s)
         if stored.workflow.model_dump_json() != before:
             stored = await self._save(stored)
@@ -320,13 +331,13 @@ class Controller:
                 lifecycle.note_ends(workflow, await self._log.end_offsets(topic))
             case actions.Tell(telemetry_id, command):
                 if command.command is CommandKind.START:
-                    command = await self._with_ban(command)
+                    command = self._with_ban(workflow, command)
                 appended_ms = await self._log.tell(command)
                 lifecycle.note_told(workflow, command, appended_ms, self._clock())
                 logger.bind(queue_id=workflow.queue_id).info("told {} to {}", telemetry_id, command.command)
 
-    async def _with_ban(self, start: Command) -> Command:
-        until_s = await self._store.banned_until(start.exchange, start.market)
+    def _with_ban(self, workflow: Workflow, start: Command) -> Command:
+        until_s = self._banned_until(workflow.datasets[0])
         if until_s <= self._clock().timestamp():
             return start
         return start.model_copy(update={"options": {**start.options, "banned_until": until_s}})

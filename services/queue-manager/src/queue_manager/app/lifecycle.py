@@ -42,6 +42,8 @@ class Seen:
     """Whether every event written before `jobs` was listed has been noted."""
     may_start: bool
     """Whether there is room for another running workflow."""
+    banned_until_s: float = 0.0
+    """Until when (Unix seconds) the dataset's exchange wants nothing; 0 where it has not said so."""
 
 
 # --- events of tasks ----------------------------------------------------------------------------------------------
@@ -92,7 +94,9 @@ def note_told(workflow: Workflow, command: Command, appended_ms: int, now: datet
         return
     match command.command:
         case CommandKind.START:
-            task.started_since_ms = appended_ms
+            task.told_ban_until_s = command.banned_until_s
+            if task.started_since_ms is None:
+                task.started_since_ms = appended_ms
         case CommandKind.DRAIN:
             task.told_drain = True
         case CommandKind.STOP:
@@ -153,7 +157,7 @@ def advance(workflow: Workflow, seen: Seen, now: datetime, stop_grace_s: float) 
     if workflow.control.wish.winds_down:
         actions += _wind_down(workflow, seen.jobs, now, stop_grace_s)
     elif seen.may_start:
-        actions += _run(workflow, now)
+        actions += _run(workflow, seen.banned_until_s, now)
     actions += _drain(workflow, seen.jobs, now)
     _update_status(workflow, seen.jobs, now)
     return actions
@@ -226,8 +230,8 @@ def _fail_with_its_tasks(workflow: Workflow, now: datetime) -> None:
         workflow.set_wish(Wish.FAIL, now)
 
 
-def _run(workflow: Workflow, now: datetime) -> list[Action]:
-    """Topic, then `start`, then the job; pause and resume."""
+def _run(workflow: Workflow, banned_until_s: float, now: datetime) -> list[Action]:
+    """Topic, then `start`, then the job; pause and resume; a ban that came later, by a repeated `start`."""
     topic = workflow.datasets[0].kafka_topic
     if not workflow.control.topic_created:
         return [CreateTopic(topic)]
@@ -241,6 +245,8 @@ def _run(workflow: Workflow, now: datetime) -> list[Action]:
         if task.started_since_ms is None:
             actions.append(_tell(workflow, task, CommandKind.START, now))
             continue
+        if task.target == LOADER and banned_until_s > max(task.told_ban_until_s, now.timestamp()):
+            actions.append(_tell(workflow, task, CommandKind.START, now))
         if not task.launched:
             actions.append(Launch(_job_spec(workflow, task, task.started_since_ms)))
         if wants_pause != task.told_pause:

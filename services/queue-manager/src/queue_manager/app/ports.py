@@ -166,10 +166,10 @@ class WorkflowStore(Protocol):
         """Say how far the audit trails of workflows go; those that are not stored are left out."""
 
     async def note_ban(self, exchange: str, market: str, until_s: float) -> None:
-        """Remember until when (Unix seconds) an exchange wants nothing from this address."""
+        """Remember until when (Unix seconds) an exchange wants nothing from this address; the latest counts."""
 
-    async def banned_until(self, exchange: str, market: str) -> float:
-        """Return until when (Unix seconds) an exchange wants nothing; 0 where it never said so."""
+    async def bans(self) -> dict[tuple[str, str], float]:
+        """Return (exchange, market) to until when (Unix seconds) it wants nothing, also what is over."""
 
     async def counts(self) -> dict[str, int]:
         """Count the workflows by status."""

@@ -90,6 +90,8 @@ class Task(BaseModel):
     metrics_port: int | None = None
     started_since_ms: int | None = None
     """Append time of its `start` command; None until that is on `queue-control`."""
+    told_ban_until_s: float = 0.0
+    """Until when (Unix seconds) its exchange wants nothing, as the latest `start` told it."""
     told_pause: bool = False
     told_stop: bool = False
     told_drain: bool = False
