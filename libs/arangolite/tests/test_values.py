@@ -3,7 +3,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arangolite.values import encode, encode_many, equal, less, type_rank
+from arangolite.values import encode, encode_column, encode_many, equal, less, type_rank
 
 scalars = (
     st.none()
@@ -50,6 +50,11 @@ def test_encoded_values_are_in_the_documented_order(left: object, right: object)
     assert (first > second) - (first < second) == expected
     assert equal(left, right) is (expected == 0)
     assert less(left, right) is (expected < 0)
+
+
+@given(st.lists(values, max_size=8) | st.lists(st.text("ab\x00é", max_size=2), max_size=8))
+def test_many_values_of_one_attribute_are_encoded_as_each_of_them(column: list[object]) -> None:
+    assert encode_column(column) == [encode(value) for value in column]
 
 
 @given(st.lists(values, min_size=2, max_size=2), st.lists(values, min_size=2, max_size=2))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arango_connector.app.batches import Rejected, document_line, rejected_line, sort_batch
+from arango_connector.app.batches import Batch, Rejected, Sorting, document_line, rejected_line
 from arango_connector.app.dataset import Dataset
 from streamforge_common.contract.commands import Command, CommandKind
 from streamforge_common.contract.records import Headers
@@ -60,15 +60,23 @@ def candle(index: int, close: float, *, pretty: bool = False) -> bytes:
     return json.dumps(record, indent=2 if pretty else None).encode()
 
 
+def sort_batch(messages: list[Message], dataset: Dataset, part: int = 1) -> Batch:
+    sorting = Sorting(dataset)
+    for first in range(0, len(messages), part):
+        sorting.add(messages[first : first + part])
+    assert len(sorting) == len(messages)
+    return sorting.batch()
+
+
 inputs = st.lists(st.tuples(st.integers(0, 5), st.floats(0, 9)) | st.binary(max_size=5))
 
 
-@given(inputs, st.booleans())
+@given(inputs, st.booleans(), st.integers(1, 4))
 def test_each_message_is_a_document_a_repetition_or_rejected(
-    items: list[tuple[int, float] | bytes], live: bool
+    items: list[tuple[int, float] | bytes], live: bool, part: int
 ) -> None:
     messages = [Message(it if isinstance(it, bytes) else candle(*it), offset) for offset, it in enumerate(items)]
-    batch = sort_batch(messages, dataset("ws_candles_5m" if live else "api_candles_5m"))
+    batch = sort_batch(messages, dataset("ws_candles_5m" if live else "api_candles_5m"), part)
 
     wins: dict[int, Message] = {}
     for message, it in zip(messages, items, strict=True):

@@ -54,6 +54,15 @@ def encode_many(values: Sequence[Value]) -> bytes:
     return b"".join([_ENCODERS[type(value)](value) for value in values])
 
 
+def encode_column(values: Sequence[Value]) -> list[bytes]:
+    """Encode many values of one attribute; a string that many documents have is encoded once."""
+    kinds = set(map(type, values))
+    if kinds == {str}:
+        encoded = {value: _encode_str(value) for value in set(values)}
+        return [encoded[value] for value in values]
+    return list(map(_ENCODERS[kinds.pop()] if len(kinds) == 1 else encode, values))
+
+
 def _encode_bool(value: bool) -> bytes:
     return TRUE if value else FALSE
 

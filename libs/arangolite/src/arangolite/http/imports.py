@@ -137,15 +137,14 @@ def _items(form: str | None, first_line: int, text: str) -> Iterator[Item]:
 def _clean_lines(body: bytes) -> list[Incoming] | None:
     """Read JSON lines of which nothing is to be refused, as loaders send them, in one go; None for anything else."""
     try:
-        lines = body.decode().removesuffix("\n").split("\n")
+        text = body.decode().removesuffix("\n")
         documents = _LINES.decode_lines(body)
     except _UNREADABLE:
         return None
-    if len(documents) != len(lines) or not all(type(document) is dict for document in documents):
+    # Between the braces of two documents stands nothing but the line's end, and it stands nowhere else.
+    if set(map(type, documents)) != {dict} or not text.count("\n") == text.count("}\n{") == len(documents) - 1:
         return None
-    if not all(line[0] == "{" and line[-1] == "}" for line in lines if line):
-        return None
-    return list(zip(documents, lines, strict=True))
+    return list(zip(documents, text.split("\n"), strict=True)) if text[0] == "{" and text[-1] == "}" else None
 
 
 def _lines(text: str) -> Iterator[Item]:

@@ -5,7 +5,7 @@ Documents that come with their JSON text are stored as that text, byte for byte,
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import msgspec
 
@@ -72,26 +72,21 @@ class Importer:
 
     def _import_new(self, incoming: Sequence[Incoming], result: ImportResult) -> list[tuple[int, Incoming]]:
         """Import what has a new key at once, most of what a loader sends; returns the rest with its positions."""
-        positions: dict[str, int] = {}
-        fresh = []
-        for position, (document, text) in enumerate(incoming):
-            key = document.get("_key")
-            if type(key) is str and is_key(key) and key not in positions and not _names_itself(document):
-                positions[key] = position
-                fresh.append((key, document, text or stored_text(document).decode()))
-        if fresh and self._overwrites and self._batch.get(fresh[0][0]) is not None:
-            return list(enumerate(incoming))  # most likely all of it came before, and will be changed one by one
-        taken = self._batch.insert_bulk(fresh)
-        result.created += len(fresh) - len(taken)
-        if not taken and len(fresh) == len(incoming):
+        everything = list(enumerate(incoming))
+        documents = [document for document, _ in incoming]
+        keys = [document.get("_key") for document in documents]
+        if not _are_distinct_keys(keys) or any(map(_names_itself, documents)):
+            return everything
+        if self._overwrites and self._batch.get(keys[0]) is not None:
+            return everything  # most likely all of it came before, and will be changed one by one
+        taken = self._batch.insert_bulk(
+            keys, documents, [text or stored_text(document).decode() for document, text in incoming]
+        )
+        result.created += len(keys) - len(taken)
+        if self._on_duplicate == "ignore":
+            result.ignored += len(taken)
             return []
-        done = {position for key, position in positions.items() if key not in taken}
-        rest = [(position, item) for position, item in enumerate(incoming) if position not in done]
-        if self._on_duplicate != "ignore":
-            return rest
-        left = [(position, item) for position, item in rest if item[0].get("_key") not in positions]
-        result.ignored += len(rest) - len(left)
-        return left
+        return [numbered for key, numbered in zip(keys, everything, strict=True) if key in taken]
 
     def _import_rest(self, rest: Sequence[tuple[int, Incoming]], result: ImportResult, *, complete: bool) -> None:
         keys = (item[0].get("_key") for _, item in rest)
@@ -174,6 +169,10 @@ class Importer:
             # can be stored.
             text = _text_of(old.key, item) if len(after) == len(document) else stored_text(after)
             self._batch.replace(old, after, text)
+
+
+def _are_distinct_keys(values: Sequence[Value]) -> TypeGuard[Sequence[str]]:
+    return set(map(type, values)) == {str} and len(set(values)) == len(values) and all(map(is_key, values))
 
 
 def _names_itself(document: Mapping[str, Value]) -> bool:

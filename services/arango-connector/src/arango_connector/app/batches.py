@@ -35,26 +35,43 @@ class Batch:
     """Records, repetitions included, whose time is outside of the dataset's range; they are stored all the same."""
 
 
-def sort_batch(messages: Sequence[RecordMessage], dataset: Dataset) -> Batch:
-    """Check each message once and take each `_key` once, as an import may name it only once."""
-    by_key: dict[str, RecordMessage] = {}
-    rejected: list[Rejected] = []
-    out_of_range = 0
-    check, time_of, time_range = dataset.check.check, dataset.kind.time_of, dataset.time_range
-    for message in messages:
-        try:
-            if message.headers and (reason := _refused_by_loader(message)) is not None:
-                raise RejectedRecordError(reason)
-            record = check(message.value or b"")
-        except RejectedRecordError as exc:
-            rejected.append(Rejected(message, str(exc)))
-            continue
-        if time_range is not None and not time_range.start_ms <= time_of(record) < time_range.end_ms:
-            out_of_range += 1
-        key = record.key
-        if not (dataset.first_wins and key in by_key):
-            by_key[key] = message
-    return Batch(messages, list(by_key.values()), rejected, len(messages) - len(by_key) - len(rejected), out_of_range)
+class Sorting:
+    """Checks each message once and takes each `_key` once, as an import may name it only once."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self._messages: list[RecordMessage] = []
+        self._by_key: dict[str, RecordMessage] = {}
+        self._rejected: list[Rejected] = []
+        self._out_of_range = 0
+
+    def __len__(self) -> int:
+        """Count the messages so far."""
+        return len(self._messages)
+
+    def add(self, messages: Sequence[RecordMessage]) -> None:
+        """Sort the next messages of the batch."""
+        dataset, by_key = self._dataset, self._by_key
+        check, time_of, time_range = dataset.check.check, dataset.kind.time_of, dataset.time_range
+        self._messages += messages
+        for message in messages:
+            try:
+                if message.headers and (reason := _refused_by_loader(message)) is not None:
+                    raise RejectedRecordError(reason)
+                record = check(message.value or b"")
+            except RejectedRecordError as exc:
+                self._rejected.append(Rejected(message, str(exc)))
+                continue
+            if time_range is not None and not time_range.start_ms <= time_of(record) < time_range.end_ms:
+                self._out_of_range += 1
+            key = record.key
+            if not (dataset.first_wins and key in by_key):
+                by_key[key] = message
+
+    def batch(self) -> Batch:
+        """Return what they come to."""
+        repeated = len(self._messages) - len(self._by_key) - len(self._rejected)
+        return Batch(self._messages, list(self._by_key.values()), self._rejected, repeated, self._out_of_range)
 
 
 def _refused_by_loader(message: RecordMessage) -> str | None:

@@ -5,17 +5,19 @@
 3. Store the documents, then what is rejected; both are on disk before the next step.
 4. Acknowledge: the group's committed place moves behind the batch.
 
-While a batch is at 3 and 4 the next one is at 1 and 2, and no further; batches are stored and acknowledged in order.
+While a batch is at 3 the one before it is at 4 and the next one at 1 and 2, and no further; batches are stored and
+acknowledged in order.
 Whatever ends the process before step 4 makes the same messages come again, and storing them again changes nothing.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol
 
-from arango_connector.app.batches import Batch, Rejected, sort_batch
+from arango_connector.app.batches import Batch, Rejected, Sorting
 from arango_connector.app.dataset import Dataset
 from arango_connector.app.tally import Tally
 from streamforge_common.contract.records import RecordMessage
@@ -25,6 +27,8 @@ from streamforge_common.telemetry import BATCH_SECONDS, CONSUMER_LAG, RECORDS
 
 _BATCH_RECORDS = 5_000
 """About 2 MB of candles: large enough that the database's sync to disk, once per import, weighs little."""
+_PART_RECORDS = 1_000
+"""Are read and checked in one go, in some 4 ms. All of a batch would keep the batch before it from being sent."""
 _WAIT_MS = 500
 """How long an empty topic is waited on before commands are looked at again."""
 _AHEAD_MS = 50
@@ -42,6 +46,16 @@ class Stored:
     """There already."""
     refused: Sequence[Rejected]
     """What the database does not accept."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """A batch that is stored, and waits to be acknowledged; the counts are of messages."""
+
+    batch: Batch
+    written: int
+    repeated: int
+    rejected: int
 
 
 class Reader(Protocol):
@@ -86,64 +100,82 @@ class Storing:
 
     async def store(self) -> Ending:
         """Store what comes until no more can come, or the work must end."""
-        ahead: Batch | None = None
+        batch: Batch | None = None
+        done: _Done | None = None
         while (ending := self._run.ending) is None:
             if self._run.is_paused:
+                if done is not None:
+                    await self._acknowledge(done)
+                    done = None
                 await self._run.report_progress("paused")
                 await self._reader.idle(wait_ms=_WAIT_MS)
                 continue
-            batch = ahead if ahead is not None else await self._read(_WAIT_MS)
-            ahead = await self._store_and_read_ahead(batch) if batch is not None else None
+            batch, done = await self._step(batch, done)
             CONSUMER_LAG.labels(self._dataset.type).set(self._reader.lag())
             await self._run.report_progress(self._summary(), out_of_range=self._tally.out_of_range)
-            if await self._is_drained():
+            if batch is None and done is None and await self._is_drained():
                 return Completed(self._summary(), out_of_range=self._tally.out_of_range)
+        if done is not None:
+            with suppress(TransientError):  # then the batch comes again
+                await self._acknowledge(done)
         return ending
 
-    async def _read(self, wait_ms: int) -> Batch | None:
-        """Take and check what has come; None where that is nothing."""
-        messages = await self._reader.poll(max_records=_BATCH_RECORDS, wait_ms=wait_ms)
-        if not messages:
-            return None
-        began_s = perf_counter()
-        batch = sort_batch(messages, self._dataset)
-        BATCH_SECONDS.labels(_SERVICE, "check").observe(perf_counter() - began_s)
-        return batch
-
-    async def _store_and_read_ahead(self, batch: Batch) -> Batch | None:
-        """Store and acknowledge a batch while the next one is read and checked, and return that one."""
-        ahead = None
+    async def _step(self, batch: Batch | None, done: _Done | None) -> tuple[Batch | None, _Done | None]:
+        """Store a batch while the one before it is acknowledged and the next one is read; return the latter two."""
+        ahead, storing = None, None
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._store_batch(batch))
-                ahead = await self._read(_AHEAD_MS)
+                if batch is not None:
+                    storing = group.create_task(self._store_batch(batch))
+                if done is not None:
+                    group.create_task(self._acknowledge(done))
+                ahead = await self._read(_WAIT_MS if batch is None and done is None else _AHEAD_MS)
         except* TransientError:
             # The database was still waited for when the work had to end; the batch comes again.
             if self._run.ending is None:
                 raise
-        return ahead
+            storing = None
+        return ahead, storing.result() if storing is not None else None
 
-    async def _store_batch(self, batch: Batch) -> None:
+    async def _read(self, wait_ms: int) -> Batch | None:
+        """Take and check what has come; None where that is nothing."""
+        sorting, check_s = Sorting(self._dataset), 0.0
+        while len(sorting) < _BATCH_RECORDS:
+            messages = await self._reader.poll(max_records=_PART_RECORDS, wait_ms=0 if len(sorting) else wait_ms)
+            if not messages:
+                break
+            began_s = perf_counter()
+            sorting.add(messages)
+            check_s += perf_counter() - began_s
+            await asyncio.sleep(0)
+        if not len(sorting):
+            return None
+        BATCH_SECONDS.labels(_SERVICE, "check").observe(check_s)
+        return sorting.batch()
+
+    async def _store_batch(self, batch: Batch) -> _Done:
         began_s = perf_counter()
         stored = await self._store.store(batch.documents) if batch.documents else Stored(0, 0, ())
         rejected = [*batch.rejected, *stored.refused]
         if rejected:
             await self._store.keep_rejected(rejected)
-        stored_s = perf_counter()
-        repeated = batch.repeated + stored.repeated
+        BATCH_SECONDS.labels(_SERVICE, "store").observe(perf_counter() - began_s)
+        return _Done(batch, stored.written, batch.repeated + stored.repeated, len(rejected))
+
+    async def _acknowledge(self, done: _Done) -> None:
+        began_s = perf_counter()
         tally = self._tally.plus(
-            stored=stored.written + repeated,
-            repeated=repeated,
-            rejected=len(rejected),
-            out_of_range=batch.out_of_range,
+            stored=done.written + done.repeated,
+            repeated=done.repeated,
+            rejected=done.rejected,
+            out_of_range=done.batch.out_of_range,
         )
-        await self._reader.ack(batch.messages, tally.encode())
+        await self._reader.ack(done.batch.messages, tally.encode())
         self._tally = tally
         self._run.records_written = tally.stored
-        for stage, seconds in (("store", stored_s - began_s), ("ack", perf_counter() - stored_s)):
-            BATCH_SECONDS.labels(_SERVICE, stage).observe(seconds)
-        for outcome, number in (("written", stored.written), ("repeated", repeated), ("rejected", len(rejected))):
-            RECORDS.labels(_SERVICE, self._dataset.type, outcome).inc(number)
+        BATCH_SECONDS.labels(_SERVICE, "ack").observe(perf_counter() - began_s)
+        for outcome in ("written", "repeated", "rejected"):
+            RECORDS.labels(_SERVICE, self._dataset.type, outcome).inc(getattr(done, outcome))
 
     async def _is_drained(self) -> bool:
         end_offsets = self._run.end_offsets
