@@ -74,7 +74,7 @@ async def test_a_ping_says_that_its_topic_is_missing_and_does_not_make_it(
     async with serving(kafka_broker.bootstrap_servers) as (url, _):
         status, content_type, body = await get(f"{url}/ping")
         assert (status, content_type) == (503, "application/problem+json")
-        assert "no topic 'dummy-ping'; queue-manager makes it" in body
+        assert "no topic 'dummy-ping'; only queue-manager makes topics" in body
         assert not await probe_topic.exists(PROBE_TOPIC)
 
 

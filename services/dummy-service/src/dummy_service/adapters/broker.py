@@ -25,7 +25,9 @@ async def require_topic(topics: Topics, topic: str) -> None:
         TransientError: It is not there.
     """
     if not await topics.exists(topic):
-        raise TransientError(f"the broker has no topic {topic!r}; queue-manager makes it when it starts")
+        raise TransientError(
+            f"the broker has no topic {topic!r}; only queue-manager makes topics, {PROBE_TOPIC!r} when it starts"
+        )
 
 
 class Broker:

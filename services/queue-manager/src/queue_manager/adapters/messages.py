@@ -47,7 +47,7 @@ class KafkaControlLog:
         self._retention_hours = retention_hours
 
     async def prepare(self) -> None:
-        """Create the topics of commands, events and probes unless they are there; one partition each keeps the order."""
+        """Create the topics that all workflows share unless they are there; one partition each keeps the order."""
         await self._topics.ensure(self._settings.queue_control_topic, 1, _FOREVER)
         await self._topics.ensure(self._settings.queue_events_topic, 1, _EVENTS_CONFIG)
         await self._topics.ensure(PROBE_TOPIC, 1, _PROBE_CONFIG)
