@@ -1,10 +1,12 @@
 """`streamforge up` for trials: the same platform, with gates before its components, and a database with faults.
 
-Usage: `python -m tests.chaos.up --home DIR --exchange E [--job TARGET=MODULE]…`; `--job` has another program run in
-place of a service's. A component whose file `HOME/gates/<component>` exists is not started again until that is gone.
+Usage: `python -m tests.chaos.up --home DIR --exchange E [--job "TARGET=MODULE ARGUMENT…"]…`; `--job` has another
+program run in place of a service's. A component whose file `HOME/gates/<component>` exists is not started again until
+that is gone.
 """
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,7 +42,7 @@ def main() -> None:
     with Home.occupied(arguments.home) as home, PortClaims() as claims:
         ports = Ports.claim(claims)
         kafka = prepare_broker(home.kafka, install(settings), ports.kafka, ports.kafka_controller)
-        programs = _programs(home.folder, kafka, dict(text.split("=") for text in arguments.job))
+        programs = _programs(home.folder, kafka, dict(text.split("=", 1) for text in arguments.job))
         platform = Platform(home, settings, Exchange.parse(arguments.exchange, None), ports, programs)
         run_until_stopped(platform, signals, lambda *_: None)
 
@@ -53,7 +55,10 @@ def _programs(home: Path, kafka: Sequence[str], replaced_jobs: dict[str, str]) -
         arangolite=_gated(home, "arangolite", [sys.executable, "-m", "tests.chaos.faulty_arangolite"]),
         exchange_sim=usual.exchange_sim,
         queue_manager=_gated(home, "queue-manager", usual.queue_manager),
-        jobs={**usual.jobs, **{target: [sys.executable, "-m", module] for target, module in replaced_jobs.items()}},
+        jobs={
+            **usual.jobs,
+            **{target: [sys.executable, "-m", *shlex.split(what)] for target, what in replaced_jobs.items()},
+        },
     )
 
 
