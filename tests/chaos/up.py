@@ -1,11 +1,13 @@
 """`streamforge up` for trials: the same platform, with gates before its components, a database with faults and a
 queue-manager that dies where it is told to.
 
-Usage: `python -m tests.chaos.up --home DIR --exchange E [--job TARGET=MODULE]…`; `--job` has another program run in
-place of a service's. A component whose file `HOME/gates/<component>` exists is not started again until that is gone.
+Usage: `python -m tests.chaos.up --home DIR --exchange E [--job "TARGET=MODULE ARGUMENT…"]…`; `--job` has another
+program run in place of a service's. A component whose file `HOME/gates/<component>` exists is not started again until
+that is gone.
 """
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,7 +48,7 @@ def main() -> None:
     with Home.occupied(arguments.home) as home, PortClaims() as claims:
         ports = Ports.claim(claims)
         kafka = prepare_broker(home.kafka, install(settings), ports.kafka, ports.kafka_controller)
-        programs = _programs(home.folder, kafka, dict(text.split("=") for text in arguments.job))
+        programs = _programs(home.folder, kafka, dict(text.split("=", 1) for text in arguments.job))
         platform = Platform(home, settings, Exchange.parse(arguments.exchange, None), ports, programs)
         run_until_stopped(platform, signals, lambda *_: None)
 
@@ -61,7 +63,10 @@ def _programs(home: Path, kafka: Sequence[str], replaced_jobs: dict[str, str]) -
         queue_manager=_gated(
             home, "queue-manager", [sys.executable, "-m", "tests.chaos.mortal_queue_manager", str(deaths_of(home))]
         ),
-        jobs={**usual.jobs, **{target: [sys.executable, "-m", module] for target, module in replaced_jobs.items()}},
+        jobs={
+            **usual.jobs,
+            **{target: [sys.executable, "-m", *shlex.split(what)] for target, what in replaced_jobs.items()},
+        },
     )
 
 

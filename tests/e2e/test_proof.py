@@ -14,12 +14,13 @@ from tests.embedded.workflows import Workflows
 
 CANDLES = {"symbol": "BTCUSDT", "type": "api_candles_5m", "time_range": TIME_RANGE}
 ENDS_WITHIN_S = 60
-HALF_LOADER = (sys.executable, "-m", "tests.chaos.up", "--job", "loader-producer=tests.chaos.half_loader")
+HALF_LOADER = f"loader-producer=dummy_service simulate --rate 100000 --records {RECORDED_CANDLES // 2}"
 KIND = "binance:spot:BTCUSDT:candles_5m"
 
 
-def test_a_loader_that_keeps_half_back_and_says_completed_is_found_out(replayed, tmp_path):
-    with EmbeddedPlatform(tmp_path / "home", f"replay:{replayed}", command=HALF_LOADER) as platform:
+def test_a_loader_that_keeps_half_back_and_says_completed_is_found_out(tmp_path):
+    command = (sys.executable, "-m", "tests.chaos.up", "--job", HALF_LOADER)
+    with EmbeddedPlatform(tmp_path / "home", "simulated", command=command) as platform:
         workflows = Workflows(platform.url)
         ended = workflows.wait_ended(workflows.submit(CANDLES)["queue_id"], ENDS_WITHIN_S)
         quality = workflows.find(ended["queue_id"], "/quality")

@@ -15,6 +15,8 @@ import pytest
 
 from streamforge_common.contract.commands import CommandKind
 from streamforge_common.contract.events import TaskStatus
+from streamforge_common.kafka.topics import PROBE_TOPIC, Topics
+from streamforge_common.settings import KafkaSettings
 from streamforge_common.testing import TaskDriver
 from streamforge_local.kafka.broker import Broker
 
@@ -43,6 +45,16 @@ async def get(url: str) -> tuple[int, str, str]:
         return response.status, response.content_type, await response.text()
 
 
+@pytest.fixture
+async def probe_topic(kafka_broker: Broker) -> AsyncIterator[Topics]:
+    """The topic that queue-manager makes, gone again afterwards."""
+    async with Topics(KafkaSettings(kafka_bootstrap_servers=kafka_broker.bootstrap_servers)) as topics:
+        await topics.ensure(PROBE_TOPIC, 1, {})
+        yield topics
+        await topics.delete(PROBE_TOPIC)
+
+
+@pytest.mark.usefixtures("probe_topic")
 async def test_a_ping_goes_through_the_broker_and_sigterm_ends_the_service_well(kafka_broker: Broker) -> None:
     async with serving(kafka_broker.bootstrap_servers) as (url, process):
         for _ in range(2):
@@ -53,6 +65,17 @@ async def test_a_ping_goes_through_the_broker_and_sigterm_ends_the_service_well(
         assert "streamforge_records_total" in metrics
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
+
+
+async def test_a_ping_says_that_its_topic_is_missing_and_does_not_make_it(
+    kafka_broker: Broker, probe_topic: Topics
+) -> None:
+    await probe_topic.delete(PROBE_TOPIC)
+    async with serving(kafka_broker.bootstrap_servers) as (url, _):
+        status, content_type, body = await get(f"{url}/ping")
+        assert (status, content_type) == (503, "application/problem+json")
+        assert "no topic 'dummy-ping'; only queue-manager makes topics" in body
+        assert not await probe_topic.exists(PROBE_TOPIC)
 
 
 async def test_without_a_broker_the_ping_and_the_health_say_so() -> None:

@@ -4,7 +4,7 @@ Names are flat and without a prefix. A service declares one frozen `Settings` fr
 `__main__` and hands values down; nothing else reads the environment.
 """
 
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -21,10 +21,10 @@ class SettingsGroup(BaseSettings):
 Settings = TypeVar("Settings", bound=SettingsGroup)
 
 
-def read_settings(kind: type[Settings]) -> Settings:
-    """Read the environment; a wrong variable ends the process with one line that names it."""
+def read_settings(kind: type[Settings], **given: Any) -> Settings:  # noqa: ANN401
+    """Read the environment, but for what is given; a wrong variable ends the process with one line that names it."""
     try:
-        return kind()
+        return kind(**given)
     except ValidationError as exc:
         faults = "; ".join(f"{str(error['loc'][0]).upper()}: {error['msg']}" for error in exc.errors())
         raise SystemExit(f"wrong environment: {faults}") from None

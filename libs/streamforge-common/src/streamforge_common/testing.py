@@ -87,8 +87,14 @@ class TaskDriver:
             await producer.send_and_wait(_CONTROL_TOPIC, command.encode(), key=self.queue_id.encode())
 
     @asynccontextmanager
-    async def job(self, log: Path, **environment: str) -> AsyncIterator[RunningJob]:
-        """Run the job as its launcher does, its log lines appended to a file; killed at the end where it still runs."""
+    async def job(self, log: Path, *program: str, **environment: str) -> AsyncIterator[RunningJob]:
+        """Run the job as its launcher does, its log lines appended to a file; killed at the end where it still runs.
+
+        Args:
+            log: The file.
+            program: A module and its arguments, to be run in place of the target's.
+            environment: Further variables.
+        """
         variables = {
             "PATH": os.defpath,
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka.kafka_bootstrap_servers,
@@ -100,7 +106,7 @@ class TaskDriver:
         }
         with log.open("ab") as lines:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", self.target.replace("-", "_"), env=variables, stderr=lines
+                sys.executable, "-m", *(program or (self.target.replace("-", "_"),)), env=variables, stderr=lines
             )
         try:
             yield RunningJob(process, log)

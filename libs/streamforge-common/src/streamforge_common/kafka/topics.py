@@ -7,10 +7,13 @@ from typing import Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
+from aiokafka.errors import NoError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
 from streamforge_common.kafka.clients import connection_options, start, stop, translated
 from streamforge_common.settings import KafkaSettings
+
+PROBE_TOPIC = "dummy-ping"
+"""Carries the probes and loads of dummy-service, which nobody else reads; made by queue-manager as all topics are."""
 
 _TOPIC_CONFIG = {"message.timestamp.type": "LogAppendTime"}
 """Of every topic: a reader can then trust the order of the log's own clock; event times are in the values."""
@@ -53,6 +56,15 @@ class Topics:
                 error = for_code(code)
                 if code and error is not TopicAlreadyExistsError:
                     raise error(f"creating topic {topic!r}")
+
+    async def exists(self, topic: str) -> bool:
+        """Say whether the broker has a topic."""
+        with translated(f"looking for topic {topic!r}"):
+            description = await self._admin.describe_topics([topic])
+            error = for_code(description[0]["error_code"])
+            if error not in (NoError, UnknownTopicOrPartitionError):
+                raise error(topic)
+        return error is NoError
 
     async def configure(self, topic: str, config: Mapping[str, str]) -> None:
         """Replace a topic's configuration; `config` adds to what every topic has. A topic that is gone is fine."""

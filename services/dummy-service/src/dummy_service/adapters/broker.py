@@ -11,13 +11,23 @@ from time import perf_counter, time
 
 from streamforge_common.errors import TransientError
 from streamforge_common.kafka.messages import LogReader, MessageWriter
-from streamforge_common.kafka.topics import Topics
+from streamforge_common.kafka.topics import PROBE_TOPIC, Topics
 from streamforge_common.settings import KafkaSettings
 
-_TOPIC = "dummy-ping"
-_TOPIC_CONFIG = {"retention.ms": "60000"}
 _PATIENCE_S = 5.0
 """Who asks is waiting; a broker that is well answers within milliseconds."""
+
+
+async def require_topic(topics: Topics, topic: str) -> None:
+    """See to it that a topic is there, without making it: only queue-manager makes topics.
+
+    Raises:
+        TransientError: It is not there.
+    """
+    if not await topics.exists(topic):
+        raise TransientError(
+            f"the broker has no topic {topic!r}; only queue-manager makes topics, {PROBE_TOPIC!r} when it starts"
+        )
 
 
 class Broker:
@@ -39,7 +49,7 @@ class Broker:
         """Send a message there and back, and return how long it was under way, milliseconds.
 
         Raises:
-            TransientError: It did not come back.
+            TransientError: It did not come back, or the topic of probes is not there.
         """
         try:
             async with asyncio.timeout(_PATIENCE_S):
@@ -49,15 +59,15 @@ class Broker:
 
     async def _round_trip(self) -> float:
         async with Topics(self._settings) as topics:
-            await topics.ensure(_TOPIC, 1, _TOPIC_CONFIG)
+            await require_topic(topics, PROBE_TOPIC)
         async with (
             MessageWriter(self._settings, delivery_timeout_s=_PATIENCE_S) as writer,
-            LogReader(self._settings, _TOPIC) as reader,
+            LogReader(self._settings, PROBE_TOPIC) as reader,
         ):
             await reader.read_since(int(time() * 1000))
             value = secrets.token_bytes(16)
             began_s = perf_counter()
-            await writer.write(_TOPIC, "ping", value)
+            await writer.write(PROBE_TOPIC, "ping", value)
             async with aclosing(reader.tail()) as messages:
                 async for message in messages:
                     if message.value == value:

@@ -11,7 +11,7 @@ from streamforge_common import telemetry
 from streamforge_common.contract.commands import Command
 from streamforge_common.contract.events import Event
 from streamforge_common.kafka.messages import Message, MessageWriter, PlaceReader
-from streamforge_common.kafka.topics import Topics
+from streamforge_common.kafka.topics import PROBE_TOPIC, Topics
 from streamforge_common.outages import patiently
 from streamforge_common.settings import KafkaSettings
 
@@ -20,6 +20,9 @@ EVENTS_GROUP = "queue-manager"
 _FOREVER = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
 _EVENTS_CONFIG = {"cleanup.policy": "delete"}
 """Events are read within seconds and kept in the audit trail; the broker's default retention is for looking back."""
+
+_PROBE_CONFIG = {"retention.ms": "60000", "retention.bytes": str(2**30), "segment.bytes": str(2**26)}
+"""A probe is read within seconds. A load of dummy-service is read by nobody, and must not fill the disk either."""
 
 NotedEvents = dict[str, list[tuple[Event, int, int]]]
 """queue_id to events in the order of the log, each with its partition and offset."""
@@ -44,9 +47,10 @@ class KafkaControlLog:
         self._retention_hours = retention_hours
 
     async def prepare(self) -> None:
-        """Create the topics of commands and events unless they are there; one partition each keeps the order."""
+        """Create the topics that all workflows share unless they are there; one partition each keeps the order."""
         await self._topics.ensure(self._settings.queue_control_topic, 1, _FOREVER)
         await self._topics.ensure(self._settings.queue_events_topic, 1, _EVENTS_CONFIG)
+        await self._topics.ensure(PROBE_TOPIC, 1, _PROBE_CONFIG)
 
     async def create_data_topic(self, topic: str) -> None:
         """Create a data topic, which keeps everything until its workflow has ended."""
