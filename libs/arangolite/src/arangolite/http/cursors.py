@@ -12,6 +12,9 @@ from arangolite.aql.parse import parse
 from arangolite.aql.query import prepare
 from arangolite.errors import ArangoError, Problem
 from arangolite.http.call import Call, Json, Route, result
+from arangolite.http.sessions import GuardedSession
+from arangolite.storage.database import Session
+from arangolite.storage.users import Level
 
 
 async def _create(call: Call) -> web.Response:
@@ -19,8 +22,41 @@ async def _create(call: Call) -> web.Response:
     text = _query_text(request)
     options = _options(request)
     statement = prepare(text, check_bind_values(request.get("bindVars")))
-    cursor, batch = await call.server.cursors.open(call.database, statement, options)
+    reads, writes = _collections(call, statement.query)
+    async with call.session(reads=reads, writes=writes) as session:
+        cursor, batch = await call.server.cursors.open(_guarded(call, session), statement, options)
     return _answer(cursor, batch, 201, with_extra=True)
+
+
+def _collections(call: Call, query: tree.Query) -> tuple[set[str], set[str]]:
+    """Find the collections that a query names and reads, and those that it changes.
+
+    What it only finds out when it runs, as in `DOCUMENT(…)`, the guarded session sees.
+    """
+    nodes = list(tree.walk(query))
+    names = {node.name for node in nodes if isinstance(node, tree.CollectionName)}
+    writes = {
+        target.name
+        for node in nodes
+        if isinstance(target := getattr(node, "target", None), tree.CollectionName)
+        and isinstance(node, tree.Insert | tree.Change | tree.Remove | tree.Upsert)
+    }
+    known = {name for name in names if name in call.database.collections}  # the query itself says what is not there
+    return known - writes, known & writes
+
+
+def _guarded(call: Call, session: Session) -> Session:
+    """Let a query find only what the caller and the transaction may read."""
+    user, declared = call.access.user, call.declared()
+    if (user is None or user.reads_all_of(session.name)) and (declared is None or declared.implicit_reads):
+        return session
+
+    def check(collection: str) -> None:
+        call.access.need_collection(session.name, collection, Level.RO)
+        if declared is not None and not collection.startswith("_"):
+            declared.check_read(collection)
+
+    return GuardedSession(session, check)
 
 
 def _query_text(request: Json) -> str:
@@ -109,8 +145,11 @@ async def _validate(call: Call) -> web.Response:
 async def _explain(call: Call) -> web.Response:
     request = await call.json_object()
     statement = prepare(_query_text(request), check_bind_values(request.get("bindVars")))
-    run = await call.database.read(lambda connection: Run(connection, call.database.collections))
-    plan = statement.explain(run)
+    reads, writes = _collections(call, statement.query)
+    async with call.session(reads=reads, writes=writes) as session:
+        guarded = _guarded(call, session)
+        run = await session.read(lambda connection: Run(connection, guarded.collections))
+        plan = statement.explain(run)
     all_plans = _flag(request.get("options") or {}, "allPlans")
     plans = {"plans": [plan]} if all_plans else {"plan": plan}
     return result({**plans, "cacheable": not statement.writes, "warnings": run.warnings})

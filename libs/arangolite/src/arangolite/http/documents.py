@@ -102,7 +102,8 @@ async def _write_one(call: Call, item: Any, change: Change, *, status: int, inse
         return written
 
     try:
-        written = await call.database.write(work, sync=sync)
+        async with call.session(writes=[collection.name]) as session:
+            written = await session.write(work, sync=sync)
     except RevisionConflictError as exc:
         headers = {"ETag": f'"{exc.row.rev}"'}
         return answer({**error_body(exc), **_refusal(collection.name, exc)}, exc.status, headers)
@@ -137,7 +138,8 @@ async def _write_many(
         documents.flush()
         return told
 
-    told = await call.database.write(work, sync=sync)
+    async with call.session(writes=[collection.name]) as session:
+        told = await session.write(work, sync=sync)
     headers = (
         {"X-Arango-Error-Codes": ",".join(f"{number}:{count}" for number, count in failures.items())}
         if failures
@@ -265,7 +267,8 @@ def _find(connection: sqlite3.Connection, collection: Collection, key: str) -> R
 
 async def _get_one(call: Call) -> web.Response:
     collection, key = call.database.collection(call.path["collection"]), call.path["key"]
-    row = await call.database.read(lambda connection: _find(connection, collection, key))
+    async with call.session(reads=[collection.name]) as session:
+        row = await session.read(lambda connection: _find(connection, collection, key))
     headers = {"ETag": f'"{row.rev}"'}
     if (unchanged := _etag(call, "If-None-Match")) is not None and unchanged == row.rev:
         return web.Response(status=304, headers=headers)
@@ -295,7 +298,8 @@ async def _get_many(call: Call) -> web.Response:
                 told.append(_refusal(collection.name, exc))
         return told
 
-    found = await call.database.read(work)
+    async with call.session(reads=[collection.name]) as session:
+        found = await session.read(work)
     headers = (
         {"X-Arango-Error-Codes": ",".join(f"{number}:{count}" for number, count in failures.items())}
         if failures

@@ -93,7 +93,7 @@ def _create_missing(transaction: Transaction, definitions: Sequence[Json], orpha
         if name not in transaction.collections:
             create_collection({"name": name, "type": EDGE_COLLECTION})(transaction)
         elif not transaction.collection(name).is_edge:
-            raise ArangoError(Problem.GRAPH_NO_EDGE_COLLECTION)
+            raise ArangoError(Problem.GRAPH_EDGE_DEFINITION_IS_DOCUMENT)
     for name in (*vertices, *orphans):
         if name not in transaction.collections:
             create_collection({"name": name})(transaction)
