@@ -98,7 +98,8 @@ class Problem(Enum):
         HTTPStatus.NOT_FOUND,
         "vertex collection does not exist or is not part of the graph",
     )
-    GRAPH_NOT_IN_ORPHANS = (1928, HTTPStatus.NOT_FOUND, "not in orphan collection")
+    GRAPH_WRONG_VERTEX_TYPE = (1927, HTTPStatus.BAD_REQUEST, "wrong collection type used for vertices")
+    GRAPH_NOT_IN_ORPHANS = (1928, HTTPStatus.BAD_REQUEST, "not in orphan collection")
     GRAPH_COLLECTION_USED_IN_EDGE_DEFINITION = (1929, HTTPStatus.BAD_REQUEST, "collection already used in edge def")
     GRAPH_EDGE_COLLECTION_NOT_USED = (1930, HTTPStatus.NOT_FOUND, "edge collection not used in graph")
     GRAPH_COLLECTION_USED_IN_ORPHANS = (1938, HTTPStatus.BAD_REQUEST, "collection used in orphans")

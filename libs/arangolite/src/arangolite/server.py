@@ -80,11 +80,13 @@ async def _serve(server: Server, settings: Settings, started: Callable[[str], No
         except OSError as exc:
             raise StartupError(f"cannot listen on {settings.host}:{settings.port}: {exc.strerror}") from exc
         host, port = runner.addresses[0][:2]
-        started(f"http://{host}:{port}")
         async with asyncio.TaskGroup() as group:
+            server.jobs.group = group
             housekeeping = group.create_task(server.keep_house(), name="housekeeping")
+            started(f"http://{host}:{port}")
             await stopped.wait()
             housekeeping.cancel()
+            server.jobs.stop()
     finally:
         await runner.cleanup()
         await server.close()

@@ -19,10 +19,12 @@ from arangolite.http import (
     cursors,
     databases,
     documents,
+    elements,
     faults,
     graphs,
     imports,
     indexes,
+    jobs,
     transactions,
     users,
 )
@@ -30,6 +32,7 @@ from arangolite.http.access import SUPERUSER, Access
 from arangolite.http.auth import Authenticator
 from arangolite.http.call import Call, Handler, Route, error_response
 from arangolite.http.faults import FaultSwitch
+from arangolite.http.jobs import Jobs
 from arangolite.http.sessions import LOCK_SECONDS, Transactions
 from arangolite.storage import schema
 from arangolite.storage.catalog import Collection
@@ -71,7 +74,9 @@ _ROUTES = [
     *indexes.ROUTES,
     *cursors.ROUTES,
     *graphs.ROUTES,
+    *elements.ROUTES,
     *transactions.ROUTES,
+    *jobs.ROUTES,
     *faults.ROUTES,
 ]
 _HOUSEKEEPING_SECONDS = 1.0
@@ -91,6 +96,7 @@ class Server:
         self.engine = engine
         self.users = users
         self.transactions = Transactions()
+        self.jobs = Jobs()
         self.faults = faults
         self.authenticator = authenticator
         self.cursors = CursorStore(engine.query_threads)
@@ -133,14 +139,18 @@ class Server:
                 await _expire_documents(database)
 
     async def close(self) -> None:
-        """Let go of everything that open cursors and transactions hold."""
+        """End the jobs, and let go of everything that open cursors and transactions hold."""
         await self.cursors.close_all()
         await self.transactions.abort_where(lambda _: True)
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one request."""
+        return await self._translated(request, lambda: self._dispatch(request))
+
+    async def _translated(self, request: web.Request, work: Callable[[], Awaitable[web.Response]]) -> web.Response:
+        """Do the work of a request, and turn its failure into ArangoDB's form."""
         try:
-            response = await self._dispatch(request)
+            response = await work()
         except ArangoError as exc:
             response = error_response(exc, _CHALLENGE if exc.status == Problem.NOT_AUTHORIZED.status else None)
         except web.HTTPRequestEntityTooLarge as exc:
@@ -163,7 +173,15 @@ class Server:
             and request.path != faults.PATH
             and await self.faults.before(request.method, request.path)
         )
-        response = await self._answer(request, name, access)
+        wanted = jobs.wants_async(request)
+        if wanted is not None and not request.path.startswith("/_api/job/"):
+            await request.read()  # the connection goes on to the next request
+            job = jobs.new_job(self.engine.clock.reserve(), name, access.username, wanted)
+            response = self.jobs.start(
+                job, lambda: self._translated(request, lambda: self._answer(request, name, access))
+            )
+        else:
+            response = await self._answer(request, name, access)
         if lost and request.transport is not None:
             request.transport.abort()
         return response
