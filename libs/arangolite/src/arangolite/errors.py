@@ -71,6 +71,7 @@ class Problem(Enum):
     QUERY_ARRAY_EXPECTED = (1563, HTTPStatus.BAD_REQUEST, "array expected")
     QUERY_FAIL_CALLED = (1569, HTTPStatus.BAD_REQUEST, "FAIL() called")
     QUERY_INVALID_DATE = (1571, HTTPStatus.BAD_REQUEST, "invalid date value")
+    QUERY_FUNCTION_NOT_FOUND = (1582, HTTPStatus.NOT_FOUND, "user function not found")
     QUERY_NOT_FOUND = (1591, HTTPStatus.NOT_FOUND, "query not found")
     CURSOR_NOT_FOUND = (1600, HTTPStatus.NOT_FOUND, "cursor not found")
     CURSOR_BUSY = (1601, HTTPStatus.CONFLICT, "cursor is busy")

@@ -82,6 +82,7 @@ async def _serve(server: Server, settings: Settings, started: Callable[[str], No
         host, port = runner.addresses[0][:2]
         async with asyncio.TaskGroup() as group:
             server.jobs.group = group
+            server.stop = stopped.set
             housekeeping = group.create_task(server.keep_house(), name="housekeeping")
             started(f"http://{host}:{port}")
             await stopped.wait()

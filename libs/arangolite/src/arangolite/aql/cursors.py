@@ -146,6 +146,8 @@ class CursorStore:
         """Take the next batch of a cursor, or with `batch_number` the last one again for a client that may retry."""
         cursor = self._find(database, cursor_id)
         last = cursor.last_batch
+        if batch_number is not None and not cursor.options.allow_retry:
+            raise ArangoError(Problem.HTTP_BAD_PARAMETER, "the query was started without the option 'allowRetry'")
         if batch_number is not None and batch_number == cursor.batch_number and last is not None:
             return cursor, last
         if last is not None and not last.more:

@@ -79,10 +79,6 @@ async def _server_id(_: Call) -> web.Response:
     raise ArangoError(Problem.INTERNAL, "this is not a cluster", status=500)
 
 
-async def _no_tasks(_: Call) -> web.Response:
-    return answer([])  # none can be created
-
-
 ROUTES = [
     Route("GET", "/_api/version", _version),
     Route("GET", "/_admin/version", _version),
@@ -94,5 +90,4 @@ ROUTES = [
     Route("GET", "/_admin/server/id", _server_id),
     Route("GET", "/_admin/status", _status),
     Route("GET", "/_admin/time", _time),
-    Route("GET", "/_api/tasks", _no_tasks),
 ]

@@ -24,7 +24,8 @@ async def _create(call: Call) -> web.Response:
     statement = prepare(text, check_bind_values(request.get("bindVars")))
     reads, writes = _collections(call, statement.query)
     async with call.session(reads=reads, writes=writes) as session:
-        cursor, batch = await call.server.cursors.open(_guarded(call, session), statement, options)
+        with call.server.queries.tracked(call, request, statement) as tracked:
+            cursor, batch = await call.server.cursors.open(_guarded(call, session), tracked, options)
     return _answer(cursor, batch, 201, with_extra=True)
 
 
@@ -108,7 +109,7 @@ def _answer(cursor: Cursor, batch: Batch, status: int, *, with_extra: bool) -> w
     content: Json = {"result": batch.results, "hasMore": batch.more, "cached": False}
     if batch.more or cursor.options.allow_retry:
         content["id"] = cursor.id
-    if batch.more and cursor.options.allow_retry:
+    if batch.more:
         content["nextBatchId"] = str(cursor.batch_number + 1)
     if cursor.count is not None:
         content["count"] = cursor.count

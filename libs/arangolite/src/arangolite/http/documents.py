@@ -302,7 +302,7 @@ async def _get_many(call: Call) -> web.Response:
                 told.append(raw_document(collection.name, row))
             except ArangoError as exc:
                 failures[exc.number] += 1
-                told.append(refusal(collection.name, exc))
+                told.append({"error": True, "errorNum": exc.number, "errorMessage": exc.message})
         return told
 
     async with call.session(reads=[collection.name]) as session:

@@ -25,6 +25,8 @@ from arangolite.http import (
     imports,
     indexes,
     jobs,
+    monitoring,
+    queries,
     transactions,
     users,
 )
@@ -33,6 +35,8 @@ from arangolite.http.auth import Authenticator
 from arangolite.http.call import Call, Handler, Route, error_response
 from arangolite.http.faults import FaultSwitch
 from arangolite.http.jobs import Jobs
+from arangolite.http.monitoring import LogLevels
+from arangolite.http.queries import Queries
 from arangolite.http.sessions import LOCK_SECONDS, Transactions
 from arangolite.storage import schema
 from arangolite.storage.catalog import Collection
@@ -77,6 +81,8 @@ _ROUTES = [
     *elements.ROUTES,
     *transactions.ROUTES,
     *jobs.ROUTES,
+    *queries.ROUTES,
+    *monitoring.ROUTES,
     *faults.ROUTES,
 ]
 _HOUSEKEEPING_SECONDS = 1.0
@@ -97,6 +103,11 @@ class Server:
         self.users = users
         self.transactions = Transactions()
         self.jobs = Jobs()
+        self.queries = Queries()
+        self.log_levels = LogLevels()
+        self.requests = 0
+        self.stop: Callable[[], None] = lambda: None
+        """Ends the server; set by what runs it."""
         self.faults = faults
         self.authenticator = authenticator
         self.cursors = CursorStore(engine.query_threads)
@@ -145,6 +156,7 @@ class Server:
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one request."""
+        self.requests += 1
         return await self._translated(request, lambda: self._dispatch(request))
 
     async def _translated(self, request: web.Request, work: Callable[[], Awaitable[web.Response]]) -> web.Response:

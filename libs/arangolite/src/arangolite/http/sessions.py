@@ -72,6 +72,11 @@ class Transactions:
     def __init__(self) -> None:
         self._all: dict[str, Open] = {}
 
+    @property
+    def count(self) -> int:
+        """How many run."""
+        return sum(opened.state == "running" for opened in self._all.values())
+
     async def begin(
         self, database: Database, username: str, declared: Declared, *, sync: bool, lock_s: float, max_bytes: int
     ) -> Open:

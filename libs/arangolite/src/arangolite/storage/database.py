@@ -229,6 +229,22 @@ class Database:
             else:
                 self._idle.append(connection)
 
+    async def checkpoint(self) -> None:
+        """Move the write-ahead log into the file, as far as no reader still needs it."""
+        await self._maintain("PRAGMA wal_checkpoint(PASSIVE)")
+
+    async def compact(self) -> None:
+        """Write the file anew, without the room that removed documents have left."""
+        await self._maintain("VACUUM")
+
+    async def _maintain(self, statement: str) -> None:
+        def work() -> None:
+            if not self._closed:
+                with translated_errors():
+                    self._write_connection.execute(statement).fetchall()
+
+        await asyncio.get_running_loop().run_in_executor(self._writer, work)
+
     def close(self) -> None:
         """Finish the write in progress and close the file."""
         self._closed = True
