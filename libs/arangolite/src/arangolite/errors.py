@@ -51,6 +51,11 @@ class Problem(Enum):
     USE_SYSTEM_DATABASE = (1230, HTTPStatus.FORBIDDEN, "operation only allowed in system database")
     INVALID_KEY_GENERATOR = (1232, HTTPStatus.BAD_REQUEST, "invalid key generator")
     INVALID_EDGE_ATTRIBUTE = (1233, HTTPStatus.BAD_REQUEST, "edge attribute missing or invalid")
+    ONLY_ON_COORDINATOR = (
+        1471,
+        HTTPStatus.NOT_IMPLEMENTED,
+        "this operation is only valid on a coordinator in a cluster",
+    )
     QUERY_KILLED = (1500, HTTPStatus.GONE, "query killed")
     QUERY_PARSE = (1501, HTTPStatus.BAD_REQUEST, "syntax error")
     QUERY_EMPTY = (1502, HTTPStatus.BAD_REQUEST, "query is empty")
@@ -84,6 +89,9 @@ class Problem(Enum):
     USER_INVALID_NAME = (1700, HTTPStatus.BAD_REQUEST, "invalid user name")
     USER_DUPLICATE = (1702, HTTPStatus.CONFLICT, "duplicate user")
     USER_NOT_FOUND = (1703, HTTPStatus.NOT_FOUND, "user not found")
+
+    TOKEN_NOT_FOUND = (404, HTTPStatus.NOT_FOUND, "access token not found")
+    TOKEN_NAME_TAKEN = (409, HTTPStatus.CONFLICT, "the user has an access token with this name already")
 
     GRAPH_COLLECTION_MULTI_USE = (1920, HTTPStatus.BAD_REQUEST, "multi use of edge collection in edge def")
     GRAPH_COLLECTION_IN_MULTI_GRAPHS = (

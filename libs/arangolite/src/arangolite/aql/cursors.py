@@ -93,7 +93,9 @@ class Cursor:
         self.resources.close()
 
     def extra(self) -> dict[str, Any]:
-        """Give what the query tells about itself so far."""
+        """Give what the query tells about itself so far; that stays as it is once the query has run to its end."""
+        if self.last_extra:
+            return self.last_extra
         seen = self.run.statistics
         statistics = {
             "writesExecuted": seen.writes_executed,
@@ -237,6 +239,8 @@ def _start(cursor_id: str, database: Session, statement: Statement, options: Que
             count if options.count else None,
             started,
         )
+        if count is not None:
+            cursor.last_extra = cursor.extra()
         batch = cursor.fetch()
         if batch.more:
             cursor.resources = resources.pop_all()
@@ -258,7 +262,9 @@ def _write(
     with contextlib.ExitStack() as resources:
         count, results = _complete(statement.run(run, full_count=options.full_count), resources)
         shown = count if options.count else None
-        return Cursor(cursor_id, database.name, options, run, results, resources.pop_all(), shown, started)
+        cursor = Cursor(cursor_id, database.name, options, run, results, resources.pop_all(), shown, started)
+        cursor.last_extra = cursor.extra()
+        return cursor
 
 
 def _complete(results: Iterator[Any], resources: contextlib.ExitStack) -> tuple[int, Iterator[Any]]:

@@ -17,6 +17,7 @@ from aiohttp import web
 from arangolite.errors import ArangoError, Problem
 from arangolite.http.access import SUPERUSER, Access
 from arangolite.http.call import Call, Route, answer
+from arangolite.storage.tokens import is_token
 from arangolite.storage.users import User, UserStore, matches
 
 _ISSUER = "arangodb"
@@ -53,7 +54,9 @@ class Authenticator:
         raise ArangoError(Problem.NOT_AUTHORIZED)
 
     async def check_password(self, username: str, password: str) -> User | None:
-        """Find the active user with this name and password."""
+        """Find the active user with this name and password, or with an access token for one; then the name may miss."""
+        if is_token(password) and (owner := self._owner_of(username, password)) is not None:
+            return owner
         user = self._users.find(username)
         if user is None or not user.active:
             return None
@@ -62,6 +65,15 @@ class Authenticator:
         else:
             right = await self._check_secret(username, password, user.secret)
         return user if right else None
+
+    def _owner_of(self, username: str, token: str) -> User | None:
+        """Find the user whose access token this is."""
+        now = time.time()
+        for user in self._users.all():
+            known = user.tokens if user.active and username in ("", user.name) else ()
+            if any(candidate.is_active(now) and candidate.fits(token) for candidate in known):
+                return user
+        return None
 
     async def _check_secret(self, username: str, password: str, secret: str) -> bool:
         digest = hashlib.blake2b(password.encode(), key=self._digest_key).digest()

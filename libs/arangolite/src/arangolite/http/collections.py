@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from arangolite.errors import ArangoError, Problem
 from arangolite.http.call import Call, Json, Route, answer, result
 from arangolite.storage import schema
 from arangolite.storage.catalog import Collection
@@ -143,6 +144,11 @@ async def _checksum(call: Call) -> web.Response:
     return await _read(call, work)
 
 
+async def _cluster_only(call: Call) -> web.Response:
+    call.collection(call.path["name"])
+    raise ArangoError(Problem.ONLY_ON_COORDINATOR)
+
+
 async def _figures(call: Call) -> web.Response:
     def work(connection: sqlite3.Connection, collection: Collection) -> Json:
         count = count_documents(connection, collection)
@@ -176,6 +182,8 @@ ROUTES = [
     Route("PUT", f"{_ONE}/properties", _change),
     Route("GET", f"{_ONE}/count", _count),
     Route("GET", f"{_ONE}/figures", _figures),
+    Route("GET", f"{_ONE}/shards", _cluster_only),
+    Route("PUT", f"{_ONE}/responsibleShard", _cluster_only),
     Route("GET", f"{_ONE}/revision", _revision),
     Route("GET", f"{_ONE}/checksum", _checksum),
     Route("PUT", f"{_ONE}/rename", _rename),

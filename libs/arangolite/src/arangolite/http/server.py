@@ -27,6 +27,7 @@ from arangolite.http import (
     jobs,
     monitoring,
     queries,
+    tokens,
     transactions,
     users,
 )
@@ -71,6 +72,7 @@ _ROUTES = [
     *auth.OPEN_ROUTES,
     *admin.ROUTES,
     *users.ROUTES,
+    *tokens.ROUTES,
     *databases.ROUTES,
     *collections.ROUTES,
     *documents.ROUTES,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -81,7 +82,7 @@ async def _replace(call: Call) -> web.Response:
     name = _named(call).name
     wanted = await new_user(call, await call.json_object(), name)
     changed = await call.server.users.change(
-        name, lambda user: User(name, wanted.secret, wanted.active, wanted.extra, user.grants)
+        name, lambda user: replace(user, secret=wanted.secret, active=wanted.active, extra=wanted.extra)
     )
     return result(_describe(changed))
 
@@ -94,12 +95,11 @@ async def _update(call: Call) -> web.Response:
     secret = None if password is None else await hashed(call, password)
 
     def change(user: User) -> User:
-        return User(
-            name,
-            user.secret if secret is None else secret,
-            user.active if active is None else active,
-            {**user.extra, **(extra or {})},
-            user.grants,
+        return replace(
+            user,
+            secret=user.secret if secret is None else secret,
+            active=user.active if active is None else active,
+            extra={**user.extra, **(extra or {})},
         )
 
     return result(_describe(await call.server.users.change(name, change)))

@@ -20,6 +20,7 @@ import msgspec
 from arangolite.errors import ArangoError, Problem
 from arangolite.storage.database import Database, Transaction
 from arangolite.storage.names import SYSTEM_DATABASE
+from arangolite.storage.tokens import Token
 
 ROOT = "root"
 ANY = "*"
@@ -72,6 +73,7 @@ class User:
     active: bool = True
     extra: Mapping[str, Any] = field(default_factory=dict)
     grants: Mapping[str, Grants] = field(default_factory=dict)
+    tokens: tuple[Token, ...] = ()
 
     @property
     def is_admin(self) -> bool:
@@ -150,7 +152,13 @@ class User:
             for database, granted in self.grants.items()
         }
         return msgspec.json.encode(
-            {"secret": self.secret, "active": self.active, "extra": self.extra, "grants": grants}
+            {
+                "secret": self.secret,
+                "active": self.active,
+                "extra": self.extra,
+                "grants": grants,
+                "tokens": self.tokens,
+            }
         )
 
     @classmethod
@@ -164,7 +172,9 @@ class User:
             )
             for database, granted in raw["grants"].items()
         }
-        return cls(name, raw["secret"], raw["active"], raw["extra"], grants)
+        return cls(
+            name, raw["secret"], raw["active"], raw["extra"], grants, msgspec.convert(raw["tokens"], tuple[Token, ...])
+        )
 
 
 def hash_password(password: str) -> str:
