@@ -18,6 +18,7 @@ class Problem(Enum):
     FORBIDDEN = (11, HTTPStatus.FORBIDDEN, "forbidden")
     NOT_AUTHORIZED = (11, HTTPStatus.UNAUTHORIZED, "not authorized to execute this request")
     TYPE_ERROR = (17, HTTPStatus.BAD_REQUEST, "type error")
+    LOCK_TIMEOUT = (18, HTTPStatus.CONFLICT, "timeout waiting to lock collection")
     SHUTTING_DOWN = (30, HTTPStatus.SERVICE_UNAVAILABLE, "shutdown in progress")
     RESOURCE_LIMIT = (32, HTTPStatus.INTERNAL_SERVER_ERROR, "resource limit exceeded")
     HTTP_BAD_PARAMETER = (400, HTTPStatus.BAD_REQUEST, "bad parameter")
@@ -27,6 +28,7 @@ class Problem(Enum):
     HTTP_NOT_ACCEPTABLE = (406, HTTPStatus.NOT_ACCEPTABLE, "request not acceptable")
     HTTP_SERVICE_UNAVAILABLE = (503, HTTPStatus.SERVICE_UNAVAILABLE, "service unavailable")
     CORRUPTED_JSON = (600, HTTPStatus.BAD_REQUEST, "invalid JSON object")
+    READ_ONLY = (1004, HTTPStatus.FORBIDDEN, "read only")
     FILESYSTEM_FULL = (1104, HTTPStatus.INTERNAL_SERVER_ERROR, "filesystem full")
     CONFLICT = (1200, HTTPStatus.PRECONDITION_FAILED, "conflict")
     DOCUMENT_NOT_FOUND = (1202, HTTPStatus.NOT_FOUND, "document not found")
@@ -49,6 +51,11 @@ class Problem(Enum):
     USE_SYSTEM_DATABASE = (1230, HTTPStatus.FORBIDDEN, "operation only allowed in system database")
     INVALID_KEY_GENERATOR = (1232, HTTPStatus.BAD_REQUEST, "invalid key generator")
     INVALID_EDGE_ATTRIBUTE = (1233, HTTPStatus.BAD_REQUEST, "edge attribute missing or invalid")
+    ONLY_ON_COORDINATOR = (
+        1471,
+        HTTPStatus.NOT_IMPLEMENTED,
+        "this operation is only valid on a coordinator in a cluster",
+    )
     QUERY_KILLED = (1500, HTTPStatus.GONE, "query killed")
     QUERY_PARSE = (1501, HTTPStatus.BAD_REQUEST, "syntax error")
     QUERY_EMPTY = (1502, HTTPStatus.BAD_REQUEST, "query is empty")
@@ -69,21 +76,53 @@ class Problem(Enum):
     QUERY_ARRAY_EXPECTED = (1563, HTTPStatus.BAD_REQUEST, "array expected")
     QUERY_FAIL_CALLED = (1569, HTTPStatus.BAD_REQUEST, "FAIL() called")
     QUERY_INVALID_DATE = (1571, HTTPStatus.BAD_REQUEST, "invalid date value")
+    QUERY_FUNCTION_NOT_FOUND = (1582, HTTPStatus.NOT_FOUND, "user function not found")
     QUERY_NOT_FOUND = (1591, HTTPStatus.NOT_FOUND, "query not found")
     CURSOR_NOT_FOUND = (1600, HTTPStatus.NOT_FOUND, "cursor not found")
     CURSOR_BUSY = (1601, HTTPStatus.CONFLICT, "cursor is busy")
     VALIDATION_FAILED = (1620, HTTPStatus.BAD_REQUEST, "schema validation failed")
+    VALIDATION_BAD_PARAMETER = (1621, HTTPStatus.BAD_REQUEST, "invalid schema validation parameter")
+    TRANSACTION_UNREGISTERED = (1652, HTTPStatus.BAD_REQUEST, "unregistered collection used in transaction")
+    TRANSACTION_DISALLOWED = (1653, HTTPStatus.BAD_REQUEST, "disallowed operation inside transaction")
+    TRANSACTION_ABORTED = (1654, HTTPStatus.GONE, "transaction aborted")
+    TRANSACTION_NOT_FOUND = (1655, HTTPStatus.NOT_FOUND, "transaction not found")
+    USER_INVALID_NAME = (1700, HTTPStatus.BAD_REQUEST, "invalid user name")
     USER_DUPLICATE = (1702, HTTPStatus.CONFLICT, "duplicate user")
     USER_NOT_FOUND = (1703, HTTPStatus.NOT_FOUND, "user not found")
 
+    TOKEN_NOT_FOUND = (404, HTTPStatus.NOT_FOUND, "access token not found")
+    TOKEN_NAME_TAKEN = (409, HTTPStatus.CONFLICT, "the user has an access token with this name already")
+
+    GRAPH_COLLECTION_MULTI_USE = (1920, HTTPStatus.BAD_REQUEST, "multi use of edge collection in edge def")
+    GRAPH_COLLECTION_IN_MULTI_GRAPHS = (
+        1921,
+        HTTPStatus.BAD_REQUEST,
+        "edge collection already used in edge def",
+    )
     GRAPH_MALFORMED_DEFINITION = (1923, HTTPStatus.BAD_REQUEST, "malformed edge definition")
     GRAPH_NOT_FOUND = (1924, HTTPStatus.NOT_FOUND, "graph not found")
     GRAPH_DUPLICATE = (1925, HTTPStatus.CONFLICT, "graph already exists")
-    GRAPH_NO_EDGE_COLLECTION = (
-        1951,
-        HTTPStatus.BAD_REQUEST,
-        "collection used in edge definitions is no edge collection",
+    GRAPH_VERTEX_COLLECTION_MISSING = (
+        1926,
+        HTTPStatus.NOT_FOUND,
+        "vertex collection does not exist or is not part of the graph",
     )
+    GRAPH_WRONG_VERTEX_TYPE = (1927, HTTPStatus.BAD_REQUEST, "wrong collection type used for vertices")
+    GRAPH_NOT_IN_ORPHANS = (1928, HTTPStatus.BAD_REQUEST, "not in orphan collection")
+    GRAPH_COLLECTION_USED_IN_EDGE_DEFINITION = (1929, HTTPStatus.BAD_REQUEST, "collection already used in edge def")
+    GRAPH_EDGE_COLLECTION_NOT_USED = (1930, HTTPStatus.NOT_FOUND, "edge collection not used in graph")
+    GRAPH_COLLECTION_USED_IN_ORPHANS = (1938, HTTPStatus.BAD_REQUEST, "collection used in orphans")
+    GRAPH_EDGE_DEFINITION_IS_DOCUMENT = (
+        1944,
+        HTTPStatus.BAD_REQUEST,
+        "collection used as edge definition is no edge collection",
+    )
+    GRAPH_VERTEX_COLLECTION_NOT_USED = (
+        1947,
+        HTTPStatus.BAD_REQUEST,
+        "referenced vertex collection is not part of the graph",
+    )
+    QUEUE_FULL = (21003, HTTPStatus.SERVICE_UNAVAILABLE, "named queue is full")
 
     @property
     def number(self) -> int:

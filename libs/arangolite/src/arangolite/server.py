@@ -16,10 +16,12 @@ from typing import Self
 from aiohttp import web
 
 from arangolite.errors import StartupError
-from arangolite.http.auth import ROOT, Authenticator
+from arangolite.http.auth import Authenticator
 from arangolite.http.faults import FaultSwitch
 from arangolite.http.server import Server
 from arangolite.storage.engine import Engine
+from arangolite.storage.names import SYSTEM_DATABASE
+from arangolite.storage.users import ROOT, UserStore
 
 _CLOSE_SECONDS = 3.0  # how long a request in progress may take to finish when the server ends
 
@@ -35,6 +37,7 @@ class Settings:
     port: int = 0
     """0 = a free one."""
     root_password: str = ""
+    """Holds until it is changed through the API; empty = what it was before, in a new folder no password."""
     jwt_secret: str = ""
     """Empty = a random one: tokens then end with the process."""
     faults: bool = False
@@ -56,8 +59,11 @@ async def serve(settings: Settings, started: Callable[[str], None], stopped: asy
     check_key = None if faults is None else faults.check_key
     engine = await asyncio.to_thread(Engine, settings.data_dir, check_key)
     try:
-        authenticator = Authenticator(settings.root_password, settings.jwt_secret or secrets.token_hex(32))
-        await _serve(Server(engine, authenticator, faults), settings, started, stopped)
+        system = engine.database(SYSTEM_DATABASE)
+        users = await asyncio.to_thread(UserStore, system, root_password_given=bool(settings.root_password))
+        secret = settings.jwt_secret or secrets.token_hex(32)
+        authenticator = Authenticator(users, settings.root_password, secret, engine.threads)
+        await _serve(Server(engine, users, authenticator, faults), settings, started, stopped)
     finally:
         await asyncio.to_thread(engine.close)
 
@@ -74,11 +80,14 @@ async def _serve(server: Server, settings: Settings, started: Callable[[str], No
         except OSError as exc:
             raise StartupError(f"cannot listen on {settings.host}:{settings.port}: {exc.strerror}") from exc
         host, port = runner.addresses[0][:2]
-        started(f"http://{host}:{port}")
         async with asyncio.TaskGroup() as group:
+            server.jobs.group = group
+            server.stop = stopped.set
             housekeeping = group.create_task(server.keep_house(), name="housekeeping")
+            started(f"http://{host}:{port}")
             await stopped.wait()
             housekeeping.cancel()
+            server.jobs.stop()
     finally:
         await runner.cleanup()
         await server.close()

@@ -22,7 +22,7 @@ import msgspec
 from arangolite.aql.context import Run
 from arangolite.aql.query import Statement, deadline, too_deep
 from arangolite.errors import ArangoError, Problem
-from arangolite.storage.database import Database, Transaction
+from arangolite.storage.database import Session, Transaction
 
 T = TypeVar("T")
 
@@ -93,7 +93,9 @@ class Cursor:
         self.resources.close()
 
     def extra(self) -> dict[str, Any]:
-        """Give what the query tells about itself so far."""
+        """Give what the query tells about itself so far; that stays as it is once the query has run to its end."""
+        if self.last_extra:
+            return self.last_extra
         seen = self.run.statistics
         statistics = {
             "writesExecuted": seen.writes_executed,
@@ -125,7 +127,7 @@ class CursorStore:
         self._cursors: dict[str, Cursor] = {}
         self._ids = itertools.count(time.time_ns() // 1000)
 
-    async def open(self, database: Database, statement: Statement, options: QueryOptions) -> tuple[Cursor, Batch]:
+    async def open(self, database: Session, statement: Statement, options: QueryOptions) -> tuple[Cursor, Batch]:
         """Start a query and take its first batch; the cursor stays open when there are more."""
         await self.expire()
         cursor_id = str(next(self._ids))
@@ -142,10 +144,12 @@ class CursorStore:
             self._cursors[cursor.id] = cursor
         return cursor, batch
 
-    async def next(self, database: Database, cursor_id: str, batch_number: int | None = None) -> tuple[Cursor, Batch]:
+    async def next(self, database: Session, cursor_id: str, batch_number: int | None = None) -> tuple[Cursor, Batch]:
         """Take the next batch of a cursor, or with `batch_number` the last one again for a client that may retry."""
         cursor = self._find(database, cursor_id)
         last = cursor.last_batch
+        if batch_number is not None and not cursor.options.allow_retry:
+            raise ArangoError(Problem.HTTP_BAD_PARAMETER, "the query was started without the option 'allowRetry'")
         if batch_number is not None and batch_number == cursor.batch_number and last is not None:
             return cursor, last
         if last is not None and not last.more:
@@ -166,7 +170,7 @@ class CursorStore:
             self._cursors.pop(cursor_id, None)
         return cursor, batch
 
-    async def delete(self, database: Database, cursor_id: str) -> None:
+    async def delete(self, database: Session, cursor_id: str) -> None:
         """Close a cursor before its end."""
         cursor = self._find(database, cursor_id)
         del self._cursors[cursor_id]
@@ -201,7 +205,7 @@ class CursorStore:
 
         await self._on_thread(close)
 
-    def _find(self, database: Database, cursor_id: str) -> Cursor:
+    def _find(self, database: Session, cursor_id: str) -> Cursor:
         cursor = self._cursors.get(cursor_id)
         if cursor is None or cursor.database != database.name:
             raise ArangoError(Problem.CURSOR_NOT_FOUND)
@@ -211,7 +215,7 @@ class CursorStore:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
-def _start(cursor_id: str, database: Database, statement: Statement, options: QueryOptions) -> tuple[Cursor, Batch]:
+def _start(cursor_id: str, database: Session, statement: Statement, options: QueryOptions) -> tuple[Cursor, Batch]:
     started = time.monotonic()
     with contextlib.ExitStack() as resources:
         connection = resources.enter_context(database.reader())
@@ -223,7 +227,7 @@ def _start(cursor_id: str, database: Database, statement: Statement, options: Qu
         )
         results = statement.run(run, full_count=options.full_count)
         count = None
-        if options.count or options.full_count:
+        if options.count or options.full_count or database.is_transaction:
             count, results = _complete(results, resources)
         cursor = Cursor(
             cursor_id,
@@ -235,6 +239,8 @@ def _start(cursor_id: str, database: Database, statement: Statement, options: Qu
             count if options.count else None,
             started,
         )
+        if count is not None:
+            cursor.last_extra = cursor.extra()
         batch = cursor.fetch()
         if batch.more:
             cursor.resources = resources.pop_all()
@@ -242,7 +248,7 @@ def _start(cursor_id: str, database: Database, statement: Statement, options: Qu
 
 
 def _write(
-    cursor_id: str, transaction: Transaction, database: Database, statement: Statement, options: QueryOptions
+    cursor_id: str, transaction: Transaction, database: Session, statement: Statement, options: QueryOptions
 ) -> Cursor:
     """Run a query that changes documents, to its end: its results are complete when its transaction is."""
     started = time.monotonic()
@@ -256,7 +262,9 @@ def _write(
     with contextlib.ExitStack() as resources:
         count, results = _complete(statement.run(run, full_count=options.full_count), resources)
         shown = count if options.count else None
-        return Cursor(cursor_id, database.name, options, run, results, resources.pop_all(), shown, started)
+        cursor = Cursor(cursor_id, database.name, options, run, results, resources.pop_all(), shown, started)
+        cursor.last_extra = cursor.extra()
+        return cursor
 
 
 def _complete(results: Iterator[Any], resources: contextlib.ExitStack) -> tuple[int, Iterator[Any]]:

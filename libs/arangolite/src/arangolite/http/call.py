@@ -1,6 +1,8 @@
 """One API request as the handlers see it, and the answers they give."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Collection as Names
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -8,15 +10,20 @@ import msgspec
 from aiohttp import web
 
 from arangolite.errors import ArangoError, Problem
-from arangolite.storage.database import Database
+from arangolite.http.access import Access
+from arangolite.http.sessions import LOCK_SECONDS, Declared
+from arangolite.storage.catalog import Collection
+from arangolite.storage.database import Database, Session
 from arangolite.storage.engine import Engine
 from arangolite.storage.names import SYSTEM_DATABASE
+from arangolite.storage.users import Level
 
 if TYPE_CHECKING:
     from arangolite.http.server import Server
 
 Json = dict[str, Any]
 JSON_TYPE = "application/json; charset=utf-8"
+TRANSACTION_HEADER = "x-arango-trx-id"
 _TRUE = frozenset(("true", "1", "yes", "on", "y"))
 _FALSE = frozenset(("false", "0", "no", "off", "n", ""))
 
@@ -28,7 +35,7 @@ class Call:
     request: web.Request
     server: "Server"
     database: Database
-    user: str
+    access: Access
     path: Mapping[str, str]
     """The variable parts of the path."""
 
@@ -36,6 +43,57 @@ class Call:
     def engine(self) -> Engine:
         """All databases."""
         return self.server.engine
+
+    @property
+    def user(self) -> str:
+        """The caller's name; empty for a superuser token."""
+        return self.access.username
+
+    def collection(self, name: str, level: Level = Level.RO) -> Collection:
+        """Find a collection by its name or numeric id, if the caller may use it so.
+
+        Raises:
+            ArangoError: 1203, 11 without access, 1004 without write access.
+        """
+        found = self.database.collection(name)
+        self.access.need_collection(self.database.name, found.name, level)
+        return found
+
+    def need_database(self, level: Level) -> None:
+        """Refuse with 11 whoever has less access to the database."""
+        self.access.need_database(self.database.name, level)
+
+    @asynccontextmanager
+    async def session(self, *, reads: Names[str] = (), writes: Names[str] = ()) -> AsyncIterator[Session]:
+        """Give where this request reads and writes: the transaction that its header names, else the database.
+
+        Args:
+            reads: Names of the collections that are read.
+            writes: Names of the collections that are written; nobody has them exclusively meanwhile.
+
+        Raises:
+            ArangoError: 1203, 11, 1004; 1652 for a collection that the transaction has not declared, 1655 for a
+                transaction that is not there, 18 when a collection stays locked.
+        """
+        for name in reads:
+            self.collection(name)
+        held = {self.collection(name, Level.RW).id: False for name in writes}
+        transaction_id = self.request.headers.get(TRANSACTION_HEADER)
+        if transaction_id is None:
+            async with self.database.collection_locks.held(held, LOCK_SECONDS):
+                yield self.database
+        else:
+            transactions = self.server.transactions
+            opened = transactions.find(self.database, self.user, transaction_id)
+            async with transactions.leased(opened, reads, writes) as transaction:
+                yield transaction
+
+    def declared(self) -> Declared | None:
+        """Tell what the transaction of this request has declared; None outside of a transaction."""
+        transaction_id = self.request.headers.get(TRANSACTION_HEADER)
+        if transaction_id is None:
+            return None
+        return self.server.transactions.find(self.database, self.user, transaction_id).declared
 
     def parameter(self, name: str) -> str | None:
         """Read a query parameter."""

@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from arangolite.errors import ArangoError, Problem
 from arangolite.http.call import Call, Json, Route, answer, result
 from arangolite.storage import schema
 from arangolite.storage.catalog import Collection
 from arangolite.storage.revisions import revision_number
+from arangolite.storage.users import Level
 
 _LOADED = 3
 
@@ -35,58 +37,74 @@ async def _list(call: Call) -> web.Response:
         _summary(collection)
         for collection in call.database.collections.values()
         if not (hide_system and collection.properties["isSystem"])
+        and call.access.collection_level(call.database.name, collection.name) > Level.NONE
     ]
     return result({"result": collections})
 
 
 async def _create(call: Call) -> web.Response:
+    call.need_database(Level.RW)
     collection = await call.database.write(schema.create_collection(await call.json_object()), sync=True)
+    if call.access.collection_level(call.database.name, collection.name) < Level.RW:
+        # Whoever creates a collection may use it, whatever is granted for others.
+        grant = (call.database.name, collection.name, Level.RW)
+        await call.server.users.change(call.user, lambda user: user.with_collection(*grant))
     return result(_full(collection))
 
 
 async def _get(call: Call) -> web.Response:
-    return result(_summary(call.database.collection(call.path["name"])))
+    return result(_summary(call.collection(call.path["name"])))
 
 
 async def _properties(call: Call) -> web.Response:
-    return result(_full(call.database.collection(call.path["name"])))
+    return result(_full(call.collection(call.path["name"])))
 
 
 async def _change(call: Call) -> web.Response:
-    work = schema.change_properties(call.path["name"], await call.json_object())
+    name = _changeable(call).name
+    work = schema.change_properties(name, await call.json_object())
     return result(_full(await call.database.write(work, sync=True)))
 
 
 async def _rename(call: Call) -> web.Response:
-    work = schema.rename_collection(call.path["name"], (await call.json_object()).get("name"))
+    name = _changeable(call).name
+    work = schema.rename_collection(name, (await call.json_object()).get("name"))
     return result(_summary(await call.database.write(work, sync=True)))
 
 
+def _changeable(call: Call) -> Collection:
+    """Find the collection of the path, if the caller may change or drop it."""
+    call.need_database(Level.RW)
+    return call.collection(call.path["name"], Level.RW)
+
+
 async def _truncate(call: Call) -> web.Response:
-    collection = call.database.collection(call.path["name"])
+    collection = call.collection(call.path["name"], Level.RW)
     sync = call.flag("waitForSync") or collection.wait_for_sync
-    return result(_summary(await call.database.write(schema.truncate_collection(collection.name), sync=sync)))
+    async with call.session(writes=[collection.name]) as session:
+        return result(_summary(await session.write(schema.truncate_collection(collection.name), sync=sync)))
 
 
 async def _drop(call: Call) -> web.Response:
-    work = schema.drop_collection(call.path["name"], system=call.flag("isSystem"))
-    collection = await call.database.write(work, sync=True)
+    name, system = _changeable(call).name, call.flag("isSystem")
+    collection = await call.server.drop_collection(call.database, name, system=system)
     return result({"id": str(collection.id)})
 
 
 async def _no_op(call: Call) -> web.Response:
     """Load, unload and the like: everything is always loaded."""
-    return result(_summary(call.database.collection(call.path["name"])))
+    return result(_summary(call.collection(call.path["name"])))
 
 
 async def _done(call: Call) -> web.Response:
-    call.database.collection(call.path["name"])
+    call.collection(call.path["name"])
     return result({"result": True})
 
 
 async def _read(call: Call, work: Callable[[sqlite3.Connection, Collection], Json]) -> web.Response:
-    collection = call.database.collection(call.path["name"])
-    found = await call.database.read(lambda connection: work(connection, collection))
+    collection = call.collection(call.path["name"])
+    async with call.session(reads=[collection.name]) as session:
+        found = await session.read(lambda connection: work(connection, collection))
     return result({**_full(collection), **found})
 
 
@@ -126,6 +144,11 @@ async def _checksum(call: Call) -> web.Response:
     return await _read(call, work)
 
 
+async def _cluster_only(call: Call) -> web.Response:
+    call.collection(call.path["name"])
+    raise ArangoError(Problem.ONLY_ON_COORDINATOR)
+
+
 async def _figures(call: Call) -> web.Response:
     def work(connection: sqlite3.Connection, collection: Collection) -> Json:
         count = count_documents(connection, collection)
@@ -159,6 +182,8 @@ ROUTES = [
     Route("PUT", f"{_ONE}/properties", _change),
     Route("GET", f"{_ONE}/count", _count),
     Route("GET", f"{_ONE}/figures", _figures),
+    Route("GET", f"{_ONE}/shards", _cluster_only),
+    Route("PUT", f"{_ONE}/responsibleShard", _cluster_only),
     Route("GET", f"{_ONE}/revision", _revision),
     Route("GET", f"{_ONE}/checksum", _checksum),
     Route("PUT", f"{_ONE}/rename", _rename),

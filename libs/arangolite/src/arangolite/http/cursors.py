@@ -1,5 +1,6 @@
 """`/_api/cursor` and what belongs to it: run queries and fetch their results."""
 
+import time
 from typing import Any
 
 from aiohttp import web
@@ -9,18 +10,75 @@ from arangolite.aql.binding import check_bind_values
 from arangolite.aql.context import Run
 from arangolite.aql.cursors import Batch, Cursor, QueryOptions
 from arangolite.aql.parse import parse
-from arangolite.aql.query import prepare
+from arangolite.aql.query import Statement, prepare
 from arangolite.errors import ArangoError, Problem
 from arangolite.http.call import Call, Json, Route, result
+from arangolite.http.sessions import GuardedSession
+from arangolite.storage.database import Session
+from arangolite.storage.users import Level
+
+_WITH_PLAN = 2  # the level of `profile` that adds the plan
 
 
 async def _create(call: Call) -> web.Response:
+    started = time.monotonic()
     request = await call.json_object()
     text = _query_text(request)
-    options = _options(request)
+    options, profile = _options(request), _profile(request)
+    initialized = time.monotonic()
     statement = prepare(text, check_bind_values(request.get("bindVars")))
-    cursor, batch = await call.server.cursors.open(call.database, statement, options)
-    return _answer(cursor, batch, 201, with_extra=True)
+    parsed = time.monotonic()
+    reads, writes = _collections(call, statement.query)
+    extra: Json = {}
+    async with call.session(reads=reads, writes=writes) as session:
+        guarded = _guarded(call, session)
+        with call.server.queries.tracked(call, request, statement) as tracked:
+            cursor, batch = await call.server.cursors.open(guarded, tracked, options)
+        if profile >= _WITH_PLAN:
+            extra["plan"] = await _plan(guarded, statement)
+    if profile:
+        extra["profile"] = {
+            "initializing": initialized - started,
+            "parsing": parsed - initialized,
+            "executing": time.monotonic() - parsed,
+        }
+    return _answer(cursor, batch, 201, extra=extra)
+
+
+async def _plan(session: Session, statement: Statement) -> Json:
+    run = await session.read(lambda connection: Run(connection, session.collections))
+    return statement.explain(run)
+
+
+def _collections(call: Call, query: tree.Query) -> tuple[set[str], set[str]]:
+    """Find the collections that a query names and reads, and those that it changes.
+
+    What it only finds out when it runs, as in `DOCUMENT(…)`, the guarded session sees.
+    """
+    nodes = list(tree.walk(query))
+    names = {node.name for node in nodes if isinstance(node, tree.CollectionName)}
+    writes = {
+        target.name
+        for node in nodes
+        if isinstance(target := getattr(node, "target", None), tree.CollectionName)
+        and isinstance(node, tree.Insert | tree.Change | tree.Remove | tree.Upsert)
+    }
+    known = {name for name in names if name in call.database.collections}  # the query itself says what is not there
+    return known - writes, known & writes
+
+
+def _guarded(call: Call, session: Session) -> Session:
+    """Let a query find only what the caller and the transaction may read."""
+    user, declared = call.access.user, call.declared()
+    if (user is None or user.reads_all_of(session.name)) and (declared is None or declared.implicit_reads):
+        return session
+
+    def check(collection: str) -> None:
+        call.access.need_collection(session.name, collection, Level.RO)
+        if declared is not None and not collection.startswith("_"):
+            declared.check_read(collection)
+
+    return GuardedSession(session, check)
 
 
 def _query_text(request: Json) -> str:
@@ -50,6 +108,14 @@ def _options(request: Json) -> QueryOptions:
     )
 
 
+def _profile(request: Json) -> int:
+    """Read how much the query is to tell about itself: 1 = how long its phases took, 2 = its plan, too."""
+    level = (request.get("options") or {}).get("profile", 0)
+    if type(level) not in (int, bool) or not 0 <= level <= _WITH_PLAN:
+        raise ArangoError(Problem.TYPE_ERROR, "expecting 0, 1 or 2 for 'profile'")
+    return int(level)
+
+
 def _number(request: Json, name: str, default: float) -> float:
     value: Any = request.get(name)
     if value is None:
@@ -68,16 +134,16 @@ def _flag(request: Json, name: str) -> bool:
     return value
 
 
-def _answer(cursor: Cursor, batch: Batch, status: int, *, with_extra: bool) -> web.Response:
+def _answer(cursor: Cursor, batch: Batch, status: int, *, extra: Json | None = None) -> web.Response:
     content: Json = {"result": batch.results, "hasMore": batch.more, "cached": False}
     if batch.more or cursor.options.allow_retry:
         content["id"] = cursor.id
-    if batch.more and cursor.options.allow_retry:
+    if batch.more:
         content["nextBatchId"] = str(cursor.batch_number + 1)
     if cursor.count is not None:
         content["count"] = cursor.count
-    if with_extra or not batch.more:
-        content["extra"] = cursor.extra()
+    if extra is not None or not batch.more:
+        content["extra"] = {**cursor.extra(), **(extra or {})}
     return result(content, status=status)
 
 
@@ -88,7 +154,7 @@ async def _next(call: Call) -> web.Response:
     cursor, batch = await call.server.cursors.next(
         call.database, call.path["cursor"], None if number is None else int(number)
     )
-    return _answer(cursor, batch, 200, with_extra=False)
+    return _answer(cursor, batch, 200)
 
 
 async def _delete(call: Call) -> web.Response:
@@ -109,8 +175,11 @@ async def _validate(call: Call) -> web.Response:
 async def _explain(call: Call) -> web.Response:
     request = await call.json_object()
     statement = prepare(_query_text(request), check_bind_values(request.get("bindVars")))
-    run = await call.database.read(lambda connection: Run(connection, call.database.collections))
-    plan = statement.explain(run)
+    reads, writes = _collections(call, statement.query)
+    async with call.session(reads=reads, writes=writes) as session:
+        guarded = _guarded(call, session)
+        run = await guarded.read(lambda connection: Run(connection, guarded.collections))
+        plan = statement.explain(run)
     all_plans = _flag(request.get("options") or {}, "allPlans")
     plans = {"plans": [plan]} if all_plans else {"plan": plan}
     return result({**plans, "cacheable": not statement.writes, "warnings": run.warnings})

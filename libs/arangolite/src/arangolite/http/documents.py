@@ -49,7 +49,8 @@ def _wanted(call: Call) -> _Wanted:
     return _Wanted(call.flag("returnOld"), call.flag("returnNew"), call.flag("silent"))
 
 
-def _options(call: Call, *, ignore_revs: bool = True) -> WriteOptions:
+def read_options(call: Call, *, ignore_revs: bool = True) -> WriteOptions:
+    """Read what the query parameters say about a write."""
     if call.parameter("versionAttribute"):
         raise not_supported("'versionAttribute'")
     mode = call.parameter("overwriteMode")
@@ -65,7 +66,8 @@ def _options(call: Call, *, ignore_revs: bool = True) -> WriteOptions:
     )
 
 
-def _etag(call: Call, header: str) -> str | None:
+def etag(call: Call, header: str) -> str | None:
+    """Read a revision from a header."""
     value = call.request.headers.get(header)
     return value.strip().strip('"') if value is not None else None
 
@@ -82,7 +84,7 @@ def _describe(collection: str, written: Written, wanted: _Wanted, *, insert: boo
     return meta
 
 
-def _refusal(collection: str, error: ArangoError) -> Json:
+def refusal(collection: str, error: ArangoError) -> Json:
     """Give the part of an answer that tells of one refused write; a conflict also tells what is stored."""
     body: Json = {"error": True, "errorNum": error.number, "errorMessage": error.message}
     if isinstance(error, RevisionConflictError):
@@ -102,10 +104,10 @@ async def _write_one(call: Call, item: Any, change: Change, *, status: int, inse
         return written
 
     try:
-        written = await call.database.write(work, sync=sync)
+        async with call.session(writes=[collection.name]) as session:
+            written = await session.write(work, sync=sync)
     except RevisionConflictError as exc:
-        headers = {"ETag": f'"{exc.row.rev}"'}
-        return answer({**error_body(exc), **_refusal(collection.name, exc)}, exc.status, headers)
+        return answer({**error_body(exc), **refusal(collection.name, exc)}, exc.status, conflict_headers(exc))
     body = {} if wanted.silent else _describe(collection.name, written, wanted, insert=insert)
     headers = {
         "ETag": f'"{written.rev}"',
@@ -130,14 +132,15 @@ async def _write_many(
                 written = change(documents, item)
             except ArangoError as exc:
                 failures[exc.number] += 1
-                told.append(_refusal(collection.name, exc))
+                told.append(refusal(collection.name, exc))
             else:
                 if not wanted.silent:
                     told.append(_describe(collection.name, written, wanted, insert=insert))
         documents.flush()
         return told
 
-    told = await call.database.write(work, sync=sync)
+    async with call.session(writes=[collection.name]) as session:
+        told = await session.write(work, sync=sync)
     headers = (
         {"X-Arango-Error-Codes": ",".join(f"{number}:{count}" for number, count in failures.items())}
         if failures
@@ -174,7 +177,7 @@ def _selected_key(collection: Collection, item: Any) -> str:
 async def _insert(call: Call) -> web.Response:
     if "collection" not in call.path:
         raise ArangoError(Problem.COLLECTION_PARAMETER_MISSING)
-    options = _options(call)
+    options = read_options(call)
     body = await call.json()
 
     def change(documents: Documents, item: Any) -> Written:
@@ -188,7 +191,7 @@ async def _insert(call: Call) -> web.Response:
 async def _change_one(
     call: Call, change: Callable[[Documents, str, Any, WriteOptions, str | None], Written]
 ) -> web.Response:
-    options, key, expected = _options(call), check_key(call.path["key"]), _etag(call, "If-Match")
+    options, key, expected = read_options(call), check_key(call.path["key"]), etag(call, "If-Match")
     body = check_document(await call.json())
     return await _write_one(
         call, body, lambda documents, item: change(documents, key, item, options, expected), status=201
@@ -198,7 +201,7 @@ async def _change_one(
 async def _change_many(
     call: Call, change: Callable[[Documents, str, Any, WriteOptions, str | None], Written]
 ) -> web.Response:
-    options = _options(call)
+    options = read_options(call)
     body = await call.json()
     if type(body) is not list:
         raise ArangoError(Problem.HTTP_BAD_PARAMETER, "expecting a JSON array in the request body")
@@ -236,14 +239,14 @@ async def _replace_or_get_many(call: Call) -> web.Response:
 
 
 async def _remove_one(call: Call) -> web.Response:
-    options, key, expected = _options(call), check_key(call.path["key"]), _etag(call, "If-Match")
+    options, key, expected = read_options(call), check_key(call.path["key"]), etag(call, "If-Match")
     return await _write_one(
         call, None, lambda documents, _: documents.remove(key, None, options, expected=expected), status=200
     )
 
 
 async def _remove_many(call: Call) -> web.Response:
-    options = _options(call)
+    options = read_options(call)
     body = await call.json()
     if type(body) is not list:
         raise ArangoError(Problem.HTTP_BAD_PARAMETER, "expecting a JSON array in the request body")
@@ -256,7 +259,13 @@ async def _remove_many(call: Call) -> web.Response:
     return await _write_many(call, body, change, status=200)
 
 
-def _find(connection: sqlite3.Connection, collection: Collection, key: str) -> Row:
+def conflict_headers(error: RevisionConflictError) -> dict[str, str]:
+    """Tell the revision that is stored."""
+    return {"ETag": f'"{error.row.rev}"'}
+
+
+def find_document(connection: sqlite3.Connection, collection: Collection, key: str) -> Row:
+    """Read a document, or refuse with 1202."""
     columns = connection.execute(f"SELECT id, key, rev, doc FROM {collection.table} WHERE key = ?", (key,)).fetchone()
     if columns is None:
         raise ArangoError(Problem.DOCUMENT_NOT_FOUND)
@@ -265,13 +274,14 @@ def _find(connection: sqlite3.Connection, collection: Collection, key: str) -> R
 
 async def _get_one(call: Call) -> web.Response:
     collection, key = call.database.collection(call.path["collection"]), call.path["key"]
-    row = await call.database.read(lambda connection: _find(connection, collection, key))
+    async with call.session(reads=[collection.name]) as session:
+        row = await session.read(lambda connection: find_document(connection, collection, key))
     headers = {"ETag": f'"{row.rev}"'}
-    if (unchanged := _etag(call, "If-None-Match")) is not None and unchanged == row.rev:
+    if (unchanged := etag(call, "If-None-Match")) is not None and unchanged == row.rev:
         return web.Response(status=304, headers=headers)
-    if (expected := _etag(call, "If-Match")) is not None and expected != row.rev:
+    if (expected := etag(call, "If-Match")) is not None and expected != row.rev:
         conflict = RevisionConflictError(row)
-        return answer({**error_body(conflict), **_refusal(collection.name, conflict)}, conflict.status, headers)
+        return answer({**error_body(conflict), **refusal(collection.name, conflict)}, conflict.status, headers)
     return answer(raw_document(collection.name, row), headers=headers)
 
 
@@ -286,16 +296,17 @@ async def _get_many(call: Call) -> web.Response:
         told: list[Json | msgspec.Raw] = []
         for item in items:
             try:
-                row = _find(connection, collection, _selected_key(collection, item))
+                row = find_document(connection, collection, _selected_key(collection, item))
                 if check_revs and type(item) is dict and item.get("_rev", row.rev) != row.rev:
                     raise RevisionConflictError(row)
                 told.append(raw_document(collection.name, row))
             except ArangoError as exc:
                 failures[exc.number] += 1
-                told.append(_refusal(collection.name, exc))
+                told.append({"error": True, "errorNum": exc.number, "errorMessage": exc.message})
         return told
 
-    found = await call.database.read(work)
+    async with call.session(reads=[collection.name]) as session:
+        found = await session.read(work)
     headers = (
         {"X-Arango-Error-Codes": ",".join(f"{number}:{count}" for number, count in failures.items())}
         if failures

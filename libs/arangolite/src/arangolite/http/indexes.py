@@ -6,13 +6,14 @@ from arangolite.errors import ArangoError, Problem
 from arangolite.http.call import Call, Route, result
 from arangolite.storage import schema
 from arangolite.storage.catalog import Collection
+from arangolite.storage.users import Level
 
 
-def _named_collection(call: Call) -> Collection:
+def _named_collection(call: Call, level: Level = Level.RO) -> Collection:
     name = call.parameter("collection")
     if not name:
         raise ArangoError(Problem.COLLECTION_PARAMETER_MISSING)
-    return call.database.collection(name)
+    return call.collection(name, level)
 
 
 async def _list(call: Call) -> web.Response:
@@ -22,18 +23,19 @@ async def _list(call: Call) -> web.Response:
 
 
 async def _create(call: Call) -> web.Response:
-    collection = _named_collection(call)
+    collection = _named_collection(call, Level.RW)
     index, is_new = await call.database.write(schema.create_index(collection.name, await call.json_object()), sync=True)
     return result({**index.describe(collection.name), "isNewlyCreated": is_new}, status=201 if is_new else 200)
 
 
 async def _get(call: Call) -> web.Response:
-    collection = call.database.collection(call.path["collection"])
+    collection = call.collection(call.path["collection"])
     return result(schema.find_index(collection, call.path["index"]).describe(collection.name))
 
 
 async def _drop(call: Call) -> web.Response:
-    collection = call.database.collection(call.path["collection"])
+    call.need_database(Level.RW)
+    collection = call.collection(call.path["collection"], Level.RW)
     index = await call.database.write(schema.drop_index(collection.name, call.path["index"]), sync=True)
     return result({"id": f"{collection.name}/{index.id}"})
 

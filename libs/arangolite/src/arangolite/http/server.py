@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
 from urllib.parse import unquote
@@ -11,30 +12,79 @@ from aiohttp import web
 
 from arangolite.aql.cursors import CursorStore
 from arangolite.errors import ArangoError, Problem, not_supported
-from arangolite.http import admin, auth, collections, cursors, databases, documents, faults, graphs, imports, indexes
+from arangolite.http import (
+    admin,
+    auth,
+    collections,
+    cursors,
+    databases,
+    documents,
+    elements,
+    faults,
+    graphs,
+    imports,
+    indexes,
+    jobs,
+    monitoring,
+    queries,
+    tokens,
+    transactions,
+    users,
+)
+from arangolite.http.access import SUPERUSER, Access
 from arangolite.http.auth import Authenticator
 from arangolite.http.call import Call, Handler, Route, error_response
 from arangolite.http.faults import FaultSwitch
+from arangolite.http.jobs import Jobs
+from arangolite.http.monitoring import LogLevels
+from arangolite.http.queries import Queries
+from arangolite.http.sessions import LOCK_SECONDS, Transactions
+from arangolite.storage import schema
+from arangolite.storage.catalog import Collection
 from arangolite.storage.database import Database
 from arangolite.storage.engine import Engine
 from arangolite.storage.expiry import find_expired, remove_expired
 from arangolite.storage.names import SYSTEM_DATABASE
+from arangolite.storage.users import Level, UserStore
 
 logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 1 << 30
 """Where ArangoDB stops, too."""
 
+
+def _importing(handler: Handler) -> Handler:
+    """Let an import begin only when the caller may write, and nobody has the collection exclusively."""
+
+    async def guarded(call: Call) -> web.Response:
+        name = call.parameter("collection")
+        if not name:
+            return await handler(call)
+        # As in ArangoDB, an import is no part of a stream transaction.
+        held = {call.collection(name, Level.RW).id: False}
+        async with call.database.collection_locks.held(held, LOCK_SECONDS):
+            return await handler(call)
+
+    return guarded
+
+
 _ROUTES = [
     *auth.OPEN_ROUTES,
     *admin.ROUTES,
+    *users.ROUTES,
+    *tokens.ROUTES,
     *databases.ROUTES,
     *collections.ROUTES,
     *documents.ROUTES,
-    *imports.ROUTES,
+    *(replace(route, handler=_importing(route.handler)) for route in imports.ROUTES),
     *indexes.ROUTES,
     *cursors.ROUTES,
     *graphs.ROUTES,
+    *elements.ROUTES,
+    *transactions.ROUTES,
+    *jobs.ROUTES,
+    *queries.ROUTES,
+    *monitoring.ROUTES,
     *faults.ROUTES,
 ]
 _HOUSEKEEPING_SECONDS = 1.0
@@ -48,8 +98,18 @@ _KNOWN_AREAS = ("/_api/", "/_admin/", "/_open/")
 class Server:
     """The API over an engine."""
 
-    def __init__(self, engine: Engine, authenticator: Authenticator, faults: FaultSwitch | None = None) -> None:
+    def __init__(
+        self, engine: Engine, users: UserStore, authenticator: Authenticator, faults: FaultSwitch | None = None
+    ) -> None:
         self.engine = engine
+        self.users = users
+        self.transactions = Transactions()
+        self.jobs = Jobs()
+        self.queries = Queries()
+        self.log_levels = LogLevels()
+        self.requests = 0
+        self.stop: Callable[[], None] = lambda: None
+        """Ends the server; set by what runs it."""
         self.faults = faults
         self.authenticator = authenticator
         self.cursors = CursorStore(engine.query_threads)
@@ -62,27 +122,49 @@ class Server:
         return application
 
     async def drop_database(self, name: str) -> None:
-        """Remove a database, and the cursors that read from it first."""
-        self.engine.database(name)
+        """Remove a database, the cursors and transactions that use it first, and what users were granted for it."""
+        database = self.engine.database(name)
         await self.cursors.close_database(name)
+        await self.transactions.abort_where(lambda opened: opened.stream.database is database)
         await self.engine.drop(name)
+        await self.users.change_all(lambda user: user.without_database(name))
+
+    async def drop_collection(self, database: Database, name: str, *, system: bool) -> Collection:
+        """Remove a collection when no transaction writes to it, and what users were granted for it."""
+        found = database.collection(name)
+        async with database.collection_locks.held({found.id: True}, LOCK_SECONDS):
+            dropped = await database.write(schema.drop_collection(found.name, system=system), sync=True)
+        await self.forget_grants(database.name, dropped.name)
+        return dropped
+
+    async def forget_grants(self, database: str, collection: str) -> None:
+        """Take back what users were granted for a collection that is gone."""
+        if not collection.startswith("_"):
+            await self.users.change_all(lambda user: user.with_collection(database, collection, None))
 
     async def keep_house(self) -> None:
         """Do what has its time, until cancelled: close forgotten cursors, remove expired documents."""
         while True:
             await asyncio.sleep(_HOUSEKEEPING_SECONDS)
             await self.cursors.expire()
+            await self.transactions.abort_idle()
             for database in list(self.engine.databases.values()):
                 await _expire_documents(database)
 
     async def close(self) -> None:
-        """Let go of everything that open cursors hold."""
+        """End the jobs, and let go of everything that open cursors and transactions hold."""
         await self.cursors.close_all()
+        await self.transactions.abort_where(lambda _: True)
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one request."""
+        self.requests += 1
+        return await self._translated(request, lambda: self._dispatch(request))
+
+    async def _translated(self, request: web.Request, work: Callable[[], Awaitable[web.Response]]) -> web.Response:
+        """Do the work of a request, and turn its failure into ArangoDB's form."""
         try:
-            response = await self._dispatch(request)
+            response = await work()
         except ArangoError as exc:
             response = error_response(exc, _CHALLENGE if exc.status == Problem.NOT_AUTHORIZED.status else None)
         except web.HTTPRequestEntityTooLarge as exc:
@@ -96,26 +178,41 @@ class Server:
 
     async def _dispatch(self, request: web.Request) -> web.Response:
         name, request = _split_database(request)
-        user = ""
+        access = SUPERUSER
         if request.path not in _OPEN_PATHS:
-            user = self.authenticator.user_of(request.headers.get("Authorization"))
+            access = await self.authenticator.access_of(request.headers.get("Authorization"))
+            _check_database(access, name, request.path)
         lost = (
             self.faults is not None
             and request.path != faults.PATH
             and await self.faults.before(request.method, request.path)
         )
-        response = await self._answer(request, name, user)
+        wanted = jobs.wants_async(request)
+        if wanted is not None and not request.path.startswith("/_api/job/"):
+            await request.read()  # the connection goes on to the next request
+            job = jobs.new_job(self.engine.clock.reserve(), name, access.username, wanted)
+            response = self.jobs.start(
+                job, lambda: self._translated(request, lambda: self._answer(request, name, access))
+            )
+        else:
+            response = await self._answer(request, name, access)
         if lost and request.transport is not None:
             request.transport.abort()
         return response
 
-    async def _answer(self, request: web.Request, name: str, user: str) -> web.Response:
+    async def _answer(self, request: web.Request, name: str, access: Access) -> web.Response:
         database = self.engine.database(name)
         match = await self._router.resolve(request)
         if match.http_exception is not None:
             raise _unrouted(request, match.http_exception)
         handler = cast("Handler", match.handler)
-        return await handler(Call(request, self, database, user, match))
+        return await handler(Call(request, self, database, access, match))
+
+
+def _check_database(access: Access, name: str, path: str) -> None:
+    """Refuse a database that the caller may not see, whether or not it is there; everybody may see himself."""
+    if access.database_level(name) is Level.NONE and not path.startswith("/_api/user/"):
+        raise ArangoError(Problem.NOT_AUTHORIZED)
 
 
 async def _expire_documents(database: Database) -> None:

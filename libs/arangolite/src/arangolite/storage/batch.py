@@ -118,7 +118,8 @@ class Batch:
     @property
     def takes_bulk(self) -> bool:
         """Whether nothing but a taken key could refuse a document, so that new ones may go in as one."""
-        return self._check_key is None and not any(table.unique for table in self._tables)
+        checked = self._check_key is not None or self.collection.validation is not None
+        return not checked and not any(table.unique for table in self._tables)
 
     def insert_bulk(self, keys: Sequence[str], documents: Sequence[Document], texts: Sequence[str]) -> set[str]:
         """Add those of many documents whose keys are not there, straight into the tables; returns the taken keys.
@@ -158,6 +159,8 @@ class Batch:
     def insert(self, key: str, document: Document, text: bytes | str) -> Row:
         """Add a document whose key is not there."""
         row = Row(self._take_id(), key, self._take_revision(), text)
+        if self.collection.validation is not None:
+            self.collection.validation.check_new(document)
         if self._check_key is not None:
             self._check_key(key)
         if self._tables:
@@ -168,6 +171,8 @@ class Batch:
     def replace(self, old: Row, document: Document, text: bytes | str) -> Row:
         """Give a stored document new content and a new revision."""
         row = Row(old.id, old.key, self._take_revision(), text)
+        if self.collection.validation is not None:
+            self.collection.validation.check_change(old.document(), document)
         if self._check_key is not None:
             self._check_key(old.key)
         if self._tables:

@@ -8,6 +8,7 @@ from typing import Any, Self
 import msgspec
 
 from arangolite.errors import ArangoError, Problem, not_supported
+from arangolite.storage.validation import Validation, check_schema
 from arangolite.values import NULL, Value, encode
 
 Json = dict[str, Any]
@@ -101,6 +102,7 @@ class Index:
         """The tables that hold its entries; none for `primary`, which is the documents' own table."""
         if self.type == "edge":
             return tuple(IndexTable(f"ix_{self.id}{path[0]}", (path,), False, False) for path in self.fields)
+        # Geo and inverted indexes are kept as a definition only: queries give the same results without them.
         if self.type in ("persistent", "ttl"):
             return (IndexTable(f"ix_{self.id}", self.fields, self.unique, self.sparse),)
         return ()
@@ -125,7 +127,7 @@ class Index:
     def from_json(cls, text: bytes | str) -> Self:
         """Read what is stored in the catalog."""
         raw = msgspec.json.decode(text)
-        fields = tuple(parse_path(name) for name in raw["fields"])
+        fields = tuple(parse_path(field if isinstance(field, str) else field["name"]) for field in raw["fields"])
         return cls(raw["id"], raw["type"], raw["name"], fields, raw["unique"], raw["sparse"], raw["extra"])
 
 
@@ -158,6 +160,12 @@ class Collection:
         return bool(self.properties["waitForSync"])
 
     @cached_property
+    def validation(self) -> Validation | None:
+        """What its schema asks of documents."""
+        schema = self.properties.get("schema")
+        return None if schema is None else Validation(schema)
+
+    @cached_property
     def index_tables(self) -> tuple[IndexTable, ...]:
         """The tables that every write keeps in step."""
         return tuple(table for index in self.indexes for table in index.tables)
@@ -169,23 +177,21 @@ class Collection:
 
 
 _KEY_GENERATORS = ("traditional", "padded", "uuid", "autoincrement")
-_REFUSED = ("smartJoinAttribute", "distributeShardsLike", "isSmart", "isDisjoint")
+_REFUSED = ("smartJoinAttribute", "isSmart", "isDisjoint")
 
 
 def collection_properties(request: Mapping[str, Any]) -> Json:
     """Check what a request wants of a new collection and fill in ArangoDB's defaults.
 
     Raises:
-        ArangoError: 1232 for an unknown key generator, 10 for a value of the wrong type, 501 for what arangolite cannot
-        do.
+        ArangoError: 1232 for an unknown key generator, 10 for a value of the wrong type, 1621 for a schema that is
+        none, 501 for what arangolite cannot do.
     """
     for name in _REFUSED:
         if request.get(name):
             raise not_supported(f"the collection property {name!r}")
     if request.get("computedValues"):
         raise not_supported("computed values")
-    if request.get("schema"):
-        raise not_supported("schema validation")
     wait_for_sync = request.get("waitForSync") or False
     if not isinstance(wait_for_sync, bool):
         raise ArangoError(Problem.BAD_PARAMETER, "waitForSync must be a boolean")
@@ -193,7 +199,7 @@ def collection_properties(request: Mapping[str, Any]) -> Json:
         "waitForSync": wait_for_sync,
         "keyOptions": _key_options(request.get("keyOptions")),
         "cacheEnabled": bool(request.get("cacheEnabled") or False),
-        "schema": None,
+        "schema": check_schema(request.get("schema")),
         "computedValues": None,
         "isSystem": bool(request.get("isSystem") or False),
         "writeConcern": 1,

@@ -9,16 +9,19 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from arangolite.errors import ArangoError, Problem
 from arangolite.storage.catalog import Collection, Index
+from arangolite.storage.locks import CollectionLocks, KeyLocks
 from arangolite.storage.revisions import Clock
 
 T = TypeVar("T")
@@ -36,10 +39,45 @@ _SCHEMA = """
     CREATE TABLE IF NOT EXISTS indexes (
         collection INTEGER NOT NULL, number INTEGER NOT NULL, definition TEXT NOT NULL, PRIMARY KEY (collection, number)
     ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS users (name TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;
 """
 _IDLE_READERS = 8  # connections kept open for the next read; more are opened while more cursors are alive
 _PAGE_BYTES = 16384  # four times SQLite's default: imports of new documents take a quarter less time, measured
 _CHECKPOINT_PAGES = 1000  # 16 MiB of log before a commit pays for moving it into the file
+
+
+class Numbers:
+    """Row ids and autoincrement keys: handed out once each, whether or not their transaction is committed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._next_ids: dict[int, int] = {}
+        self._last_keys: dict[int, int] = {}
+
+    def take_ids(self, connection: sqlite3.Connection, collection: Collection, count: int) -> int:
+        """Reserve row ids for new documents and return the first."""
+        with self._lock:
+            first = self._next_ids.get(collection.id)
+            if first is None:
+                query = f"SELECT coalesce(max(id), 0) + 1 FROM {collection.table}"
+                first = int(connection.execute(query).fetchone()[0])
+            self._next_ids[collection.id] = first + count
+            return first
+
+    def next_key(self, connection: sqlite3.Connection, collection: Collection, increment: int, offset: int) -> int:
+        """Take the smallest number of the sequence offset + n * increment that is above the last one."""
+        with self._lock:
+            last = self._last_keys.get(collection.id)
+            if last is None:
+                row = connection.execute("SELECT value FROM meta WHERE name = ?", (_counter(collection),)).fetchone()
+                last = None if row is None else int(row[0])
+            number = max(1, offset) if last is None else last + increment
+            self._last_keys[collection.id] = number
+            return number
+
+
+def _counter(collection: Collection) -> str:
+    return f"autoincrement {collection.id}"
 
 
 class Transaction:
@@ -50,14 +88,16 @@ class Transaction:
         connection: sqlite3.Connection,
         collections: Mapping[str, Collection],
         clock: Clock,
-        next_ids: dict[int, int],
+        numbers: Numbers,
+        locks: KeyLocks,
         check_key: KeyCheck | None,
     ) -> None:
         self.connection = connection
         self.collections = dict(collections)
         self.clock = clock
         self.check_key = check_key
-        self._next_ids = next_ids
+        self._numbers = numbers
+        self._locks = locks
 
     def collection(self, name: str) -> Collection:
         """Find a collection by its name or numeric id."""
@@ -65,11 +105,25 @@ class Transaction:
 
     def take_ids(self, collection: Collection, count: int) -> int:
         """Reserve row ids for new documents and return the first; those of a failed transaction are lost."""
-        first = self._next_ids.get(collection.id)
-        if first is None:
-            first = self.connection.execute(f"SELECT coalesce(max(id), 0) + 1 FROM {collection.table}").fetchone()[0]
-        self._next_ids[collection.id] = first + count
-        return int(first)
+        return self._numbers.take_ids(self.connection, collection, count)
+
+    def next_key(self, collection: Collection, increment: int, offset: int) -> str:
+        """Make the next key of an autoincrement collection."""
+        number = self._numbers.next_key(self.connection, collection, increment, offset)
+        self.keep_last_key(collection, number)
+        return str(number)
+
+    def keep_last_key(self, collection: Collection, number: int) -> None:
+        """Note the last key of an autoincrement collection, for the next start."""
+        statement = (
+            "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2 "
+            "WHERE cast(value AS INTEGER) < cast(?2 AS INTEGER)"
+        )
+        self.connection.execute(statement, (_counter(collection), str(number)))
+
+    def claim(self, collection: Collection, key: str) -> None:
+        """Refuse with 1200 to change a document that an open stream transaction has changed."""
+        self._locks.check(collection.id, key)
 
 
 def find_collection(collections: Mapping[str, Collection], name: str) -> Collection:
@@ -82,23 +136,52 @@ def find_collection(collections: Mapping[str, Collection], name: str) -> Collect
     return found
 
 
+class Session(Protocol):
+    """Where requests read and write: the database itself, or an open stream transaction."""
+
+    @property
+    def name(self) -> str:
+        """The database's name."""
+
+    @property
+    def is_transaction(self) -> bool:
+        """Whether everything here goes over one connection, so that a query must not stay half read."""
+
+    @property
+    def collections(self) -> Mapping[str, Collection]:
+        """The catalog."""
+
+    async def write(self, work: Work[T], *, sync: bool = False) -> T:
+        """Run work that changes something; an exception takes everything back."""
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run work on one consistent state."""
+
+    def reader(self, *, keep_after_error: bool = False) -> AbstractContextManager[sqlite3.Connection]:
+        """Lend a connection for reading one consistent state."""
+
+
 class Database:
     """An open database."""
+
+    is_transaction = False
 
     def __init__(self, name: str, path: Path, readers: Executor, clock: Clock) -> None:
         self.name = name
         self.path = path
         self.clock = clock
         self.check_key: KeyCheck | None = None
-        self._readers = readers
+        self.threads = readers
         self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"arangolite-write-{name}")
         self._idle: deque[sqlite3.Connection] = deque()
-        self._next_ids: dict[int, int] = {}
+        self.numbers = Numbers()
+        self.key_locks = KeyLocks()
+        self.collection_locks = CollectionLocks()
         self._closed = False
         self._full_sync = False
-        self._write_connection = _connect(path)
+        self._write_connection = connect(path)
         self.id = _prepare(self._write_connection, path, clock)
-        self.collections: Mapping[str, Collection] = _load_catalog(self._write_connection)
+        self.collections: Mapping[str, Collection] = load_catalog(self._write_connection)
 
     def collection(self, name: str) -> Collection:
         """Find a collection by its name or numeric id."""
@@ -122,7 +205,7 @@ class Database:
             with self.reader(keep_after_error=True) as connection:
                 return work(connection)
 
-        return await asyncio.get_running_loop().run_in_executor(self._readers, run)
+        return await asyncio.get_running_loop().run_in_executor(self.threads, run)
 
     @contextlib.contextmanager
     def reader(self, *, keep_after_error: bool = False) -> Iterator[sqlite3.Connection]:
@@ -132,7 +215,7 @@ class Database:
             keep_after_error: Whether the connection is used again after an exception. Not where a statement may then
                 still be half read: it would hold the connection to the state it began with.
         """
-        connection = self._idle.pop() if self._idle else _connect(self.path, read_only=True)
+        connection = self._idle.pop() if self._idle else connect(self.path, read_only=True)
         keep = keep_after_error
         try:
             with translated_errors():
@@ -145,6 +228,22 @@ class Database:
                 connection.close()
             else:
                 self._idle.append(connection)
+
+    async def checkpoint(self) -> None:
+        """Move the write-ahead log into the file, as far as no reader still needs it."""
+        await self._maintain("PRAGMA wal_checkpoint(PASSIVE)")
+
+    async def compact(self) -> None:
+        """Write the file anew, without the room that removed documents have left."""
+        await self._maintain("VACUUM")
+
+    async def _maintain(self, statement: str) -> None:
+        def work() -> None:
+            if not self._closed:
+                with translated_errors():
+                    self._write_connection.execute(statement).fetchall()
+
+        await asyncio.get_running_loop().run_in_executor(self._writer, work)
 
     def close(self) -> None:
         """Finish the write in progress and close the file."""
@@ -164,7 +263,9 @@ class Database:
                 self._full_sync = sync
             connection.execute("BEGIN IMMEDIATE")
             try:
-                transaction = Transaction(connection, self.collections, self.clock, self._next_ids, self.check_key)
+                transaction = Transaction(
+                    connection, self.collections, self.clock, self.numbers, self.key_locks, self.check_key
+                )
                 result = work(transaction)
                 connection.execute("COMMIT")
             except BaseException:
@@ -190,7 +291,8 @@ def translated_errors() -> Iterator[None]:
         raise
 
 
-def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """Open a connection to a database's file."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=60)
     connection.text_factory = bytes  # documents go from the file to the wire as they are
     connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
@@ -205,7 +307,7 @@ def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, clock: Clock) -> str:
-    """Create the tables of a new file, check the version of an old one, and return the database's id."""
+    """Create the tables that are not there, check the version of an old one, and return the database's id."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version not in (0, SCHEMA_VERSION):
         raise ArangoError(
@@ -213,15 +315,16 @@ def _prepare(connection: sqlite3.Connection, path: Path, clock: Clock) -> str:
             f"{path.name} has schema version {version}, this arangolite writes {SCHEMA_VERSION}; "
             "use the arangolite that made it",
         )
+    connection.executescript(_SCHEMA)
     if version == 0:
-        connection.executescript(_SCHEMA)
         connection.execute("INSERT OR IGNORE INTO meta VALUES ('id', ?)", (str(clock.reserve()),))
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     row: tuple[bytes] = connection.execute("SELECT value FROM meta WHERE name = 'id'").fetchone()
     return row[0].decode()
 
 
-def _load_catalog(connection: sqlite3.Connection) -> Mapping[str, Collection]:
+def load_catalog(connection: sqlite3.Connection) -> Mapping[str, Collection]:
+    """Read the collections and indexes that a connection sees."""
     indexes: dict[int, list[Index]] = {}
     for owner, definition in connection.execute(
         "SELECT collection, definition FROM indexes ORDER BY collection, number"

@@ -60,6 +60,7 @@ class Documents:
         """Insert a document, or do what the overwrite mode says when its key is taken."""
         document = check_document(document)
         key = self._new_key(document)
+        self._transaction.claim(self.collection, key)
         existing = self.batch.get(key)
         if existing is not None:
             if options.overwrite_mode == "conflict":
@@ -107,6 +108,7 @@ class Documents:
         self.batch.flush()
 
     def _existing(self, key: str, given: Mapping[str, Any], options: WriteOptions, expected: str | None) -> Row:
+        self._transaction.claim(self.collection, key)
         row = self.batch.get(key)
         if row is None:
             raise ArangoError(Problem.DOCUMENT_NOT_FOUND)
@@ -145,18 +147,9 @@ class Documents:
             case "padded":
                 return f"{self._transaction.clock.reserve():016x}"
             case "autoincrement":
-                return self._next_number(options["increment"], options["offset"])
+                return self._transaction.next_key(self.collection, options["increment"], options["offset"])
             case _:
                 return str(self._transaction.clock.reserve())
-
-    def _next_number(self, increment: int, offset: int) -> str:
-        connection, name = self._transaction.connection, f"autoincrement {self.collection.id}"
-        row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-        last = int(row[0]) if row else offset
-        # The smallest number of the sequence offset + n * increment that is above the last one.
-        number = max(1, offset) if row is None else last + increment
-        connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, str(number)))
-        return str(number)
 
 
 def check_document(value: object) -> Document:

@@ -1,10 +1,10 @@
 """Named graphs: which edge collections connect which vertex collections, kept in the collection `_graphs`."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from arangolite.errors import ArangoError, Problem
+from arangolite.errors import ArangoError, Problem, not_supported
 from arangolite.storage.batch import row_from_columns
 from arangolite.storage.catalog import EDGE_COLLECTION, Collection, Json
 from arangolite.storage.database import Transaction, Work
@@ -37,10 +37,18 @@ def create_graph(request: Mapping[str, Any]) -> Work[Json]:
     """Create a graph, and those of its collections that are not there."""
     name = check_collection_name(request.get("name"))
     definitions = _check_definitions(request.get("edgeDefinitions") or [])
-    orphans = _check_names(request.get("orphanCollections") or [])
+    if len({definition["collection"] for definition in definitions}) < len(definitions):
+        raise ArangoError(Problem.GRAPH_COLLECTION_MULTI_USE)
+    connected = {name for definition in definitions for name in (*definition["from"], *definition["to"])}
+    orphans = [name for name in _check_names(request.get("orphanCollections") or []) if name not in connected]
+    options = request.get("options") or {}
+    if request.get("isSmart") or request.get("isDisjoint") or (type(options) is dict and options.get("isSmart")):
+        raise not_supported("SmartGraphs")
 
     def work(transaction: Transaction) -> Json:
         store = _store(transaction)
+        for definition in definitions:
+            _check_same_elsewhere(transaction, name, definition)
         _create_missing(transaction, definitions, orphans)
         documents = Documents(transaction, store)
         if documents.batch.get(name) is not None:
@@ -58,26 +66,155 @@ def drop_graph(name: str, *, with_collections: bool) -> Work[None]:
     """Remove a graph, and when asked those of its collections that no other graph uses."""
 
     def work(transaction: Transaction) -> None:
-        graphs = list_graphs(transaction.connection, transaction.collections)
         graph = read_graph(transaction.connection, transaction.collections, name)
         documents = Documents(transaction, _store(transaction))
         documents.remove(name)
         documents.flush()
         if with_collections:
-            used = {member for other in graphs if other["_key"] != name for member in members(other)}
-            for member in members(graph):
-                if member in transaction.collections and member not in used:
-                    drop_collection(member, system=False)(transaction)
+            _drop_unused(transaction, members(graph))
 
     return work
 
 
+def add_edge_definition(name: str, request: Mapping[str, Any]) -> Work[Json]:
+    """Let a graph have one more edge collection."""
+    definition = _check_definition(request)
+
+    def change(transaction: Transaction, graph: Json) -> Json:
+        if definition["collection"] in edge_collections(graph):
+            raise ArangoError(Problem.GRAPH_COLLECTION_MULTI_USE)
+        _check_same_elsewhere(transaction, name, definition)
+        _create_missing(transaction, [definition], [])
+        return _with_definitions(graph, [*graph["edgeDefinitions"], definition])
+
+    return _change_graph(name, change)
+
+
+def replace_edge_definition(name: str, edges: str, request: Mapping[str, Any]) -> Work[Json]:
+    """Change what an edge collection of a graph connects; other graphs that use it change with it."""
+    definition = _check_definition({**request, "collection": request.get("collection", edges)})
+
+    def changed(graph: Json) -> Json:
+        return _with_definitions(
+            graph,
+            [definition if known["collection"] == edges else known for known in graph["edgeDefinitions"]],
+        )
+
+    def change(transaction: Transaction, graph: Json) -> Json:
+        if definition["collection"] != edges or edges not in edge_collections(graph):
+            raise ArangoError(Problem.GRAPH_EDGE_COLLECTION_NOT_USED)
+        _create_missing(transaction, [definition], [])
+        documents = Documents(transaction, _store(transaction))
+        for other in list_graphs(transaction.connection, transaction.collections):
+            if other["_key"] != name and edges in edge_collections(other):
+                documents.replace(other["_key"], changed(other))
+        documents.flush()
+        return changed(graph)
+
+    return _change_graph(name, change)
+
+
+def remove_edge_definition(name: str, edges: str, *, with_collections: bool) -> Work[Json]:
+    """Take an edge collection out of a graph; vertex collections that nothing connects any more become orphans."""
+
+    def change(_: Transaction, graph: Json) -> Json:
+        if edges not in edge_collections(graph):
+            raise ArangoError(Problem.GRAPH_EDGE_COLLECTION_NOT_USED)
+        kept = [definition for definition in graph["edgeDefinitions"] if definition["collection"] != edges]
+        return _with_definitions(graph, kept)
+
+    return _change_graph(name, change, dropped=[edges] if with_collections else [])
+
+
+def add_orphan(name: str, collection: object) -> Work[Json]:
+    """Let a graph have one more vertex collection that no edges connect."""
+    (checked,) = _check_names([collection])
+
+    def change(transaction: Transaction, graph: Json) -> Json:
+        if checked in graph["orphanCollections"]:
+            raise ArangoError(Problem.GRAPH_COLLECTION_USED_IN_ORPHANS)
+        if checked in vertex_collections(graph):
+            raise ArangoError(Problem.GRAPH_COLLECTION_USED_IN_EDGE_DEFINITION)
+        if checked in transaction.collections and transaction.collection(checked).is_edge:
+            raise ArangoError(Problem.GRAPH_WRONG_VERTEX_TYPE)
+        _create_missing(transaction, [], [checked])
+        return {**graph, "orphanCollections": [*graph["orphanCollections"], checked]}
+
+    return _change_graph(name, change)
+
+
+def remove_orphan(name: str, collection: str, *, with_collection: bool) -> Work[Json]:
+    """Take a vertex collection out of a graph that no edges of it connect."""
+
+    def change(_: Transaction, graph: Json) -> Json:
+        orphans = graph["orphanCollections"]
+        if collection not in orphans:
+            if collection in vertex_collections(graph):
+                raise ArangoError(Problem.GRAPH_COLLECTION_USED_IN_EDGE_DEFINITION)
+            raise ArangoError(Problem.GRAPH_NOT_IN_ORPHANS)
+        return {**graph, "orphanCollections": [orphan for orphan in orphans if orphan != collection]}
+
+    return _change_graph(name, change, dropped=[collection] if with_collection else [])
+
+
+def _change_graph(name: str, change: Callable[[Transaction, Json], Json], *, dropped: Sequence[str] = ()) -> Work[Json]:
+    """Store what a change makes of a graph, and drop those collections that no graph uses any more."""
+
+    def work(transaction: Transaction) -> Json:
+        graph = read_graph(transaction.connection, transaction.collections, name)
+        documents = Documents(transaction, _store(transaction))
+        row = documents.replace(name, change(transaction, graph)).new
+        documents.flush()
+        assert row is not None
+        _drop_unused(transaction, dropped)
+        return row.full(GRAPHS)
+
+    return work
+
+
+def _drop_unused(transaction: Transaction, names: Iterable[str]) -> None:
+    graphs = list_graphs(transaction.connection, transaction.collections)
+    used = {member for graph in graphs for member in members(graph)}
+    for name in names:
+        if name in transaction.collections and name not in used:
+            drop_collection(name, system=False)(transaction)
+
+
+def _with_definitions(graph: Json, definitions: list[Json]) -> Json:
+    """Give a graph other edge definitions; its orphans are then the vertex collections in none of them."""
+    connected = {name for definition in definitions for name in (*definition["from"], *definition["to"])}
+    orphans = [name for name in vertex_collections(graph) if name not in connected]
+    return {**graph, "edgeDefinitions": definitions, "orphanCollections": orphans}
+
+
+def _check_same_elsewhere(transaction: Transaction, name: str, definition: Json) -> None:
+    """Refuse with 1921 an edge collection that connects something else in another graph."""
+    for graph in list_graphs(transaction.connection, transaction.collections):
+        if graph["_key"] == name:
+            continue
+        for known in graph["edgeDefinitions"]:
+            if known["collection"] == definition["collection"] and _ends(known) != _ends(definition):
+                raise ArangoError(Problem.GRAPH_COLLECTION_IN_MULTI_GRAPHS)
+
+
+def _ends(definition: Json) -> tuple[set[str], set[str]]:
+    return set(definition["from"]), set(definition["to"])
+
+
+def edge_collections(graph: Json) -> list[str]:
+    """List the edge collections of a graph."""
+    return [definition["collection"] for definition in graph["edgeDefinitions"]]
+
+
+def vertex_collections(graph: Json) -> list[str]:
+    """List the vertex collections of a graph, orphans last."""
+    names = [name for edge in graph["edgeDefinitions"] for name in (*edge["from"], *edge["to"])]
+    return list(dict.fromkeys([*names, *graph["orphanCollections"]]))
+
+
 def members(graph: Json) -> list[str]:
     """List the collections of a graph, edges first."""
-    names = [edge["collection"] for edge in graph["edgeDefinitions"]]
-    for edge in graph["edgeDefinitions"]:
-        names += [*edge["from"], *edge["to"]]
-    return list(dict.fromkeys([*names, *graph["orphanCollections"]]))
+    return list(dict.fromkeys([*edge_collections(graph), *vertex_collections(graph)]))
 
 
 def _store(transaction: Transaction) -> Collection:
@@ -93,7 +230,7 @@ def _create_missing(transaction: Transaction, definitions: Sequence[Json], orpha
         if name not in transaction.collections:
             create_collection({"name": name, "type": EDGE_COLLECTION})(transaction)
         elif not transaction.collection(name).is_edge:
-            raise ArangoError(Problem.GRAPH_NO_EDGE_COLLECTION)
+            raise ArangoError(Problem.GRAPH_EDGE_DEFINITION_IS_DOCUMENT)
     for name in (*vertices, *orphans):
         if name not in transaction.collections:
             create_collection({"name": name})(transaction)

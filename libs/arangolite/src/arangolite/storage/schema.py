@@ -28,6 +28,8 @@ from arangolite.storage.names import check_collection_name
 
 _decode = msgspec.json.decode
 _FILL_ENTRIES = 200_000  # entries of a new index held in memory at a time, about 30 MB
+_MAX_STORED_VALUES = 32
+_MAX_GEO_FIELDS = 2
 _SYSTEM_FIELDS = ("_id", "_rev")
 
 
@@ -219,12 +221,13 @@ def _fill_table(transaction: Transaction, collection: Collection, index: Index, 
 
 
 def _same_index(index: Index, wanted: Index) -> bool:
-    return (index.type, index.fields, index.unique, index.sparse) == (
+    same = (index.type, index.fields, index.unique, index.sparse) == (
         wanted.type,
         wanted.fields,
         wanted.unique,
         wanted.sparse,
     )
+    return same and (index.type not in ("geo", "inverted") or index.extra == wanted.extra)
 
 
 def _index_from_request(request: Mapping[str, Any]) -> Index:
@@ -264,13 +267,13 @@ def _persistent(request: Mapping[str, Any]) -> Index:
     fields = _fields(request)
     if sum(path[-1] == EXPANSION for path in fields) > 1:
         raise ArangoError(Problem.BAD_PARAMETER, "an index may expand one array attribute only")
-    if request.get("storedValues"):
-        raise not_supported("'storedValues' of persistent indexes")
     extra: Json = {
         "deduplicate": _flag(request, "deduplicate", True),
         "estimates": _flag(request, "estimates", True),
         "cacheEnabled": _flag(request, "cacheEnabled", False),
     }
+    if stored := request.get("storedValues"):
+        extra["storedValues"] = _stored_values(stored)
     return Index(0, "persistent", "", fields, _flag(request, "unique", False), _flag(request, "sparse", False), extra)
 
 
@@ -284,10 +287,89 @@ def _ttl(request: Mapping[str, Any]) -> Index:
     return Index(0, "ttl", "", fields, sparse=True, extra={"expireAfter": seconds, "estimates": False})
 
 
+def _stored_values(given: object) -> list[str]:
+    """Check the attributes that an index keeps for projections; here the document itself is at hand for them."""
+    if not isinstance(given, list) or len(given) > _MAX_STORED_VALUES or not all(isinstance(n, str) for n in given):
+        raise ArangoError(Problem.BAD_PARAMETER, "'storedValues' must be a list of at most 32 attribute names")
+    for name in given:
+        if parse_path(name)[-1] == EXPANSION:
+            raise ArangoError(Problem.BAD_PARAMETER, "'storedValues' cannot expand arrays")
+    return list(given)
+
+
+def _geo(request: Mapping[str, Any]) -> Index:
+    fields = _fields(request)
+    if len(fields) > _MAX_GEO_FIELDS or any(path[-1] == EXPANSION for path in fields):
+        raise ArangoError(Problem.BAD_PARAMETER, "a geo index has one field, or one for the latitude and one more")
+    geo_json = _flag(request, "geoJson", False)
+    if geo_json and len(fields) > 1:
+        raise ArangoError(Problem.BAD_PARAMETER, "a geo index with 'geoJson' has one field")
+    if _flag(request, "unique", False):
+        raise ArangoError(Problem.BAD_PARAMETER, "a geo index cannot be unique")
+    extra: Json = {
+        "geoJson": geo_json,
+        "legacyPolygons": _flag(request, "legacyPolygons", False),
+        "bestIndexedLevel": 17,
+        "worstIndexedLevel": 4,
+        "maxNumCoverCells": 8,
+        "estimates": True,
+    }
+    return Index(0, "geo", "", fields, sparse=True, extra=extra)
+
+
+_INVERTED_DEFAULTS: Mapping[str, Any] = {
+    "analyzer": "identity",
+    "cleanupIntervalStep": 2,
+    "commitIntervalMsec": 1000,
+    "consolidationIntervalMsec": 1000,
+    "consolidationPolicy": {"type": "tier", "segmentsBytesFloor": 25165824, "segmentsBytesMax": 8589934592},
+    "features": ["frequency", "norm"],
+    "includeAllFields": False,
+    "optimizeTopK": [],
+    "primaryKeyCache": False,
+    "primarySort": {"fields": [], "compression": "lz4", "cache": False},
+    "searchField": False,
+    "storedValues": [],
+    "trackListPositions": False,
+    "writebufferActive": 0,
+    "writebufferIdle": 64,
+    "writebufferSizeMax": 33554432,
+}
+
+
+def _inverted(request: Mapping[str, Any]) -> Index:
+    given = request.get("fields")
+    everything = _flag(request, "includeAllFields", False)
+    if not isinstance(given, list) or not (given or everything):
+        raise ArangoError(Problem.BAD_PARAMETER, "an inverted index needs 'fields', or 'includeAllFields'")
+    if _flag(request, "unique", False):
+        raise ArangoError(Problem.BAD_PARAMETER, "an inverted index cannot be unique")
+    fields = [_inverted_field(field) for field in given]
+    extra: Json = {}
+    for name, default in _INVERTED_DEFAULTS.items():
+        value = request.get(name, default)
+        if type(value) is not type(default):
+            raise ArangoError(Problem.BAD_PARAMETER, f"invalid value for '{name}' of an inverted index")
+        extra[name] = {**default, **value} if isinstance(default, dict) else value
+    paths = tuple(parse_path(field["name"]) for field in fields)
+    return Index(0, "inverted", "", paths, sparse=True, extra={"fields": fields, "version": 1, **extra})
+
+
+def _inverted_field(given: object) -> Json:
+    """Check one field of an inverted index: a name, or an object with a name and options."""
+    field = {"name": given} if isinstance(given, str) else given
+    if not isinstance(field, dict) or not isinstance(field.get("name"), str):
+        raise ArangoError(Problem.BAD_PARAMETER, "a field of an inverted index is a name, or an object with one")
+    parse_path(field["name"])
+    return field
+
+
 # Deprecated names, which ArangoDB 3.12 turns into persistent indexes, too.
 _INDEX_TYPES: dict[str, Callable[[Mapping[str, Any]], Index]] = {
     "persistent": _persistent,
     "hash": _persistent,
     "skiplist": _persistent,
     "ttl": _ttl,
+    "geo": _geo,
+    "inverted": _inverted,
 }
