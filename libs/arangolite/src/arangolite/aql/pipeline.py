@@ -12,9 +12,10 @@ from arangolite.aql.explain import Step
 from arangolite.aql.expressions import Expressions
 from arangolite.aql.modify import compile_modification
 from arangolite.aql.operators import to_number
+from arangolite.aql.paths import compile_path_search
 from arangolite.aql.plan import plan_scan
 from arangolite.aql.scope import Code, DocumentVariable, Frame, Scope, Stage
-from arangolite.aql.traversal import compile_walk
+from arangolite.aql.traversal import compile_traversal
 from arangolite.aql.window import compile_window
 from arangolite.errors import ArangoError, Problem
 from arangolite.values import Value, encode, type_rank
@@ -78,7 +79,7 @@ class Compiler:
                 return self._for(operation, following, block)
             case tree.Traversal() | tree.PathSearch():
                 block.many_rows = True
-                block.stages.append(compile_walk(operation, block.scope, self.expressions))
+                block.stages.append(_compile_walk(operation, block.scope, self.expressions))
             case tree.Let():
                 self._let(operation, block)
             case tree.Filter():
@@ -253,6 +254,12 @@ class Compiler:
                 items = [self._output(item, scope) for item in node.items]
                 return lambda frame: [item(frame) for item in items]
         return self.expressions.compile(node, scope)
+
+
+def _compile_walk(node: tree.Traversal | tree.PathSearch, scope: Scope, expressions: Expressions) -> Stage:
+    if isinstance(node, tree.Traversal):
+        return compile_traversal(node, scope, expressions)
+    return compile_path_search(node, scope, expressions)
 
 
 def _producer(stages: list[Stage], finish: Callable[[Iterator[Frame]], Iterator[Any]]) -> Producer:
