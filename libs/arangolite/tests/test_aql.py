@@ -190,7 +190,12 @@ ERRORS = [
     ("FOR x IN null RETURN x", 1563),
     ("RETURN FAIL('so')", 1569),
     ("FOR i IN 1..3 LIMIT -1 RETURN i", 1504),
-    ("RETURN GEO_DISTANCE([0, 0], [1, 1])", 9),
+    ("RETURN GEO_DISTANCE([0, 0], [1, 1], 'wgs84')", 9),
+    ("RETURN TOKENS('a b', 'text_en')", 9),
+    ("RETURN CALL('NO_SUCH_FUNCTION')", 1540),
+    ("RETURN CALL('LENGTH')", 1541),
+    ("RETURN REPLACE_NTH(['a'], 6, 'z')", 1542),
+    ("RETURN ASSERT(false, 'so')", 1593),
 ]
 
 

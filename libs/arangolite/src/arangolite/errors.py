@@ -74,9 +74,14 @@ class Problem(Enum):
     QUERY_INVALID_ARITHMETIC = (1561, HTTPStatus.BAD_REQUEST, "invalid arithmetic value")
     QUERY_DIVISION_BY_ZERO = (1562, HTTPStatus.BAD_REQUEST, "division by zero")
     QUERY_ARRAY_EXPECTED = (1563, HTTPStatus.BAD_REQUEST, "array expected")
+    QUERY_COLLECT_EXPRESSION = (1574, HTTPStatus.BAD_REQUEST, "invalid aggregate expression")
+    QUERY_COMPILE_TIME_OPTIONS = (1575, HTTPStatus.BAD_REQUEST, "query options must be readable at query compile time")
+    QUERY_FORCED_INDEX_HINT = (1577, HTTPStatus.BAD_REQUEST, "could not use forced index hint")
     QUERY_FAIL_CALLED = (1569, HTTPStatus.BAD_REQUEST, "FAIL() called")
     QUERY_INVALID_DATE = (1571, HTTPStatus.BAD_REQUEST, "invalid date value")
     QUERY_FUNCTION_NOT_FOUND = (1582, HTTPStatus.NOT_FOUND, "user function not found")
+    QUERY_USER_ASSERT = (1593, HTTPStatus.BAD_REQUEST, "assertion failed")
+    QUERY_USER_WARN = (1594, HTTPStatus.BAD_REQUEST, "warning")
     QUERY_NOT_FOUND = (1591, HTTPStatus.NOT_FOUND, "query not found")
     CURSOR_NOT_FOUND = (1600, HTTPStatus.NOT_FOUND, "cursor not found")
     CURSOR_BUSY = (1601, HTTPStatus.CONFLICT, "cursor is busy")
@@ -121,6 +126,12 @@ class Problem(Enum):
         1947,
         HTTPStatus.BAD_REQUEST,
         "referenced vertex collection is not part of the graph",
+    )
+    GRAPH_NEGATIVE_EDGE_WEIGHT = (1948, HTTPStatus.BAD_REQUEST, "negative edge weight found")
+    GRAPH_NO_EDGE_COLLECTION = (
+        1951,
+        HTTPStatus.BAD_REQUEST,
+        "collection used in edge definitions is no edge collection",
     )
     QUEUE_FULL = (21003, HTTPStatus.SERVICE_UNAVAILABLE, "named queue is full")
 

@@ -10,9 +10,6 @@ from arangolite.errors import ArangoError, Problem
 from arangolite.storage.catalog import Collection
 from arangolite.storage.database import Transaction, find_collection
 
-MAX_WARNINGS = 10
-"""As many as ArangoDB keeps by default."""
-
 
 @dataclass
 class Statistics:
@@ -43,7 +40,11 @@ class Run:
     """What a query that changes documents writes in."""
     statistics: Statistics = field(default_factory=Statistics)
     warnings: list[dict[str, Any]] = field(default_factory=list)
+    database: str = ""
+    user: str | None = None
     fail_on_warning: bool = False
+    max_warnings: int = 10
+    """As many as ArangoDB keeps by default."""
     deadline: float | None = None
     """Monotonic seconds at which `maxRuntime` is over."""
     killed: bool = False
@@ -52,12 +53,15 @@ class Run:
         """Find a collection, or refuse with 1203."""
         return find_collection(self.collections, name)
 
-    def warn(self, problem: Problem) -> None:
-        """Note that a value could not be used; the query goes on with null."""
+    def warn(self, problem: Problem, message: str = "", *, function: str = "") -> None:
+        """Note that a value could not be used, where there is one by which function; the query goes on with null."""
+        text = message or problem.text
+        if function and problem is Problem.QUERY_ARGUMENT_TYPE:
+            text += f" in call to function '{function}()'"
         if self.fail_on_warning:
-            raise ArangoError(problem)
-        if len(self.warnings) < MAX_WARNINGS:
-            self.warnings.append({"code": problem.number, "message": problem.text})
+            raise ArangoError(problem, f"AQL: {text} (while executing)")
+        if len(self.warnings) < self.max_warnings:
+            self.warnings.append({"code": problem.number, "message": text})
 
     def check(self) -> None:
         """Stop when the query was killed or its time is over."""

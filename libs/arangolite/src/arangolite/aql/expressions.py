@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any, ClassVar
 
 from arangolite.aql import operators, tree
-from arangolite.aql.functions import FUNCTIONS, Needs
+from arangolite.aql.functions import FUNCTIONS
 from arangolite.aql.operators import ARITHMETIC, COMPARISONS, to_number, to_string
 from arangolite.aql.parse import CURRENT
 from arangolite.aql.scope import Code, DocumentVariable, Frame, Scope
@@ -35,6 +35,13 @@ class Expressions:
             raise ArangoError(Problem.QUERY_PARSE, "AQL: a constant value is expected here (while parsing)")
         return self.compile(node, scope)([])
 
+    def options(self, node: tree.Expr, scope: Scope) -> dict[str, Value]:
+        """Compute the object behind OPTIONS."""
+        if any(isinstance(part, tree.Variable | tree.Subquery) for part in tree.walk(node)):
+            raise ArangoError(Problem.QUERY_COMPILE_TIME_OPTIONS)
+        given: dict[str, Value] = self.compile(node, scope)([])
+        return given
+
     def condition(self, node: tree.Expr, scope: Scope) -> Callable[[Frame], bool]:
         """Compile an expression that is only asked whether it holds."""
         code = self.compile(node, scope)
@@ -61,9 +68,7 @@ class Expressions:
 
     def _whole_collection(self, name: str, scope: Scope) -> Code:
         if name not in scope.run.collections:
-            raise ArangoError(
-                Problem.COLLECTION_NOT_FOUND, f"AQL: collection or view not found: {name} (while parsing)"
-            )
+            raise _unknown_collection(name)
         everything = tree.Query(
             (tree.For("document", tree.CollectionName(name)), tree.Return(tree.Variable("document"), False))
         )
@@ -182,7 +187,53 @@ class Expressions:
 
     def _quantified(self, node: tree.Quantified, scope: Scope) -> Code:
         left, right = self.compile(node.left, scope), self.compile(node.right, scope)
+        if node.least is not None:
+            least, compare = self.compile(node.least, scope), COMPARISONS[node.operator]
+
+            def at_least(frame: Frame) -> Value:
+                values, other = left(frame), right(frame)
+                if type(values) is not list:
+                    return False
+                return sum(compare(value, other) for value in values) >= to_number(least(frame))
+
+            return at_least
         return lambda frame: operators.quantified(node.quantifier, node.operator, left(frame), right(frame))
+
+    def _question(self, node: tree.Question, scope: Scope) -> Code:
+        inner = Scope(
+            scope.run, scope.frames, {name: binding for name, binding in scope.names.items() if name != CURRENT}
+        )
+        base, slot = self.compile(node.base, scope), inner.declare(CURRENT)
+        condition = None if node.condition is None else self.condition(node.condition, inner)
+        enough = self._enough(node, scope)
+
+        def question(frame: Frame) -> Value:
+            values = base(frame)
+            if type(values) is not list:
+                values = []
+            count = 0
+            for value in values:
+                frame[slot] = value
+                count += condition is None or condition(frame)
+            return enough(frame, count, len(values))
+
+        return question
+
+    def _enough(self, node: tree.Question, scope: Scope) -> Callable[[Frame, int, int], bool]:
+        """Compile the quantity of `[? ]`: how many of how many elements must fit."""
+        if node.quantity is None:
+            return {
+                "ANY": lambda _, count, __: count > 0,
+                "NONE": lambda _, count, __: count == 0,
+                "ALL": lambda _, count, total: count == total,
+            }[node.kind]
+        if isinstance(node.quantity, tree.Range):
+            low, high = self.compile(node.quantity.low, scope), self.compile(node.quantity.high, scope)
+            return lambda frame, count, _: to_number(low(frame)) <= count <= to_number(high(frame))
+        wanted = self.compile(node.quantity, scope)
+        if node.kind == "AT LEAST":
+            return lambda frame, count, _: count >= to_number(wanted(frame))
+        return lambda frame, count, _: count == to_number(wanted(frame))
 
     def _ternary(self, node: tree.Ternary, scope: Scope) -> Code:
         condition, no = self.compile(node.condition, scope), self.compile(node.no, scope)
@@ -204,17 +255,17 @@ class Expressions:
         function = FUNCTIONS.get(node.name)
         if function is None:
             raise _unknown_function(node.name)
-        if not function.least <= len(node.arguments) <= function.most:
+        if not function.takes(len(node.arguments)):
             raise ArangoError(
                 Problem.QUERY_ARGUMENT_COUNT,
                 f"AQL: invalid number of arguments for function '{node.name}()', expected number of arguments: "
                 f"minimum: {function.least}, maximum: {function.most} (while parsing)",
             )
+        if node.name in _OF_COLLECTIONS:
+            node = _with_collection_name(node, scope)
+            function = FUNCTIONS[node.name]
         arguments = [self.compile(argument, scope) for argument in node.arguments]
-        run = function.run
-        if function.needs is not Needs.NOTHING:
-            first = scope.run.warn if function.needs is Needs.WARN else scope.run
-            return lambda frame: run(first, *[argument(frame) for argument in arguments])
+        run = function.bound(scope.run)
         if len(arguments) == 1:
             only = arguments[0]
             return lambda frame: run(only(frame))
@@ -232,6 +283,7 @@ class Expressions:
         tree.Attribute: _attribute,
         tree.Index: _index,
         tree.Expand: _expand,
+        tree.Question: _question,
         tree.Unary: _unary,
         tree.Binary: _binary,
         tree.Quantified: _quantified,
@@ -242,95 +294,66 @@ class Expressions:
     }
 
 
+# Functions whose first argument may be a collection's bare name, and what they then become.
+_OF_COLLECTIONS = {
+    "DOCUMENT": "DOCUMENT",
+    "COLLECTION_COUNT": "COLLECTION_COUNT",
+    "SHARD_ID": "SHARD_ID",
+    "LENGTH": "COLLECTION_COUNT",
+    "COUNT": "COLLECTION_COUNT",
+}
+
+
+def _with_collection_name(node: tree.Call, scope: Scope) -> tree.Call:
+    """Take a bare collection name as the name that it is, not as all of its documents."""
+    first = node.arguments[0]
+    named = isinstance(first, tree.CollectionName) or (
+        isinstance(first, tree.Variable) and first.name not in scope.names
+    )
+    if not named:
+        return node
+    assert isinstance(first, tree.CollectionName | tree.Variable)
+    if first.name not in scope.run.collections:
+        raise _unknown_collection(first.name)
+    return tree.Call(_OF_COLLECTIONS[node.name], (tree.Literal(first.name), *node.arguments[1:]))
+
+
+def _unknown_collection(name: str) -> ArangoError:
+    return ArangoError(Problem.COLLECTION_NOT_FOUND, f"AQL: collection or view not found: {name} (while parsing)")
+
+
 # Functions that ArangoDB has and arangolite has not: they are refused as missing here, not as unknown.
 _MISSING_FUNCTIONS = frozenset(
     (
         *(
             "ANALYZER",
-            "APPLY",
+            "APPROX_NEAR_COSINE",
+            "APPROX_NEAR_INNER_PRODUCT",
+            "APPROX_NEAR_L2",
             "BM25",
+        ),
+        *(
             "BOOST",
-            "CALL",
-            "CURRENT_DATABASE",
-            "CURRENT_USER",
-            "DECODE_REV",
             "EXISTS",
             "FULLTEXT",
-            "GEO_AREA",
-        ),
-        *(
-            "GEO_CONTAINS",
-            "GEO_DISTANCE",
-            "GEO_EQUALS",
-            "GEO_IN_RANGE",
-            "GEO_INTERSECTS",
-            "GEO_LINESTRING",
-            "GEO_MULTILINESTRING",
-        ),
-        *(
-            "GEO_MULTIPOINT",
-            "GEO_MULTIPOLYGON",
-            "GEO_POINT",
-            "GEO_POLYGON",
-            "INTERLEAVE",
-            "IN_RANGE",
-            "IS_IN_POLYGON",
-            "IS_SAME_COLLECTION",
-        ),
-        *(
-            "JACCARD",
             "MINHASH",
-            "MINHASH_COUNT",
-            "MINHASH_ERROR",
             "MINHASH_MATCH",
-            "MIN_MATCH",
+        ),
+        *(
             "NEAR",
             "NGRAM_MATCH",
-            "NGRAM_SIMILARITY",
-        ),
-        *(
-            "NGRAM_POSITIONAL_SIMILARITY",
             "OFFSET_INFO",
             "PHRASE",
-            "REPLACE_NTH",
             "SCHEMA_GET",
+        ),
+        *(
             "SCHEMA_VALIDATE",
-            "SHARD_ID",
-            "SLEEP",
             "TFIDF",
-        ),
-        *(
             "TOKENS",
-            "VERSION",
-            "WITHIN",
-            "WITHIN_RECTANGLE",
-            "COSINE_SIMILARITY",
-            "L1_DISTANCE",
-            "L2_DISTANCE",
-            "BIT_AND",
-            "BIT_OR",
-            "BIT_XOR",
-        ),
-        *(
-            "BIT_NEGATE",
-            "BIT_TEST",
-            "BIT_POPCOUNT",
-            "BIT_SHIFT_LEFT",
-            "BIT_SHIFT_RIGHT",
-            "BIT_CONSTRUCT",
-            "BIT_DECONSTRUCT",
-            "BIT_TO_STRING",
-        ),
-        *(
-            "BIT_FROM_STRING",
-            "DECAY_GAUSS",
-            "DECAY_EXP",
-            "DECAY_LINEAR",
-            "DISTANCE",
-            "APPROX_NEAR_COSINE",
-            "APPROX_NEAR_L2",
             "V8",
+            "WITHIN",
         ),
+        *("WITHIN_RECTANGLE",),
     )
 )
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 from arangolite.aql import tree
 from arangolite.aql.context import Run
 from arangolite.aql.expressions import Expressions
+from arangolite.aql.parse import CURRENT
 from arangolite.aql.scope import Code, Frame, Scope, Stage
 from arangolite.errors import ArangoError, Problem
 from arangolite.storage.batch import Row
@@ -137,7 +138,7 @@ def _change(documents: Documents, replace: bool, selector: Value, changed: Value
 
 
 def _compile_upsert(node: tree.Upsert, target: _Target, scope: Scope, expressions: Expressions) -> Apply:
-    find = _compile_search(node.search, target.collection, scope, expressions)
+    find = _compile_search(node, target.collection, scope, expressions)
     document = expressions.compile(node.document, scope)
     inner = scope.child()
     old_slot = inner.names["OLD"] = scope.frames.slot()
@@ -153,21 +154,26 @@ def _compile_upsert(node: tree.Upsert, target: _Target, scope: Scope, expression
     return apply
 
 
-def _compile_search(search: tree.Expr, collection: Collection, scope: Scope, expressions: Expressions) -> Code:
+def _compile_search(node: tree.Upsert, collection: Collection, scope: Scope, expressions: Expressions) -> Code:
     """Compile the search of an UPSERT to a query, so that it uses indexes like any other."""
+    name = CURRENT if node.by_filter else _FOUND
+    operations: tuple[tree.Operation, ...] = (
+        tree.For(name, tree.CollectionName(collection.name)),
+        *([tree.Filter(node.search)] if node.by_filter else _equalities(node.search)),
+        tree.Limit(tree.Literal(0), tree.Literal(1)),
+        tree.Return(tree.Variable(name), False),
+    )
+    return expressions.compile(tree.Subquery(tree.Query(operations)), scope)
+
+
+def _equalities(search: tree.Expr) -> list[tree.Operation]:
+    """Turn the object that a document must be like into conditions."""
     if not isinstance(search, tree.Object) or not all(
         isinstance(name, tree.Literal) and isinstance(name.value, str) for name, _ in search.entries
     ):
         raise ArangoError(Problem.QUERY_PARSE, "AQL: the search expression of UPSERT must be an object literal")
-    filters = [
+    return [
         tree.Filter(tree.Binary("==", tree.Attribute(tree.Variable(_FOUND), name.value), value))
         for name, value in search.entries
         if isinstance(name, tree.Literal)
     ]
-    operations: tuple[tree.Operation, ...] = (
-        tree.For(_FOUND, tree.CollectionName(collection.name)),
-        *filters,
-        tree.Limit(tree.Literal(0), tree.Literal(1)),
-        tree.Return(tree.Variable(_FOUND), False),
-    )
-    return expressions.compile(tree.Subquery(tree.Query(operations)), scope)

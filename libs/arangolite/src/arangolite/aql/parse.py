@@ -40,23 +40,31 @@ class _TreeBuilder(Transformer[Token, tree.Query]):
     def with_(self, _with: Token, *_targets: object) -> None:
         """Skip the list of collections that a cluster wants to know beforehand."""
 
-    def for_(self, _for: Token, names: tuple[str, ...], _in: Token, source: tree.Expr, _options: object) -> tree.For:
+    def for_(
+        self, _for: Token, names: tuple[str, ...], _in: Token, source: tree.Expr, options: tree.Expr | None
+    ) -> tree.For:
         if len(names) != 1:
             raise ArangoError(
                 Problem.QUERY_PARSE, "AQL: a FOR over a collection or an array has one variable (while parsing)"
             )
-        return tree.For(names[0], source)
+        return tree.For(names[0], source, options)
 
     def names(self, *names: str) -> tuple[str, ...]:
         return names
 
     def traversal(self, *parts: Any) -> tree.Traversal:
         _, names, _, depth, direction, start, graph, prune, options = parts
-        return tree.Traversal(_path_variables(names), depth, direction, start, graph, prune, options)
+        prune_variable, condition = prune or (None, None)
+        return tree.Traversal(
+            _path_variables(names, 3), depth, direction, start, graph, condition, prune_variable, options
+        )
 
     def path_search(self, *parts: Any) -> tree.PathSearch:
-        _, names, _, direction, kind, start, _, target, graph, _ = parts
-        return tree.PathSearch(kind, _path_variables(names), direction, start, target, graph)
+        _, names, _, depth, direction, kind, start, _, target, graph, options = parts
+        variables = _path_variables(names, 2 if kind == "SHORTEST_PATH" else 1)
+        if depth is not None and kind != "K_PATHS":
+            raise ArangoError(Problem.QUERY_PARSE, f"AQL: {kind} takes no depth (while parsing)")
+        return tree.PathSearch(kind, variables, depth, direction, start, target, graph, options)
 
     def direction(self, token: Token) -> str:
         return token.upper()
@@ -73,8 +81,8 @@ class _TreeBuilder(Transformer[Token, tree.Query]):
     def edge_source(self, direction: str | None, target: Any) -> tree.EdgeSource:
         return tree.EdgeSource(direction, target)
 
-    def prune(self, _prune: Token, condition: tree.Expr) -> tree.Expr:
-        return condition
+    def prune(self, _prune: Token, variable: str | None, condition: tree.Expr) -> tuple[str | None, tree.Expr]:
+        return variable, condition
 
     def let(self, _let: Token, *assignments: tree.Let) -> tuple[tree.Let, ...]:
         return assignments
@@ -152,7 +160,11 @@ class _TreeBuilder(Transformer[Token, tree.Query]):
 
     def upsert(self, *parts: Any) -> tree.Upsert:
         _, search, _, document, verb, change, _, target, options = parts
-        return tree.Upsert(search, document, verb.type == "REPLACE", change, target, options)
+        return tree.Upsert(search, False, document, verb.type == "REPLACE", change, target, options)
+
+    def upsert_filter(self, *parts: Any) -> tree.Upsert:
+        _, _, search, _, document, verb, change, _, target, options = parts
+        return tree.Upsert(search, True, document, verb.type == "REPLACE", change, target, options)
 
     def target_name(self, name: str) -> tree.CollectionName:
         return tree.CollectionName(name)
@@ -179,6 +191,27 @@ class _TreeBuilder(Transformer[Token, tree.Query]):
     def quantified(self, left: tree.Expr, operator: Token, right: tree.Expr) -> tree.Expr:
         quantifier, symbol = re.fullmatch(r"(ALL|ANY|NONE)\s*(.*)", operator.upper(), re.DOTALL).groups()  # type: ignore[union-attr]
         return tree.Quantified(quantifier, "_".join(symbol.split()), left, right)
+
+    def at_least(self, left: tree.Expr, _at: Token, least: tree.Expr, operator: Token, right: tree.Expr) -> tree.Expr:
+        symbol = operator.type if operator[0].isalpha() else str(operator)
+        return tree.Quantified("AT LEAST", symbol, left, right, least)
+
+    def quantity(self, value: tree.Expr) -> tuple[str, tree.Expr]:
+        return "EXACTLY", value
+
+    def quantity_word(self, word: Token) -> tuple[str, None]:
+        return word.upper(), None
+
+    def quantity_least(self, _at: Token, value: tree.Expr) -> tuple[str, tree.Expr]:
+        return "AT LEAST", value
+
+    def question(
+        self, base: tree.Expr, quantity: tuple[str, tree.Expr | None] | None, condition: tree.Expr | None
+    ) -> tree.Expr:
+        if quantity is not None and condition is None:
+            raise ArangoError(Problem.QUERY_PARSE, "AQL: a quantity in [? ] needs a FILTER (while parsing)")
+        kind, value = quantity or ("ANY", None)
+        return _extend(base, lambda inner: tree.Question(inner, kind, value, condition))
 
     def range(self, low: tree.Expr, high: tree.Expr) -> tree.Expr:
         return tree.Range(low, high)
@@ -295,9 +328,9 @@ class _TreeBuilder(Transformer[Token, tree.Query]):
         return _unescape(token[1:-1]) if token.type == "QUOTED_NAME" else str(token)
 
 
-def _path_variables(names: tuple[str, ...]) -> tuple[str, ...]:
-    if len(names) > 3:
-        raise ArangoError(Problem.QUERY_PARSE, "AQL: a traversal has at most three variables (while parsing)")
+def _path_variables(names: tuple[str, ...], most: int) -> tuple[str, ...]:
+    if len(names) > most:
+        raise ArangoError(Problem.QUERY_PARSE, f"AQL: this FOR has at most {most} variables (while parsing)")
     return names
 
 

@@ -6,15 +6,16 @@ from itertools import islice
 from typing import Any
 
 from arangolite.aql import operators, tree
-from arangolite.aql.access import count, scan
+from arangolite.aql.access import Access, count, raw_documents, scan
 from arangolite.aql.collect import compile_collect, count_stage
 from arangolite.aql.explain import Step
 from arangolite.aql.expressions import Expressions
 from arangolite.aql.modify import compile_modification
 from arangolite.aql.operators import to_number
+from arangolite.aql.paths import compile_path_search
 from arangolite.aql.plan import plan_scan
 from arangolite.aql.scope import Code, DocumentVariable, Frame, Scope, Stage
-from arangolite.aql.traversal import compile_walk
+from arangolite.aql.traversal import compile_traversal
 from arangolite.aql.window import compile_window
 from arangolite.errors import ArangoError, Problem
 from arangolite.values import Value, encode, type_rank
@@ -39,6 +40,8 @@ class Block:
     """Whether an operation so far gives more than one row."""
     last_limit: tree.Limit | None = None
     """The LIMIT that `fullCount` is about."""
+    only_scan: tuple[Access, DocumentVariable] | None = None
+    """How a FOR over a collection reads it, when that is all that the query has done so far."""
 
 
 class Compiler:
@@ -62,7 +65,7 @@ class Compiler:
             if isinstance(operation, tree.Return):
                 if operations:
                     raise ArangoError(Problem.QUERY_PARSE, "AQL: RETURN must be the last operation (while parsing)")
-                return _producer(block.stages, self._return(operation, block.scope, top=top))
+                return self._return(operation, block)
             operations = self._operation(operation, operations, block)
         if not isinstance(query.operations[-1], tree.Insert | tree.Change | tree.Remove | tree.Upsert):
             message = "AQL: the query must end with RETURN or a data-modification operation (while parsing)"
@@ -73,12 +76,13 @@ class Compiler:
         self, operation: tree.Operation, following: list[tree.Operation], block: Block
     ) -> list[tree.Operation]:
         """Add the stage of one operation; returns those that are left to compile."""
+        block.only_scan = None
         match operation:
             case tree.For():
                 return self._for(operation, following, block)
             case tree.Traversal() | tree.PathSearch():
                 block.many_rows = True
-                block.stages.append(compile_walk(operation, block.scope, self.expressions))
+                block.stages.append(_compile_walk(operation, block.scope, self.expressions))
             case tree.Let():
                 self._let(operation, block)
             case tree.Filter():
@@ -104,6 +108,7 @@ class Compiler:
 
     def _for(self, node: tree.For, following: list[tree.Operation], block: Block) -> list[tree.Operation]:
         only_once, block.many_rows = not block.many_rows, True
+        first = not block.stages
         name = _collection_name(node.source, block.scope)
         if name is None:
             block.stages.append(self._for_values(node, block.scope))
@@ -128,6 +133,7 @@ class Compiler:
         variable = DocumentVariable(collection.name, block.scope.frames)
         block.scope.bind(node.variable, variable)
         block.stages.append(lambda rows, _: scan(run, access, variable, rows))
+        block.only_scan = (access, variable) if first else None
         return following
 
     def _for_values(self, node: tree.For, scope: Scope) -> Stage:
@@ -230,11 +236,19 @@ class Compiler:
             )
         return int(to_number(value))
 
-    def _return(self, node: tree.Return, scope: Scope, *, top: bool) -> Callable[[Iterator[Frame]], Iterator[Any]]:
+    def _return(self, node: tree.Return, block: Block) -> Producer:
+        scope = block.scope
         if node.distinct:
-            return _distinct(self.expressions.compile(node.value, scope))
-        code = self._output(node.value, scope) if top else self.expressions.compile(node.value, scope)
-        return lambda rows: (code(frame) for frame in rows)
+            return _producer(block.stages, _distinct(self.expressions.compile(node.value, scope)))
+        if not block.top:
+            inner = self.expressions.compile(node.value, scope)
+            return _producer(block.stages, lambda rows: (inner(frame) for frame in rows))
+        if block.only_scan is not None and isinstance(node.value, tree.Variable):
+            access, variable = block.only_scan
+            if scope.find(node.value.name) is variable:
+                return lambda frame: raw_documents(scope.run, access, frame)
+        code = self._output(node.value, scope)
+        return _producer(block.stages, lambda rows: (code(frame) for frame in rows))
 
     def _output(self, node: tree.Expr, scope: Scope) -> Code:
         """Compile what goes straight to the client: documents in it stay the JSON that they are stored as."""
@@ -253,6 +267,12 @@ class Compiler:
                 items = [self._output(item, scope) for item in node.items]
                 return lambda frame: [item(frame) for item in items]
         return self.expressions.compile(node, scope)
+
+
+def _compile_walk(node: tree.Traversal | tree.PathSearch, scope: Scope, expressions: Expressions) -> Stage:
+    if isinstance(node, tree.Traversal):
+        return compile_traversal(node, scope, expressions)
+    return compile_path_search(node, scope, expressions)
 
 
 def _producer(stages: list[Stage], finish: Callable[[Iterator[Frame]], Iterator[Any]]) -> Producer:

@@ -1,144 +1,86 @@
-"""Traversals and shortest paths over edge collections and named graphs.
+"""Traversals over edge collections and named graphs.
 
-Edges are found through the edge index of their collection; vertices are read once per traversal. FILTERs that follow
-are applied to what the traversal gives; only PRUNE makes it walk less.
+FILTERs that follow are applied to what the traversal gives; only PRUNE and the OPTIONS make it walk less.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from itertools import count
 from typing import Any
 
 from arangolite.aql import tree
-from arangolite.aql.context import Run
 from arangolite.aql.expressions import Expressions
-from arangolite.aql.operators import to_number
+from arangolite.aql.graph import Graph, Sources, Weigh, find_sources, read_depths, read_vertex_id, read_weights
 from arangolite.aql.scope import Frame, Scope, Stage
-from arangolite.errors import ArangoError, Problem, not_supported
-from arangolite.storage.batch import Document, row_from_columns
-from arangolite.storage.catalog import Collection
-from arangolite.storage.graphs import read_graph
-from arangolite.storage.names import split_id
-from arangolite.values import AFTER_ANY, Value, encode, truthy
+from arangolite.errors import ArangoError, Problem
+from arangolite.storage.batch import Document
+from arangolite.values import Value, truthy
 
-Edge = tuple[Document, str]
-"""An edge and the id of the vertex at its other end."""
-_BOTH = ("OUTBOUND", "INBOUND")
 _UNIQUE_CHOICES = ("none", "path", "global")
+_ORDERS = ("bfs", "dfs", "weighted")
 
 
 @dataclass(frozen=True)
 class _Options:
     """The OPTIONS of a traversal."""
 
-    breadth_first: bool
+    order: str
     unique_vertices: str
     unique_edges: str
+    vertex_collections: frozenset[str]
+    """Which vertices may be visited; empty for all."""
+    weigh: Weigh
 
 
 @dataclass
 class _Path:
-    """A path from the start: its vertices and edges."""
+    """A path from the start: its vertices and edges, and what it has cost at each vertex."""
 
     ids: list[str]
     vertices: list[Value]
     edges: list[Document] = field(default_factory=list)
+    costs: list[float] = field(default_factory=lambda: [0])
 
-    def extended(self, edge: Document, vertex_id: str, vertex: Value) -> "_Path":
+    def extended(self, edge: Document, vertex_id: str, vertex: Value, weight: float) -> "_Path":
         """Go one edge further."""
-        return _Path([*self.ids, vertex_id], [*self.vertices, vertex], [*self.edges, edge])
+        return _Path(
+            [*self.ids, vertex_id],
+            [*self.vertices, vertex],
+            [*self.edges, edge],
+            [*self.costs, self.costs[-1] + weight],
+        )
 
     def value(self) -> Value:
         """Give the path as AQL shows it."""
-        return {"vertices": self.vertices, "edges": self.edges, "weights": list(range(len(self.vertices)))}
+        return {"vertices": self.vertices, "edges": self.edges, "weights": self.costs}
 
 
-class _Graph:
-    """What a traversal walks on: edge collections, each with its direction."""
-
-    def __init__(self, run: Run, sources: Sequence[tuple[Collection, str]]) -> None:
-        self._run = run
-        self._vertices: dict[str, Value] = {}
-        self._statements = [
-            (collection.name, direction, _edge_statement(collection, direction))
-            for collection, wanted in sources
-            for direction in (_BOTH if wanted == "ANY" else (wanted,))
-        ]
-
-    def edges(self, vertex_id: str) -> Iterator[Edge]:
-        """Find the edges at a vertex, and what is at their other ends."""
-        entry = encode(vertex_id)
-        for name, direction, statement in self._statements:
-            for columns in self._run.connection.execute(statement, (entry, entry + AFTER_ANY)):
-                self._run.statistics.scanned(1, with_index=True)
-                edge = row_from_columns(columns).full(name)
-                yield edge, edge["_to" if direction == "OUTBOUND" else "_from"]
-
-    def vertex(self, vertex_id: str) -> Value:
-        """Read a vertex; one that is not there is null."""
-        if vertex_id not in self._vertices:
-            self._vertices[vertex_id] = self._read(vertex_id)
-        return self._vertices[vertex_id]
-
-    def _read(self, vertex_id: str) -> Value:
-        name, key = split_id(vertex_id)
-        collection = self._run.collections.get(name)
-        if collection is None:
-            self._run.warn(Problem.COLLECTION_NOT_FOUND)
-            return None
-        columns = self._run.connection.execute(
-            f"SELECT id, key, rev, doc FROM {collection.table} WHERE key = ?", (key,)
-        ).fetchone()
-        if columns is None:
-            self._run.warn(Problem.DOCUMENT_NOT_FOUND)
-            return None
-        return row_from_columns(columns).full(name)
+Ends = Callable[[_Path], bool]
+"""Whether the traversal goes no further on a path."""
 
 
-def _edge_statement(collection: Collection, direction: str) -> str:
-    index = next((index for index in collection.indexes if index.type == "edge"), None)
-    if index is None:
-        raise ArangoError(Problem.COLLECTION_TYPE_INVALID, f"AQL: {collection.name!r} is no edge collection")
-    table = index.tables[0 if direction == "OUTBOUND" else 1].name
-    return (
-        f"SELECT d.id, d.key, d.rev, d.doc FROM {table} AS i CROSS JOIN {collection.table} AS d ON d.id = i.id "
-        "WHERE i.k >= ? AND i.k < ? ORDER BY i.k, i.id"
-    )
-
-
-def compile_walk(node: tree.Traversal | tree.PathSearch, scope: Scope, expressions: Expressions) -> Stage:
+def compile_traversal(node: tree.Traversal, scope: Scope, expressions: Expressions) -> Stage:
     """Compile a FOR over a graph; behind it the scope has its variables."""
-    if isinstance(node, tree.Traversal):
-        return _compile_traversal(node, scope, expressions)
-    return _compile_path_search(node, scope, expressions)
-
-
-def _compile_traversal(node: tree.Traversal, scope: Scope, expressions: Expressions) -> Stage:
     run = scope.run
     start = expressions.compile(node.start, scope)
-    low, high = _depths(node.depth, scope, expressions)
-    options = _options(node.options, scope, expressions)
-    sources = _sources(node.graph, node.direction, scope, expressions)
-    slots = [scope.declare(name) for name in node.variables]
-    prune = None if node.prune is None else expressions.condition(node.prune, scope)
-
-    def show(frame: Frame, path: _Path) -> None:
-        shown = (path.vertices[-1], path.edges[-1] if path.edges else None)
-        for slot, value in zip(slots, shown, strict=False):
-            frame[slot] = value
-        if len(slots) > len(shown):
-            frame[slots[-1]] = path.value()
+    low, high = read_depths(node.depth, scope, expressions)
+    given = {} if node.options is None else expressions.options(node.options, scope)
+    options = _read_options(given)
+    sources = _restricted(find_sources(node.graph, node.direction, scope, expressions), given)
+    show = _compile_show(node, scope, expressions)
+    prunes = node.prune is not None
 
     def stage(rows: Iterator[Frame], _: Frame) -> Iterator[Frame]:
         for frame in rows:
-            first = _vertex_id(run, start(frame))
-            if first is None:
+            first = read_vertex_id(run, start(frame))
+            graph = Graph(run, sources)
+            if first is None or not graph.has(first):
                 continue
-            graph = _Graph(run, sources)
 
             def ends(path: _Path, frame: Frame = frame) -> bool:
-                show(frame, path)
-                return prune is not None and prune(frame)
+                return prunes and show(frame, path)
 
             for path in _walk(graph, first, high, options, ends):
                 run.check()
@@ -149,26 +91,76 @@ def _compile_traversal(node: tree.Traversal, scope: Scope, expressions: Expressi
     return stage
 
 
-def _walk(graph: _Graph, start: str, depth: int, options: _Options, ends: Callable[[_Path], bool]) -> Iterator[_Path]:
-    """Give the paths from a vertex, in the order of the traversal."""
-    waiting = deque([_Path([start], [graph.vertex(start)])])
-    seen = {start}
-    take = waiting.popleft if options.breadth_first else waiting.pop
+def _compile_show(node: tree.Traversal, scope: Scope, expressions: Expressions) -> Callable[[Frame, _Path], bool]:
+    """Compile what puts a path into the frame, and tells whether it is pruned."""
+    slots = [scope.declare(name) for name in node.variables]
+    prune = None if node.prune is None else expressions.compile(node.prune, scope)
+    prune_slot = None if node.prune_variable is None else scope.declare(node.prune_variable)
+
+    def show(frame: Frame, path: _Path) -> bool:
+        shown = (path.vertices[-1], path.edges[-1] if path.edges else None)
+        for slot, value in zip(slots, shown, strict=False):
+            frame[slot] = value
+        if len(slots) > len(shown):
+            frame[slots[-1]] = path.value()
+        pruned = False if prune is None else prune(frame)
+        if prune_slot is not None:
+            frame[prune_slot] = pruned
+        return truthy(pruned)
+
+    return show
+
+
+def _walk(graph: Graph, start: str, depth: int, options: _Options, ends: Ends) -> Iterator[_Path]:
+    first = _Path([start], [graph.vertex(start)])
+    if options.order == "weighted":
+        return _walk_by_cost(graph, first, depth, options, ends)
+    return _walk_by_depth(graph, first, depth, options, ends)
+
+
+def _walk_by_depth(graph: Graph, first: _Path, depth: int, options: _Options, ends: Ends) -> Iterator[_Path]:
+    """Give the paths depth first or breadth first."""
+    waiting = deque([first])
+    seen = set(first.ids)
+    breadth_first = options.order == "bfs"
+    take = waiting.popleft if breadth_first else waiting.pop
     while waiting:
         path = take()
         yield path
         if len(path.edges) >= depth or ends(path):
             continue
-        further = []
-        for edge, vertex_id in graph.edges(path.ids[-1]):
-            if not _is_new(path, edge, vertex_id, options, seen):
+        further = list(_extensions(graph, path, options, seen))
+        waiting.extend(further if breadth_first else reversed(further))
+
+
+def _walk_by_cost(graph: Graph, first: _Path, depth: int, options: _Options, ends: Ends) -> Iterator[_Path]:
+    """Give the paths by what they cost, the cheapest first; globally unique vertices by their cheapest path."""
+    turns = count()
+    waiting: list[tuple[float, int, _Path]] = [(0, next(turns), first)]
+    visited: set[str] = set()
+    while waiting:
+        _, _, path = heappop(waiting)
+        if options.unique_vertices == "global":
+            if path.ids[-1] in visited:
                 continue
-            seen.add(vertex_id)
-            further.append(path.extended(edge, vertex_id, graph.vertex(vertex_id)))
-        waiting.extend(further if options.breadth_first else reversed(further))
+            visited.add(path.ids[-1])
+        yield path
+        if len(path.edges) < depth and not ends(path):
+            for further in _extensions(graph, path, options, set(visited)):
+                heappush(waiting, (further.costs[-1], next(turns), further))
 
 
-def _is_new(path: _Path, edge: Document, vertex_id: str, options: _Options, seen: set[str]) -> bool:
+def _extensions(graph: Graph, path: _Path, options: _Options, seen: set[str]) -> Iterator[_Path]:
+    for edge, vertex_id in graph.edges(path.ids[-1]):
+        if _may_go(path, edge, vertex_id, options, seen):
+            if options.order != "weighted":
+                seen.add(vertex_id)
+            yield path.extended(edge, vertex_id, graph.vertex(vertex_id), options.weigh(edge))
+
+
+def _may_go(path: _Path, edge: Document, vertex_id: str, options: _Options, seen: set[str]) -> bool:
+    if options.vertex_collections and vertex_id.partition("/")[0] not in options.vertex_collections:
+        return False
     if options.unique_edges == "path" and any(edge["_id"] == other["_id"] for other in path.edges):
         return False
     match options.unique_vertices:
@@ -180,89 +172,29 @@ def _is_new(path: _Path, edge: Document, vertex_id: str, options: _Options, seen
             return True
 
 
-def _compile_path_search(node: tree.PathSearch, scope: Scope, expressions: Expressions) -> Stage:
-    if node.kind != "SHORTEST_PATH":
-        raise not_supported(f"{node.kind} in AQL")
-    run = scope.run
-    start, target = expressions.compile(node.start, scope), expressions.compile(node.target, scope)
-    sources = _sources(node.graph, node.direction, scope, expressions)
-    slots = [scope.declare(name) for name in node.variables]
-
-    def stage(rows: Iterator[Frame], _: Frame) -> Iterator[Frame]:
-        for frame in rows:
-            first, last = _vertex_id(run, start(frame)), _vertex_id(run, target(frame))
-            if first is None or last is None:
-                continue
-            graph = _Graph(run, sources)
-            for vertex_id, edge in _shortest(run, graph, first, last):
-                for slot, value in zip(slots, (graph.vertex(vertex_id), edge), strict=False):
-                    frame[slot] = value
-                yield frame
-
-    return stage
-
-
-def _shortest(run: Run, graph: _Graph, start: str, target: str) -> list[tuple[str, Document | None]]:
-    """Find a shortest path: each vertex with the edge that leads to it."""
-    came_by: dict[str, tuple[str, Document] | None] = {start: None}
-    waiting = deque([start])
-    while waiting and target not in came_by:
-        run.check()
-        vertex_id = waiting.popleft()
-        for edge, other in graph.edges(vertex_id):
-            if other not in came_by:
-                came_by[other] = (vertex_id, edge)
-                waiting.append(other)
-    if target not in came_by:
-        return []
-    steps: list[tuple[str, Document | None]] = []
-    place: str | None = target
-    while place is not None:
-        step = came_by[place]
-        steps.append((place, None if step is None else step[1]))
-        place = None if step is None else step[0]
-    return steps[::-1]
-
-
-def _vertex_id(run: Run, value: Value) -> str | None:
-    """Read a vertex given by its id or as a document; anything else finds nothing, with a warning."""
-    found = value.get("_id") if type(value) is dict else value
-    if type(found) is str and found.count("/") == 1:
-        return found
-    run.warn(Problem.DOCUMENT_HANDLE_BAD)
-    return None
-
-
-def _depths(node: tree.Expr | None, scope: Scope, expressions: Expressions) -> tuple[int, int]:
-    if node is None:
-        return 1, 1
-    low, high = (node.low, node.high) if isinstance(node, tree.Range) else (node, node)
-    least, most = (int(to_number(expressions.constant(end, scope))) for end in (low, high))
-    if least < 0 or most < least:
-        raise ArangoError(Problem.QUERY_PARSE, "AQL: invalid traversal depth (while parsing)")
-    return least, most
-
-
-def _options(node: tree.Expr | None, scope: Scope, expressions: Expressions) -> _Options:
-    given: dict[str, Any] = {} if node is None else expressions.constant(node, scope)
+def _read_options(given: dict[str, Any]) -> _Options:
     order = given.get("order", "bfs" if truthy(given.get("bfs")) else "dfs")
     vertices, edges = given.get("uniqueVertices", "none"), given.get("uniqueEdges", "path")
-    if order == "weighted":
-        raise not_supported("weighted traversals")
-    if order not in ("bfs", "dfs") or vertices not in _UNIQUE_CHOICES or edges not in ("none", "path"):
+    if edges == "global":
+        raise ArangoError(Problem.BAD_PARAMETER, "uniqueEdges: 'global' is not supported, use 'path' or 'none'")
+    if order not in _ORDERS or vertices not in _UNIQUE_CHOICES or edges not in ("none", "path"):
         raise ArangoError(Problem.QUERY_PARSE, "AQL: invalid OPTIONS of a traversal (while parsing)")
-    if vertices == "global" and order != "bfs":
-        raise ArangoError(Problem.BAD_PARAMETER, "uniqueVertices: 'global' is only supported with order: 'bfs'")
-    return _Options(order == "bfs", vertices, edges)
+    if vertices == "global" and order == "dfs":
+        message = "uniqueVertices: 'global' is only supported with order: 'bfs' or order: 'weighted'"
+        raise ArangoError(Problem.BAD_PARAMETER, message)
+    weigh = read_weights(given) if order == "weighted" else lambda _: 1
+    return _Options(order, vertices, edges, frozenset(_names(given, "vertexCollections")), weigh)
 
 
-def _sources(
-    graph: tree.Expr | tuple[tree.EdgeSource, ...], direction: str, scope: Scope, expressions: Expressions
-) -> list[tuple[Collection, str]]:
-    run = scope.run
-    if isinstance(graph, tuple):
-        pairs = [(source.target, source.direction or direction) for source in graph]
-        return [(run.collection(getattr(target, "name", "")), wanted) for target, wanted in pairs]
-    name: Value = graph.name if isinstance(graph, tree.Variable) else expressions.constant(graph, scope)
-    definition = read_graph(run.connection, run.collections, name)
-    return [(run.collection(edge["collection"]), direction) for edge in definition["edgeDefinitions"]]
+def _restricted(sources: Sources, given: dict[str, Any]) -> Sources:
+    """Leave only the edge collections that the OPTIONS allow."""
+    allowed = _names(given, "edgeCollections")
+    return [source for source in sources if source[0].name in allowed] if allowed else sources
+
+
+def _names(given: dict[str, Any], option: str) -> list[str]:
+    names = given.get(option) or []
+    names = [names] if type(names) is str else names
+    if type(names) is not list or not all(type(name) is str for name in names):
+        raise ArangoError(Problem.QUERY_PARSE, f"AQL: {option} takes the names of collections (while parsing)")
+    return names

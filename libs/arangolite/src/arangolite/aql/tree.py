@@ -83,6 +83,16 @@ class Expand:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """`base[? quantity FILTER …]`; `kind` is `ANY`, `ALL`, `NONE`, `AT LEAST`, or `EXACTLY` for a number or a range."""
+
+    base: "Expr"
+    kind: str
+    quantity: "Expr | None"
+    condition: "Expr | None"
+
+
+@dataclass(frozen=True, slots=True)
 class Unary:
     """`+a`, `-a`, `!a`."""
 
@@ -107,6 +117,8 @@ class Quantified:
     operator: str
     left: "Expr"
     right: "Expr"
+    least: "Expr | None" = None
+    """With the quantifier `AT LEAST`, for how many elements it must hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +155,11 @@ class Subquery:
 
 @dataclass(frozen=True, slots=True)
 class For:
-    """`FOR variable IN source`."""
+    """`FOR variable IN source OPTIONS options`."""
 
     variable: str
     source: "Expr"
+    options: "Expr | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,19 +180,22 @@ class Traversal:
     start: "Expr"
     graph: "Expr | tuple[EdgeSource, ...]"
     prune: "Expr | None"
+    prune_variable: str | None
     options: "Expr | None"
 
 
 @dataclass(frozen=True, slots=True)
 class PathSearch:
-    """`FOR vertex, edge IN direction kind start TO target GRAPH graph`."""
+    """`FOR vertex, edge IN depth direction kind start TO target GRAPH graph`; only K_PATHS has a depth."""
 
     kind: str
     variables: tuple[str, ...]
+    depth: "Expr | None"
     direction: str
     start: "Expr"
     target: "Expr"
     graph: "Expr | tuple[EdgeSource, ...]"
+    options: "Expr | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,9 +297,13 @@ class Remove:
 
 @dataclass(frozen=True, slots=True)
 class Upsert:
-    """`UPSERT search INSERT document UPDATE|REPLACE change IN target`."""
+    """`UPSERT search INSERT document UPDATE|REPLACE change IN target`.
+
+    With `by_filter` the search is a condition on `CURRENT`, otherwise an object literal of what must be equal.
+    """
 
     search: "Expr"
+    by_filter: bool
     document: "Expr"
     replace: bool
     change: "Expr"
@@ -302,6 +322,7 @@ Expr: TypeAlias = (
     | Attribute
     | Index
     | Expand
+    | Question
     | Unary
     | Binary
     | Quantified

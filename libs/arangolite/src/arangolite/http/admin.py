@@ -6,11 +6,9 @@ import time
 
 from aiohttp import web
 
+from arangolite.dialect import SPOKEN_VERSION
 from arangolite.errors import ArangoError, Problem
 from arangolite.http.call import Call, Route, answer, result
-
-SPOKEN_VERSION = "3.12.4"
-"""The ArangoDB whose API this is; drivers choose their calls by it."""
 
 
 async def _version(call: Call) -> web.Response:

@@ -7,7 +7,8 @@ _ALPHABET = "-_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _LOW_BITS = 12
 _LOW_MASK = (1 << _LOW_BITS) - 1
 _LOW = [_ALPHABET[number >> 6] + _ALPHABET[number & 63] for number in range(1 << _LOW_BITS)]
-_COUNTER_BITS = 20  # a million numbers a millisecond before the clock runs ahead of the time of day
+COUNTER_BITS = 20
+"""A million numbers a millisecond before the clock runs ahead of the time of day."""
 
 
 class Clock:
@@ -20,7 +21,7 @@ class Clock:
     def reserve(self, count: int = 1) -> int:
         """Take `count` consecutive numbers and return the first."""
         with self._lock:
-            first = max(self._last + 1, (time.time_ns() // 1_000_000) << _COUNTER_BITS)
+            first = max(self._last + 1, (time.time_ns() // 1_000_000) << COUNTER_BITS)
             self._last = first + count - 1
             return first
 

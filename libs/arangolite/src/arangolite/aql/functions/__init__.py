@@ -1,6 +1,21 @@
 """AQL's functions: importing this package fills the table."""
 
-from arangolite.aql.functions import arrays, control, database, dates, numbers, objects, statistics, strings, types
+from arangolite.aql.functions import (
+    arrays,
+    bits,
+    control,
+    database,
+    dates,
+    geo,
+    numbers,
+    objects,
+    sets,
+    similarity,
+    statistics,
+    strings,
+    types,
+    vectors,
+)
 from arangolite.aql.functions.registry import FUNCTIONS, Function, Needs
 
 __all__ = [
@@ -8,12 +23,17 @@ __all__ = [
     "Function",
     "Needs",
     "arrays",
+    "bits",
     "control",
     "database",
     "dates",
+    "geo",
     "numbers",
     "objects",
+    "sets",
+    "similarity",
     "statistics",
     "strings",
     "types",
+    "vectors",
 ]

@@ -8,10 +8,13 @@ from arangolite.aql.functions.registry import (
     Implementation,
     alias,
     function,
+    no_array,
     strict_function,
     wrong_argument,
 )
-from arangolite.aql.operators import Warn, to_list, to_number, to_string
+from arangolite.aql.functions.sets import distinct
+from arangolite.aql.operators import MAX_RANGE_ITEMS, Warn, to_list, to_number, to_string
+from arangolite.errors import ArangoError, Problem
 from arangolite.values import Value, encode, equal, truthy
 
 
@@ -36,17 +39,10 @@ def _needs_list(run: Implementation) -> Implementation:
 
     def checked(warn: Warn, values: Value, *rest: Value) -> Value:
         if type(values) is not list:
-            return wrong_argument(warn)
+            return no_array(warn)
         return run(values, *rest)
 
     return checked
-
-
-def _distinct(values: list[Value]) -> list[Value]:
-    seen: dict[bytes, Value] = {}
-    for value in values:
-        seen.setdefault(encode(value), value)
-    return list(seen.values())
 
 
 def _sorted(values: list[Value]) -> list[Value]:
@@ -75,15 +71,23 @@ def _slice(values: list[Value], start: Value, count: Value = None) -> list[Value
 
 def _append(values: list[Value], more: Value, unique: Value = False) -> list[Value]:
     joined = values + (more if type(more) is list else [] if more is None else [more])
-    return _distinct(joined) if truthy(unique) else joined
+    return distinct(joined) if truthy(unique) else joined
 
 
-def _push(values: list[Value], value: Value, unique: Value = False) -> list[Value]:
-    return values if truthy(unique) and operators.contains(value, values) else [*values, value]
+def _adding(add: Callable[[list[Value], Value], list[Value]]) -> Implementation:
+    """Make a function that adds a value to an array, which null begins."""
+
+    def run(warn: Warn, array: Value, value: Value, unique: Value = False) -> Value:
+        values = [] if array is None else array
+        if type(values) is not list:
+            return wrong_argument(warn)
+        return values if truthy(unique) and operators.contains(value, values) else add(values, value)
+
+    return run
 
 
-def _unshift(values: list[Value], value: Value, unique: Value = False) -> list[Value]:
-    return values if truthy(unique) and operators.contains(value, values) else [value, *values]
+strict_function("PUSH", 2, 3)(_adding(lambda values, value: [*values, value]))
+strict_function("UNSHIFT", 2, 3)(_adding(lambda values, value: [value, *values]))
 
 
 def _nth(values: list[Value], place: Value) -> Value:
@@ -113,21 +117,51 @@ def _remove_nth(values: list[Value], place: Value) -> list[Value]:
     return [value for index, value in enumerate(values) if index != position]
 
 
+def _replace_nth(warn: Warn, values: Value, place: Value, value: Value, *padding: Value) -> Value:
+    if type(values) is not list:
+        return no_array(warn)
+    if place is None:
+        raise _bad_place()
+    position = int(to_number(place))
+    if position < 0:
+        position = max(position + len(values), 0)
+    missing = position - len(values)
+    if missing > 0 and not padding:
+        raise _bad_place()
+    if missing > MAX_RANGE_ITEMS:
+        raise ArangoError(Problem.RESOURCE_LIMIT, f"REPLACE_NTH() would make an array of {position:,} items")
+    return [*values[:position], *(padding[:1] * max(missing, 0)), value, *values[position + 1 :]]
+
+
+def _bad_place() -> ArangoError:
+    return ArangoError(
+        Problem.QUERY_ARGUMENT_TYPE, "AQL: invalid argument type in call to function 'REPLACE_NTH()' (while executing)"
+    )
+
+
+strict_function("REPLACE_NTH", 3, 4)(_replace_nth)
+
+
+@strict_function("INTERLEAVE", 2, ANY_NUMBER)
+def _interleave(warn: Warn, *arrays: Value) -> Value:
+    if any(type(array) is not list for array in arrays):
+        return no_array(warn)
+    return [array[place] for place in range(max(map(len, arrays))) for array in arrays if place < len(array)]
+
+
 def _sorted_unique(values: list[Value]) -> list[Value]:
-    return _sorted(_distinct(values))
+    return _sorted(distinct(values))
 
 
 for _name, _least, _most, _run in (
     ("FIRST", 1, 1, lambda values: values[0] if values else None),
     ("LAST", 1, 1, lambda values: values[-1] if values else None),
     ("NTH", 2, 2, _nth),
-    ("UNIQUE", 1, 1, _distinct),
+    ("UNIQUE", 1, 1, distinct),
     ("SORTED", 1, 1, _sorted),
     ("SORTED_UNIQUE", 1, 1, _sorted_unique),
     ("FLATTEN", 1, 2, _flatten),
     ("SLICE", 2, 3, _slice),
-    ("PUSH", 2, 3, _push),
-    ("UNSHIFT", 2, 3, _unshift),
     ("POP", 1, 1, lambda values: values[:-1]),
     ("SHIFT", 1, 1, lambda values: values[1:]),
     ("POSITION", 2, 3, _position),
@@ -139,47 +173,12 @@ for _name, _least, _most, _run in (
         lambda values, unwanted: [value for value in values if not operators.contains(value, unwanted)],
     ),
     ("REMOVE_NTH", 2, 2, _remove_nth),
-    ("COUNT_DISTINCT", 1, 1, lambda values: len(_distinct(values))),
+    ("COUNT_DISTINCT", 1, 1, lambda values: len(distinct(values))),
 ):
     strict_function(_name, _least, _most)(_needs_list(_run))
 alias("COUNT_UNIQUE", "COUNT_DISTINCT")
+alias("CONTAINS_ARRAY", "POSITION")
 function("APPEND", 2, 3)(
     lambda values, more, unique=False: None if values is None else _append(to_list(values), more, unique)
 )
-function("REVERSE", 1)(lambda value: value[::-1] if type(value) in (list, str) else None)
-
-
-def _all_lists(combine: Callable[[list[list[Value]]], list[Value]]) -> Implementation:
-    def run(warn: Warn, *arrays: Value) -> Value:
-        if any(type(array) is not list for array in arrays):
-            return wrong_argument(warn)
-        return combine(list(arrays))
-
-    return run
-
-
-def _intersection(arrays: list[list[Value]]) -> list[Value]:
-    common = set.intersection(*({encode(value) for value in array} for array in arrays))
-    return [value for value in _distinct(arrays[0]) if encode(value) in common]
-
-
-def _minus(arrays: list[list[Value]]) -> list[Value]:
-    unwanted = {encode(value) for array in arrays[1:] for value in array}
-    return [value for value in _distinct(arrays[0]) if encode(value) not in unwanted]
-
-
-def _outersection(arrays: list[list[Value]]) -> list[Value]:
-    counts: dict[bytes, list[Value]] = {}
-    for array in arrays:
-        for value in _distinct(array):
-            counts.setdefault(encode(value), []).append(value)
-    return [found[0] for found in counts.values() if len(found) == 1]
-
-
-strict_function("UNION", 2, ANY_NUMBER)(_all_lists(lambda arrays: [value for array in arrays for value in array]))
-strict_function("UNION_DISTINCT", 2, ANY_NUMBER)(
-    _all_lists(lambda arrays: _distinct([value for array in arrays for value in array]))
-)
-strict_function("INTERSECTION", 2, ANY_NUMBER)(_all_lists(_intersection))
-strict_function("MINUS", 2, ANY_NUMBER)(_all_lists(_minus))
-strict_function("OUTERSECTION", 2, ANY_NUMBER)(_all_lists(_outersection))
+strict_function("REVERSE", 1)(lambda warn, value: value[::-1] if type(value) in (list, str) else no_array(warn))

@@ -1,10 +1,14 @@
 """Functions that look into the database."""
 
 from arangolite.aql.context import Run
-from arangolite.aql.functions.registry import Needs, function
+from arangolite.aql.functions.dates import InvalidDateError, iso_text, parse_moment
+from arangolite.aql.functions.registry import Needs, function, strict_function, wrong_argument
+from arangolite.aql.operators import Warn
+from arangolite.dialect import SPOKEN_VERSION
 from arangolite.errors import ArangoError
 from arangolite.storage.batch import row_from_columns
 from arangolite.storage.names import split_id
+from arangolite.storage.revisions import COUNTER_BITS, revision_number
 from arangolite.values import Value
 
 
@@ -12,23 +16,24 @@ from arangolite.values import Value
 def _document(run: Run, *arguments: Value) -> Value:
     """Find documents by id, or by collection and key; an array of them gives an array of those that are there."""
     wanted = arguments[-1]
-    prefix = f"{arguments[0]}/" if len(arguments) > 1 and type(arguments[0]) is str else ""
+    collection = arguments[0] if len(arguments) > 1 else None
     if type(wanted) is list:
-        return [found for item in wanted if (found := _find(run, prefix, item)) is not None]
-    return _find(run, prefix, wanted)
+        return [found for item in wanted if (found := _find(run, collection, item)) is not None]
+    return _find(run, collection, wanted)
 
 
-def _find(run: Run, prefix: str, wanted: Value) -> Value:
+def _find(run: Run, collection: Value, wanted: Value) -> Value:
+    if type(collection) is str and type(wanted) is str and "/" not in wanted:
+        wanted = f"{collection}/{wanted}"
     try:
-        name, key = split_id(prefix + wanted if prefix and type(wanted) is str and "/" not in wanted else wanted)
+        name, key = split_id(wanted)
     except ArangoError:
         return None
-    collection = run.collection(name)
-    columns = run.connection.execute(
-        f"SELECT id, key, rev, doc FROM {collection.table} WHERE key = ?",
-        (key,),
-    ).fetchone()
-    return None if columns is None else row_from_columns(columns).full(collection.name)
+    if collection is not None and name != collection:
+        return None
+    found = run.collection(name)
+    columns = run.connection.execute(f"SELECT id, key, rev, doc FROM {found.table} WHERE key = ?", (key,)).fetchone()
+    return None if columns is None else row_from_columns(columns).full(found.name)
 
 
 @function("COLLECTION_COUNT", 1, needs=Needs.RUN, deterministic=False)
@@ -41,3 +46,34 @@ def _collection_count(run: Run, name: Value) -> Value:
 @function("COLLECTIONS", 0, needs=Needs.RUN, deterministic=False)
 def _collections(run: Run) -> Value:
     return [{"_id": str(collection.id), "name": collection.name} for collection in run.collections.values()]
+
+
+@function("SHARD_ID", 2, needs=Needs.RUN, deterministic=False)
+def _shard_id(run: Run, name: Value, _keys: Value) -> Value:
+    """Name the shard of a document: outside of a cluster the collection itself."""
+    return run.collection(name if type(name) is str else "").name
+
+
+function("CURRENT_DATABASE", 0, needs=Needs.RUN, deterministic=False)(lambda run: run.database)
+function("CURRENT_USER", 0, needs=Needs.RUN, deterministic=False)(lambda run: run.user)
+function("VERSION", 0, deterministic=False)(lambda: SPOKEN_VERSION)
+function("CHECK_DOCUMENT", 1)(lambda value: type(value) is dict)
+
+
+@strict_function("IS_SAME_COLLECTION", 2)
+def _is_same_collection(warn: Warn, collection: Value, document: Value) -> Value:
+    identifier = document.get("_id") if type(document) is dict else document
+    if type(identifier) is not str or type(collection) is not str:
+        return wrong_argument(warn)
+    name, slash, _ = identifier.partition("/")
+    return bool(slash) and name == collection
+
+
+@strict_function("DECODE_REV", 1)
+def _decode_rev(warn: Warn, revision: Value) -> Value:
+    """Take a revision apart into when it was made and which one of its millisecond it is."""
+    try:
+        number = revision_number(revision if type(revision) is str else " ")
+        return {"date": iso_text(parse_moment(number >> COUNTER_BITS)), "count": number & ((1 << COUNTER_BITS) - 1)}
+    except (ValueError, InvalidDateError):
+        return wrong_argument(warn)

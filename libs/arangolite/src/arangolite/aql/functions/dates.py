@@ -4,13 +4,13 @@ import calendar
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from arangolite.aql.functions.registry import Implementation, function, strict_function, wrong_argument
 from arangolite.aql.operators import Warn, number, to_number, to_string
-from arangolite.errors import ArangoError, Problem
+from arangolite.errors import ArangoError, Problem, not_supported
 from arangolite.values import Value, truthy
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -98,7 +98,8 @@ def timestamp_of(moment: datetime) -> int:
     return (moment - _EPOCH) // _MILLISECOND
 
 
-def _iso(moment: datetime) -> str:
+def iso_text(moment: datetime) -> str:
+    """Write a date as AQL does, in UTC with milliseconds."""
     utc = moment.astimezone(UTC)
     return utc.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
@@ -143,7 +144,7 @@ def _from_parts(*parts: Value) -> datetime:
 
 function("DATE_NOW", 0, deterministic=False)(lambda: time.time_ns() // 1_000_000)
 strict_function("DATE_TIMESTAMP", 1, 7)(_checked(lambda *parts: timestamp_of(_from_parts(*parts))))
-strict_function("DATE_ISO8601", 1, 7)(_checked(lambda *parts: _iso(_from_parts(*parts))))
+strict_function("DATE_ISO8601", 1, 7)(_checked(lambda *parts: iso_text(_from_parts(*parts))))
 function("IS_DATESTRING", 1)(lambda value: type(value) is str and _ISO.fullmatch(value) is not None)
 
 
@@ -178,7 +179,7 @@ def _truncate(date: Value, unit: Value, zone: Value = None) -> Value:
         raise InvalidDateError
     reset = {field: 1 if field in ("month", "day") else 0 for field in fields[fields.index(name) + 1 : -1]}
     microsecond = moment.microsecond // 1000 * 1000 if name == "millisecond" else 0
-    return _iso(moment.replace(**reset, microsecond=microsecond))  # type: ignore[arg-type]
+    return iso_text(moment.replace(**reset, microsecond=microsecond))  # type: ignore[arg-type]
 
 
 def _round(date: Value, amount: Value, unit: Value, zone: Value = None) -> Value:
@@ -189,7 +190,7 @@ def _round(date: Value, amount: Value, unit: Value, zone: Value = None) -> Value
     offset = (moment.utcoffset() or timedelta(0)) // _MILLISECOND
     width = int(count) * step
     local = timestamp_of(moment) + offset
-    return _iso(_EPOCH + timedelta(milliseconds=local - local % width - offset))
+    return iso_text(_EPOCH + timedelta(milliseconds=local - local % width - offset))
 
 
 strict_function("DATE_TRUNC", 2, 3)(_checked(_truncate))
@@ -232,7 +233,7 @@ def move_by_duration(moment: datetime, text: str, sign: int) -> datetime:
 
 def _mover(sign: int) -> Implementation:
     def move(date: Value, amount: Value, unit: Value = None, zone: Value = None) -> Value:
-        return _iso(_moved(parse_moment(date).astimezone(_zone(zone)), amount, unit, sign))
+        return iso_text(_moved(parse_moment(date).astimezone(_zone(zone)), amount, unit, sign))
 
     return move
 
@@ -241,17 +242,26 @@ strict_function("DATE_ADD", 2, 4)(_checked(_mover(1)))
 strict_function("DATE_SUBTRACT", 2, 4)(_checked(_mover(-1)))
 
 
-def _difference(first: Value, second: Value, unit: Value, as_float: Value = False, *_zones: Value) -> Value:
-    milliseconds = timestamp_of(parse_moment(second)) - timestamp_of(parse_moment(first))
-    exact = milliseconds / _AVERAGE_MS[_unit(unit)]
+def _difference(first: Value, second: Value, unit: Value, *rest: Value) -> Value:
+    """Subtract the first date from the second; with time zones, what the clocks there show."""
+    as_float, *zones = rest if rest and type(rest[0]) is not str else (False, *rest)
+    start, end = _on_clocks(first, second, zones)
+    exact = (timestamp_of(end) - timestamp_of(start)) / _AVERAGE_MS[_unit(unit)]
     return number(exact if truthy(as_float) else math.trunc(exact))
+
+
+def _on_clocks(first: Value, second: Value, zones: Sequence[Value]) -> tuple[datetime, datetime]:
+    """Read two dates as the clocks of one or two time zones show them."""
+    left_zone, right_zone = (_zone(zone) for zone in (*zones, *zones)[:2]) if zones else (UTC, UTC)
+    left, right = parse_moment(first).astimezone(left_zone), parse_moment(second).astimezone(right_zone)
+    return left.replace(tzinfo=UTC), right.replace(tzinfo=UTC)
 
 
 strict_function("DATE_DIFF", 3, 6)(_checked(_difference))
 
 
 def _compare(first: Value, second: Value, start: Value, end: Value = None, *zones: Value) -> Value:
-    left, right = (parse_moment(date).astimezone(_zone(zones[0] if zones else None)) for date in (first, second))
+    left, right = _on_clocks(first, second, zones)
     fields = ("year", "month", "day", "hour", "minute", "second", "millisecond")
     begin = _unit(start)
     stop = begin if end is None else _unit(end)
@@ -266,17 +276,30 @@ def _field(moment: datetime, name: str) -> int:
 
 
 strict_function("DATE_COMPARE", 3, 6)(_checked(_compare))
+
+
+def _local_text(moment: datetime) -> str:
+    """Write a moment of some time zone without naming the zone."""
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds")
+
+
+def _converting(convert: Callable[[Value, tzinfo], str]) -> Implementation:
+    def run(date: Value, zone: Value, with_details: Value = False) -> Value:
+        if truthy(with_details):
+            raise not_supported("the details of a time zone in DATE_UTCTOLOCAL() and DATE_LOCALTOUTC()")
+        return convert(date, _zone(zone))
+
+    return _checked(run)
+
+
 strict_function("DATE_UTCTOLOCAL", 2, 3)(
-    _checked(lambda date, zone, *_: _local_iso(parse_moment(date).astimezone(_zone(zone))))
+    _converting(lambda date, zone: _local_text(parse_moment(date).astimezone(zone)))
 )
 strict_function("DATE_LOCALTOUTC", 2, 3)(
-    _checked(lambda date, zone, *_: _iso(parse_moment(date).replace(tzinfo=_zone(zone))))
+    _converting(lambda date, zone: iso_text(parse_moment(date).replace(tzinfo=zone)))
 )
 function("DATE_TIMEZONE", 0)(lambda: "UTC")
-
-
-def _local_iso(moment: datetime) -> str:
-    return _iso(moment.replace(tzinfo=UTC))
+function("DATE_TIMEZONES", 0)(lambda: sorted(available_timezones()))
 
 
 _PLACEHOLDER = re.compile(
@@ -284,7 +307,7 @@ _PLACEHOLDER = re.compile(
 )
 _FORMATS: dict[str, Callable[[datetime], str]] = {
     "t": lambda moment: str(timestamp_of(moment)),
-    "z": _iso,
+    "z": iso_text,
     "w": lambda moment: str(moment.isoweekday() % 7),
     "y": lambda moment: str(moment.year),
     "yy": lambda moment: f"{moment.year % 100:02}",

@@ -5,9 +5,11 @@ warning, as in ArangoDB.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 
+from arangolite.aql.context import Run
 from arangolite.aql.operators import Warn
 from arangolite.errors import Problem
 from arangolite.values import Value
@@ -31,11 +33,26 @@ class Needs(Enum):
 class Function:
     """A function: how many arguments it takes and what it does."""
 
+    name: str
     least: int
     most: int
     run: Implementation
     needs: Needs
     deterministic: bool
+
+    def bound(self, run: Run) -> Implementation:
+        """Give the implementation with what it needs of a run of a query; the arguments are left."""
+        match self.needs:
+            case Needs.NOTHING:
+                return self.run
+            case Needs.WARN:
+                return partial(self.run, lambda problem: run.warn(problem, function=self.name))
+            case Needs.RUN:
+                return partial(self.run, run)
+
+    def takes(self, arguments: int) -> bool:
+        """Whether it can be called with so many arguments."""
+        return self.least <= arguments <= self.most
 
 
 FUNCTIONS: dict[str, Function] = {}
@@ -47,7 +64,7 @@ def function(
     """Enter a function into the table."""
 
     def enter(run: Implementation) -> Implementation:
-        FUNCTIONS[name] = Function(least, least if most is None else most, run, needs, deterministic)
+        FUNCTIONS[name] = Function(name, least, least if most is None else most, run, needs, deterministic)
         return run
 
     return enter
@@ -60,9 +77,14 @@ def strict_function(name: str, least: int, most: int | None = None) -> Callable[
 
 def alias(name: str, other: str) -> None:
     """Give a function a second name."""
-    FUNCTIONS[name] = FUNCTIONS[other]
+    FUNCTIONS[name] = replace(FUNCTIONS[other], name=name)
 
 
 def wrong_argument(warn: Warn) -> None:
     """Complain about an argument's type; the function's result is null."""
     warn(Problem.QUERY_ARGUMENT_TYPE)
+
+
+def no_array(warn: Warn) -> None:
+    """Complain that an argument is no array; the function's result is null."""
+    warn(Problem.QUERY_ARRAY_EXPECTED)

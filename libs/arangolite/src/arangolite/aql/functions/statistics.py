@@ -3,19 +3,20 @@
 import math
 from collections.abc import Callable
 
-from arangolite.aql.functions.registry import Implementation, alias, strict_function, wrong_argument
+from arangolite.aql.functions.registry import Implementation, alias, no_array, strict_function, wrong_argument
 from arangolite.aql.operators import Warn, number, to_number
+from arangolite.errors import Problem
 from arangolite.values import Value, encode
 
 
 def _numbers(warn: Warn, values: Value) -> list[int | float] | None:
     """Give the numbers of an array without its nulls, or None and a warning."""
     if type(values) is not list:
-        wrong_argument(warn)
+        no_array(warn)
         return None
     kept = [value for value in values if value is not None]
     if any(type(value) not in (int, float) for value in kept):
-        wrong_argument(warn)
+        warn(Problem.QUERY_INVALID_ARITHMETIC)
         return None
     return kept
 
@@ -91,12 +92,12 @@ for _name, _other in {"VARIANCE": "VARIANCE_POPULATION", "STDDEV": "STDDEV_POPUL
 @strict_function("MIN", 1)
 def _min(warn: Warn, values: Value) -> Value:
     if type(values) is not list:
-        return wrong_argument(warn)
+        return no_array(warn)
     return min((value for value in values if value is not None), key=encode, default=None)
 
 
 @strict_function("MAX", 1)
 def _max(warn: Warn, values: Value) -> Value:
     if type(values) is not list:
-        return wrong_argument(warn)
+        return no_array(warn)
     return max((value for value in values if value is not None), key=encode, default=None)

@@ -7,7 +7,6 @@ import secrets
 import string
 import urllib.parse
 import uuid
-import zlib
 from collections.abc import Callable
 
 import msgspec
@@ -15,8 +14,10 @@ import msgspec
 from arangolite.aql import operators
 from arangolite.aql.functions.registry import ANY_NUMBER, Implementation, function, strict_function, wrong_argument
 from arangolite.aql.operators import Warn, compile_regex, to_number, to_string
-from arangolite.errors import Problem
+from arangolite.errors import ArangoError, Problem
 from arangolite.values import Value, truthy
+
+_MAX_TOKEN_LENGTH = 65536
 
 
 def _text(name: str, compute: Callable[[str], Value]) -> None:
@@ -32,7 +33,19 @@ def _fnv64(text: str) -> str:
     value = 0xCBF29CE484222325
     for byte in text.encode():
         value = (value ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
-    return f"{value:016x}"
+    return f"{value:X}"
+
+
+_CASTAGNOLI = 0x82F63B78  # the polynomial 0x1EDC6F41, its bits the other way round
+
+
+def _crc32c(text: str) -> str:
+    value = 0xFFFFFFFF
+    for byte in text.encode():
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ (_CASTAGNOLI if value & 1 else 0)
+    return f"{value ^ 0xFFFFFFFF:X}"
 
 
 for _name, _compute in {
@@ -43,7 +56,7 @@ for _name, _compute in {
     "SHA1": _digest("sha1"),
     "SHA256": _digest("sha256"),
     "SHA512": _digest("sha512"),
-    "CRC32": lambda text: f"{zlib.crc32(text.encode()):08x}",
+    "CRC32": _crc32c,
     "FNV64": _fnv64,
     "TO_BASE64": lambda text: base64.b64encode(text.encode()).decode(),
     "TO_HEX": lambda text: text.encode().hex(),
@@ -110,6 +123,19 @@ def _substring(text: Value, start: Value, length: Value = None) -> Value:
     first = int(to_number(start))
     first = max(len(letters) + first, 0) if first < 0 else first
     return letters[first:] if length is None else letters[first : first + max(int(to_number(length)), 0)]
+
+
+@strict_function("SUBSTRING_BYTES", 2, 3)
+def _substring_bytes(warn: Warn, text: Value, start: Value, length: Value = None) -> Value:
+    """Cut by bytes of UTF-8; a cut inside of a character gives null and a warning."""
+    content = to_string(text).encode()
+    first = int(to_number(start))
+    first = max(len(content) + first, 0) if first < 0 else first
+    end = len(content) if length is None else first + max(int(to_number(length)), 0)
+    try:
+        return content[first:end].decode()
+    except UnicodeDecodeError:
+        return wrong_argument(warn)
 
 
 function("LEFT", 2)(lambda text, length: to_string(text)[: max(int(to_number(length)), 0)])
@@ -186,11 +212,14 @@ function("LIKE", 2, 3)(
 )
 
 
-def _regex(run: Callable[..., Value]) -> Implementation:
-    """Make a function of a regular expression warn about a pattern that is none."""
+def _regex(run: Callable[..., Value], flag: int = 0) -> Implementation:
+    """Make a function of a regular expression warn about a pattern that is none.
+
+    `flag` is where behind the pattern the argument stands that makes it ignore case.
+    """
 
     def checked(warn: Warn, text: Value, pattern: Value, *rest: Value) -> Value:
-        ignore_case = truthy(rest[-1]) if rest and type(rest[-1]) is bool else False
+        ignore_case = len(rest) > flag and truthy(rest[flag])
         try:
             compiled = compile_regex(to_string(pattern), ignore_case)
         except re.error:
@@ -213,36 +242,26 @@ def _regex_replace(pattern: re.Pattern[str], text: str, replacement: Value, *_: 
 
 def _regex_split(pattern: re.Pattern[str], text: str, *rest: Value) -> Value:
     parts = [part or "" for part in pattern.split(text)]
-    limit = next((int(item) for item in rest if type(item) in (int, float)), None)
-    return parts if limit is None else parts[:limit]
+    return parts if len(rest) < 2 or rest[1] is None else parts[: max(int(to_number(rest[1])), 0)]
 
 
 strict_function("REGEX_TEST", 2, 3)(_regex(lambda pattern, text, *_: pattern.search(text) is not None))
 strict_function("REGEX_MATCHES", 2, 3)(_regex(_regex_matches))
-strict_function("REGEX_REPLACE", 3, 4)(_regex(_regex_replace))
+strict_function("REGEX_REPLACE", 3, 4)(_regex(_regex_replace, flag=1))
 strict_function("REGEX_SPLIT", 2, 4)(_regex(_regex_split))
 
 
-@function("LEVENSHTEIN_DISTANCE", 2)
-def _levenshtein(left: Value, right: Value) -> Value:
-    """Count the edits between two strings; two swapped neighbours are one edit, as in ArangoDB."""
-    first, second = to_string(left), to_string(right)
-    rows = [list(range(len(second) + 1))]
-    for i, letter in enumerate(first, 1):
-        row = [i]
-        for j, other in enumerate(second, 1):
-            cost = min(rows[i - 1][j] + 1, row[j - 1] + 1, rows[i - 1][j - 1] + (letter != other))
-            if i > 1 and j > 1 and letter == second[j - 2] and first[i - 2] == other:
-                cost = min(cost, rows[i - 2][j - 2] + 1)
-            row.append(cost)
-        rows.append(row)
-    return rows[-1][-1]
-
-
 function("UUID", 0, deterministic=False)(lambda: str(uuid.uuid4()))
-function("RANDOM_TOKEN", 1, deterministic=False)(
-    lambda length: "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(int(to_number(length))))
-)
+
+
+@function("RANDOM_TOKEN", 1, deterministic=False)
+def _random_token(length: Value) -> Value:
+    count = int(to_number(length))
+    if not 0 <= count <= _MAX_TOKEN_LENGTH:
+        raise ArangoError(Problem.BAD_PARAMETER, "AQL: invalid argument for RANDOM_TOKEN() (while executing)")
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(count))
+
+
 function("HASH", 1)(
     lambda value: int.from_bytes(
         hashlib.blake2b(msgspec.json.encode(value, order="deterministic"), digest_size=6).digest(), "big"
@@ -258,10 +277,10 @@ def _to_char(warn: Warn, value: Value) -> Value:
     return "".join(chr(int(code)) for code in codes)
 
 
-@function("IPV4_FROM_NUMBER", 1)
-def _ipv4_from_number(value: Value) -> Value:
+@strict_function("IPV4_FROM_NUMBER", 1)
+def _ipv4_from_number(warn: Warn, value: Value) -> Value:
     if type(value) is not int or not 0 <= value < 1 << 32:
-        return None
+        return wrong_argument(warn)
     return ".".join(str(byte) for byte in value.to_bytes(4, "big"))
 
 
@@ -273,6 +292,6 @@ def _ipv4_bytes(value: Value) -> bytes | None:
 
 
 function("IS_IPV4", 1)(lambda value: _ipv4_bytes(value) is not None)
-function("IPV4_TO_NUMBER", 1)(
-    lambda value: None if (found := _ipv4_bytes(value)) is None else int.from_bytes(found, "big")
+strict_function("IPV4_TO_NUMBER", 1)(
+    lambda warn, value: wrong_argument(warn) if (found := _ipv4_bytes(value)) is None else int.from_bytes(found, "big")
 )

@@ -22,8 +22,6 @@ function("FIRST_LIST", 1, ANY_NUMBER)(lambda *values: next((value for value in v
 function("FIRST_DOCUMENT", 1, ANY_NUMBER)(
     lambda *values: next((value for value in values if type(value) is dict), None)
 )
-function("NOOPT", 1)(lambda value: value)
-alias("PASSTHRU", "NOOPT")
 
 
 @function("IS_KEY", 1)
