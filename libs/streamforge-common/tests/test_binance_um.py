@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from streamforge_common.contract.records import AggTrade, PriceCandle
+from streamforge_common.contract.records import AggTrade, FundingRate, OpenInterest, PriceCandle
+from streamforge_common.errors import RejectedRecordError
 from streamforge_common.exchanges.binance_um import UM
 from streamforge_common.exchanges.rest import RefusedError
 
@@ -86,3 +87,73 @@ def test_a_symbol_that_is_not_listed_is_refused() -> None:
     assert UM.parse_limit(body, "BTCUSDT") == 2400
     with pytest.raises(RefusedError, match="'NOSUCHUSDT' is not listed"):
         UM.parse_limit(body, "NOSUCHUSDT")
+
+
+def funding_row(**changes: object) -> dict[str, object]:
+    row = {
+        "symbol": "BTCUSDT",
+        "fundingRate": "-0.03750000",
+        "fundingTime": 1570608000003,
+        "markPrice": "34287.54619963",
+    }
+    return {**row, "rateType": "later", **changes}
+
+
+def test_a_funding_rate_is_stored_under_its_scheduled_time() -> None:
+    history = UM.histories["funding_rate"]
+    rows = [funding_row(fundingTime=1570607999998, markPrice=""), funding_row(fundingTime=1570636800017)]
+    early, late = history.parse(json.dumps(rows).encode(), "BTCUSDT")
+    assert early == FundingRate(
+        key="binance:um:BTCUSDT:funding_rate:1570608000000",
+        exchange="binance",
+        market="um",
+        symbol="BTCUSDT",
+        type="funding_rate",
+        funding_time=1570608000000,
+        funding_rate=-0.0375,
+    )
+    assert isinstance(late, FundingRate)
+    assert (late.funding_time, late.mark_price) == (1570636800000, 34287.54619963)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"symbol": "ETHUSDT"}, {"fundingRate": "nan"}, {"fundingTime": -1}, {"markPrice": "a lot"}, {"markPrice": "inf"}],
+)
+def test_a_row_that_is_no_funding_rate_spoils_the_page(change: dict[str, object]) -> None:
+    with pytest.raises(RejectedRecordError):
+        UM.histories["funding_rate"].parse(json.dumps([funding_row(), funding_row(**change)]).encode(), "BTCUSDT")
+
+
+def test_the_funding_interval_is_eight_hours_unless_the_exchange_says_otherwise() -> None:
+    spacing = UM.histories["funding_rate"].spacing
+    assert spacing is not None
+    body = b'[{"symbol":"BLZUSDT","adjustedFundingRateCap":"0.025","fundingIntervalHours":4,"disclaimer":false}]'
+    assert [spacing.parse(body, symbol) for symbol in ("BLZUSDT", "BTCUSDT")] == [4 * 3_600_000, 8 * 3_600_000]
+
+
+@pytest.mark.parametrize("timestamp", [1583127900000, "1583127900000"])
+def test_open_interest_is_read_whether_its_time_is_a_number_or_a_string(timestamp: object) -> None:
+    sums = {"sumOpenInterest": "20403.63700000", "sumOpenInterestValue": "150570784.07809979"}
+    body = json.dumps([{"symbol": "BTCUSDT", **sums, "timestamp": timestamp}]).encode()
+    [measured] = UM.histories["open_interest_5m"].parse(body, "BTCUSDT")
+    assert measured == OpenInterest(
+        key="binance:um:BTCUSDT:open_interest_5m:1583127900000",
+        exchange="binance",
+        market="um",
+        symbol="BTCUSDT",
+        type="open_interest_5m",
+        time=1583127900000,
+        open_interest=20403.637,
+        open_interest_value=150570784.07809979,
+    )
+
+
+def test_funding_and_open_interest_count_in_pools_of_their_own() -> None:
+    funding = UM.histories["funding_rate"].request("BTCUSDT", 1_570_608_000_000, 1_570_608_060_000)
+    assert (funding.params["startTime"], funding.params["endTime"]) == ("1570607970000", "1570608089999")
+    measured = UM.histories["open_interest_1d"].request("BTCUSDT", 1, 2)
+    assert (funding.pool.limit, funding.pool.window_s) == (500, 300)
+    assert (measured.pool.limit, measured.pool.window_s, measured.params["period"]) == (1_000, 300, "1d")
+    reaches = [UM.histories[kind].reach for kind in ("agg_trades", "open_interest_1d", "candles_1d", "funding_rate")]
+    assert [reach and reach.instead for reach in reaches] == ["dump_agg_trades", "dump_metrics", None, None]

@@ -37,6 +37,7 @@ from streamforge_common import telemetry
 from streamforge_common.contract.commands import Command, CommandKind
 from streamforge_common.contract.events import Event
 from streamforge_common.errors import FatalError, TransientError
+from streamforge_common.exchanges import at_the_same_address
 from streamforge_common.ids import QueueId, new_suffix
 
 _WORKERS = 8
@@ -176,7 +177,8 @@ class Controller:
         task = workflow.task_of(event.producer)
         if event.banned_until is not None and task is not None:
             dataset = workflow.dataset_of(task)
-            await self._store.note_ban(dataset.exchange, dataset.market, event.banned_until)
+            for exchange, market in at_the_same_address(dataset.exchange, dataset.market):
+                await self._store.note_ban(exchange, market, event.banned_until)
 
     def wake(self, queue_id: QueueId) -> None:
         """Have a workflow looked at soon."""
