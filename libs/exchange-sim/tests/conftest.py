@@ -8,7 +8,7 @@ import pytest
 from aiohttp import ClientSession
 
 from exchange_sim.clock import real_time_us
-from exchange_sim.exchange import Exchange
+from exchange_sim.exchange import Exchange, OtherMarkets
 from exchange_sim.market import Market
 from exchange_sim.recording.files import read_recording
 from exchange_sim.recording.market import RecordedMarket
@@ -25,8 +25,14 @@ async def open_exchange() -> AsyncIterator[Open]:
     """Serve a market; the answer is a client session whose base URL is the exchange."""
     async with AsyncExitStack() as stack:
 
-        async def open_(market: Market, *, weight_limit: int = 6000, clock: Callable[[], int] = real_time_us):
-            exchange = Exchange(market, weight_limit=weight_limit, clock=clock)
+        async def open_(
+            market: Market,
+            *,
+            weight_limit: int = 6000,
+            clock: Callable[[], int] = real_time_us,
+            others: OtherMarkets | None = None,
+        ):
+            exchange = Exchange(market, weight_limit=weight_limit, clock=clock, others=others)
             url = await stack.enter_async_context(serving(exchange, "127.0.0.1", 0))
             return await stack.enter_async_context(ClientSession(url))
 

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from exchange_sim.binance.interface import Call
 from exchange_sim.binance.parameters import Parameters
-from exchange_sim.binance.spot import Call, Spot
+from exchange_sim.binance.spot import Spot
 from exchange_sim.errors import ExchangeError
 from exchange_sim.intervals import INTERVALS
 from exchange_sim.market import TimeUnit

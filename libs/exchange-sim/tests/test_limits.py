@@ -1,5 +1,5 @@
-from exchange_sim.binance.limits import TOLERATED_REFUSALS, WeightLimit
 from exchange_sim.clock import MINUTE_US, SECOND_US
+from exchange_sim.limits import TOLERATED_REFUSALS, WeightLimit
 
 NOON = 1_700_000_040 * SECOND_US
 

@@ -191,6 +191,7 @@ async def test_the_markets_page_says_what_can_be_asked_for(recorded, open_exchan
     candles, trades, _ = await lines(session, "/_sim/markets")
     assert candles == {
         "mode": "replay",
+        "market": "binance:spot",
         "symbol": "ABCUSDT",
         "kind": "candles_5m",
         "first": FIRST,

@@ -39,6 +39,10 @@ def parse_trades(body: bytes) -> Sequence[Record]:
     return TRADES.parse(body, "BTCUSDT")
 
 
+def parse_limit(body: bytes) -> int | None:
+    return SPOT.parse_limit(body, "BTCUSDT")
+
+
 def test_every_recorded_decimal_is_read_as_the_nearest_double() -> None:
     recording = SHARED / "binance-candles/BTCUSDT-5m-2022-07-14_2022-08-16.csv.gz"
     if not recording.exists():
@@ -118,7 +122,7 @@ def test_a_time_or_count_beyond_all_bounds_is_refused(at: int, number: object) -
         parse(json.dumps([[*ROW[:at], number, *ROW[at + 1 :]]]).encode())
 
 
-@pytest.mark.parametrize("read", [parse, parse_trades, SPOT.parse_time, SPOT.parse_weight_per_minute])
+@pytest.mark.parametrize("read", [parse, parse_trades, SPOT.parse_time, parse_limit])
 @given(
     body=st.binary()
     | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(lambda it: json.dumps(it).encode())
@@ -132,11 +136,11 @@ def test_any_body_is_read_or_rejected(read: Callable[[bytes], object], body: byt
 
 @given(st.binary())
 def test_a_refusal_is_understood_or_not_one(body: bytes) -> None:
-    assert SPOT.parse_refusal(body) is None
+    assert SPOT.parse_refusal(400, body) is None
 
 
 def test_the_exchanges_own_words_are_kept() -> None:
-    refusal = SPOT.parse_refusal(b'{"code":-1121,"msg":"Invalid symbol."}')
+    refusal = SPOT.parse_refusal(400, b'{"code":-1121,"msg":"Invalid symbol."}')
     assert refusal is not None
     assert (refusal.code, refusal.message) == (-1121, "Invalid symbol.")
 
@@ -144,8 +148,8 @@ def test_the_exchanges_own_words_are_kept() -> None:
 def test_the_limit_is_that_of_weight_per_minute() -> None:
     orders = {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 100}
     weight = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 1200}
-    assert SPOT.parse_weight_per_minute(json.dumps({"rateLimits": [orders, weight]}).encode()) == 1200
-    assert SPOT.parse_weight_per_minute(json.dumps({"rateLimits": [orders]}).encode()) is None
+    assert parse_limit(json.dumps({"rateLimits": [orders, weight]}).encode()) == 1200
+    assert parse_limit(json.dumps({"rateLimits": [orders]}).encode()) is None
 
 
 def test_a_month_is_asked_for_as_binance_writes_it() -> None:

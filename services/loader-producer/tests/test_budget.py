@@ -82,3 +82,23 @@ def test_a_request_that_costs_more_than_a_minute_allows_goes_alone() -> None:
     assert budget.wait_s(50, 1.0) == 0
     budget.spend(50, 1.0)
     assert budget.wait_s(50, 2.0) > 0
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(0, 5), st.floats(0.002, 0.02))
+def test_where_no_count_is_told_no_stretch_of_a_window_has_more_than_the_limit(offset_s: float, way_s: float) -> None:
+    arrived: list[float] = []
+    budget = Budget(600, 5.0, is_told=False)
+    budget.learn_clock(int(offset_s * 1_000), 0.0)
+    now_s = 0.0
+    while now_s < 30:
+        wait_s = budget.wait_s(1, now_s)
+        if wait_s > 0:
+            now_s += wait_s
+        else:
+            budget.spend(1, now_s)
+            arrived.append(now_s + way_s)
+            now_s += 0.001
+    for first, at in enumerate(arrived):
+        assert first + 600 >= len(arrived) or arrived[first + 600] >= at + 5
+    assert len(arrived) > 30 / 5 * 250

@@ -8,7 +8,7 @@ from aiohttp.test_utils import TestServer
 
 from loader_producer.adapters.exchange import ExchangeClient
 from streamforge_common.errors import FatalError
-from streamforge_common.exchanges import binance
+from streamforge_common.exchanges import binance, bybit
 
 EXCHANGE = "http://exchange.invalid"
 
@@ -68,4 +68,38 @@ async def test_others_are_told_of_a_ban_and_of_a_long_wait_only(status, wait_s, 
         with pytest.raises(FatalError):
             await exchange.learn_time()
         assert exchange.closed_for_s > 1
+        assert exchange._ban.is_set() == tells
+
+
+def envelope(code, message):
+    return web.json_response({"retCode": code, "retMsg": message, "result": {}, "retExtInfo": {}, "time": 1})
+
+
+async def test_a_refusal_with_status_200_is_the_final_word():
+    async with (
+        proxy([envelope(10001, "params error: symbol invalid")]) as (url, asked),
+        ExchangeClient(bybit.LINEAR, url, attempts=3) as exchange,
+    ):
+        with pytest.raises(FatalError, match="10001 params error: symbol invalid") as refused:
+            await exchange.learn_limits("BTCUSDT")
+        assert refused.value.code == "exchange_refused"
+        assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "waits_s", "tells"),
+    [
+        (lambda: envelope(10006, "Too many visits!"), (0, 5), False),
+        (lambda: web.Response(status=403, text="access too frequent"), (590, 600), True),
+        (lambda: envelope(10016, "Internal System Error"), (-1, 0), False),
+    ],
+)
+async def test_bybits_limits_close_the_gate_for_as_long_as_it_says(answer, waits_s, tells):
+    async with (
+        proxy([answer()]) as (url, _),
+        ExchangeClient(bybit.SPOT, url, attempts=1) as exchange,
+    ):
+        with pytest.raises(FatalError, match="gave up after 1 attempts"):
+            await exchange.learn_time()
+        assert waits_s[0] < exchange.closed_for_s <= waits_s[1]
         assert exchange._ban.is_set() == tells

@@ -196,3 +196,48 @@ async def test_the_catalog_lists_every_combination_with_its_targets(platform):
         "live": False,
         "targets": ["loader-producer", "arango-connector"],
     } in catalog["entries"]
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "advice"),
+    [
+        ({"type": "api_mark_candles_5m"}, "#/type", "market um"),
+        ({"market": "um", "type": "api_candles_1s"}, "#/type", "1m, 3m"),
+        ({"market": "um", "type": "api_trades"}, "#/type", "agg_trades"),
+        ({"market": "um", "type": "ws_agg_trades"}, "#/type", "ask for api_agg_trades"),
+        ({"exchange": "bybit", "type": "api_trades"}, "#/type", "api_candles_1m"),
+        ({"exchange": "bybit", "type": "api_funding_rate"}, "#/type", "market linear"),
+        ({"exchange": "bybit", "market": "linear", "type": "api_open_interest_2h"}, "#/type", "30m, 1h, 4h"),
+        ({"exchange": "bybit", "market": "um"}, "#/market", "linear, spot"),
+        ({"exchange": "kraken"}, "#/exchange", "binance, bybit"),
+        ({"market": "um", "type": "api_poetry"}, "#/type", "api_premium_candles_<interval>"),
+        ({"market": "um", "type": "api_agg_trades"}, "#/time_range", "dump_agg_trades"),
+        ({"market": "um", "type": "api_open_interest_5m"}, "#/time_range", "dump_metrics"),
+    ],
+)
+async def test_what_cannot_be_had_is_refused_with_what_to_ask_for_instead(platform, change, pointer, advice):
+    answer = await platform.post(GOOD | change)
+    assert answer.status_code == 422
+    [error] = answer.json()["errors"]
+    assert error["pointer"] == pointer
+    assert advice in error["detail"]
+
+
+async def test_what_the_exchange_still_reaches_is_accepted(platform):
+    recent = {"market": "um", "type": "api_agg_trades", "time_range": "2025-12-30T00:00:00Z/2025-12-31T00:00:00Z"}
+    assert (await platform.post(GOOD | recent)).status_code == 201
+
+
+async def test_the_catalog_shows_every_market_with_its_intervals_spelt_out(platform):
+    entries = (await platform.client.get("/catalog")).json()["entries"]
+    types = {}
+    for entry in entries:
+        assert (entry["live"], entry["targets"]) == (False, ["loader-producer", "arango-connector"])
+        types.setdefault((entry["exchange"], entry["market"]), set()).add(entry["type"])
+    assert {market: len(found) for market, found in types.items()} == {
+        ("binance", "spot"): 17,
+        ("binance", "um"): 71,
+        ("bybit", "spot"): 13,
+        ("bybit", "linear"): 59,
+    }
+    assert {"api_funding_rate", "api_open_interest_5m", "api_index_candles_1mo"} <= types["bybit", "linear"]

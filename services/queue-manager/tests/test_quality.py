@@ -168,3 +168,56 @@ def test_trades_that_a_stopped_loader_did_not_load_are_listed_once_the_ends_are_
     found = report(workflow, trades(range(1_000, 1_400)))
     assert (found.verdict, found.expected, found.stored) == (Verdict.INCOMPLETE, 1_000, 400)
     assert [(gap.start, gap.end, gap.cause) for gap in found.gaps] == [(1_400, 2_000, Cause.UNEXPLAINED)]
+
+
+HOUR_MS = 60 * MINUTE_MS
+
+
+def funding_workflow(spacing_hours=8):
+    request = WorkflowRequest(
+        exchange="binance", market="um", symbol="BTCUSDT", type="api_funding_rate", time_range="2024-07-01:2024-07-03"
+    )
+    workflow = new_workflow({}, check_request(request, NOW), "abcdef", NOW)
+    workflow.status = WorkflowStatus.COMPLETED
+    start_ms = TimeRange.parse("2024-07-01:2024-07-03").start_ms
+    loader = workflow.tasks[0]
+    loader.first_id, loader.last_id = start_ms, start_ms + 48 * HOUR_MS - MINUTE_MS
+    loader.spacing_ms, loader.end_offsets = spacing_hours and spacing_hours * HOUR_MS, {"0": 6}
+    return workflow, start_ms
+
+
+def fundings(start_ms, hours):
+    return Collection((start_ms + hour * HOUR_MS for hour in hours), field="funding_time")
+
+
+def test_funding_is_complete_when_no_silence_is_longer_than_the_interval():
+    workflow, start_ms = funding_workflow()
+    found = report(workflow, fundings(start_ms, [0, 8, 12, 16, 24, 32, 40]))
+    assert (found.verdict, found.expected, found.stored, found.missing) == (Verdict.COMPLETE, 7, 7, 0)
+
+
+def test_a_silence_is_unexplained_unless_the_loader_saw_it_in_the_exchanges_answers():
+    workflow, start_ms = funding_workflow()
+    silence = Span(n=1, start=start_ms + 8 * HOUR_MS + 1, end=start_ms + 32 * HOUR_MS)
+    stored = fundings(start_ms, [0, 8, 32, 40])
+    lost = report(workflow, stored)
+    workflow.note_exchange_gap(silence)
+    explained, more_lost = report(workflow, stored), report(workflow, fundings(start_ms, [0, 8, 40]))
+    assert [(gap.start, gap.end, gap.missing, gap.cause) for gap in lost.gaps] == [
+        (silence.start, silence.end, 2, Cause.UNEXPLAINED)
+    ]
+    assert (lost.verdict, lost.expected) == (Verdict.INCOMPLETE, 6)
+    assert (explained.verdict, explained.gaps[0].cause) == (Verdict.COMPLETE, Cause.EXCHANGE)
+    assert (more_lost.verdict, more_lost.gaps[0].cause) == (Verdict.INCOMPLETE, Cause.UNEXPLAINED)
+
+
+def test_funding_without_a_single_record_is_missing_from_end_to_end():
+    workflow, start_ms = funding_workflow()
+    found = report(workflow, fundings(start_ms, []))
+    assert (found.verdict, found.missing, found.stored) == (Verdict.INCOMPLETE, 5, 0)
+
+
+def test_funding_of_which_nobody_named_the_interval_is_never_complete():
+    workflow, start_ms = funding_workflow(spacing_hours=None)
+    found = report(workflow, fundings(start_ms, range(48)))
+    assert (found.verdict, found.expected, found.stored) == (Verdict.INCOMPLETE, None, 48)

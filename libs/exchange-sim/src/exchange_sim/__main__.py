@@ -9,11 +9,12 @@ from pathlib import Path
 
 from exchange_sim.clock import real_time_us
 from exchange_sim.errors import RecordingError
-from exchange_sim.exchange import Exchange
+from exchange_sim.exchange import Exchange, OtherMarkets
 from exchange_sim.market import Market
 from exchange_sim.recording.files import read_recording
 from exchange_sim.recording.market import RecordedMarket
 from exchange_sim.server import serving, wait_for_signal
+from exchange_sim.simulation.derivatives import SimulatedDerivatives
 from exchange_sim.simulation.market import SimulatedMarket
 
 
@@ -32,11 +33,17 @@ def main() -> None:
 
 async def _serve(arguments: argparse.Namespace) -> None:
     market: Market
+    others = None
     if arguments.replay is None:
         market = SimulatedMarket(arguments.seed)
+        others = OtherMarkets(
+            um=SimulatedDerivatives(arguments.seed, "binance:um"),
+            bybit_spot=SimulatedMarket(arguments.seed, "bybit:spot"),
+            linear=SimulatedDerivatives(arguments.seed, "bybit:linear"),
+        )
     else:
         market = RecordedMarket(read_recording(arguments.replay))
-    exchange = Exchange(market, weight_limit=arguments.weight_limit, clock=real_time_us)
+    exchange = Exchange(market, weight_limit=arguments.weight_limit, clock=real_time_us, others=others)
     async with serving(exchange, arguments.host, arguments.port) as url:
         sys.stdout.write(f"{url}\n")
         sys.stdout.flush()

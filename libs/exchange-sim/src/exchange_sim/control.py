@@ -32,10 +32,14 @@ class Control:
         ]
 
     async def _markets(self, http: web.Request) -> web.StreamResponse:
-        market, now_us = self._exchange.market, self._exchange.clock()
+        exchange, now_us = self._exchange, self._exchange.clock()
         asked = http.query.get("symbol")
-        symbols = filter(None, [market.symbol(asked)]) if asked else market.symbols()
-        lines = (_market_line(market.mode, series, now_us) for symbol in symbols for series in market.series(symbol))
+        lines = (
+            _market_line(exchange.market.mode, series, now_us)
+            for market in exchange.markets
+            for symbol in (filter(None, [market.symbol(asked)]) if asked else market.symbols())
+            for series in market.series(symbol)
+        )
         return await _json_lines(http, lines)
 
     async def _requests(self, http: web.Request) -> web.StreamResponse:
@@ -44,7 +48,8 @@ class Control:
     async def _served(self, http: web.Request) -> web.StreamResponse:
         query = http.query
         symbol, kind = query.get("symbol") or None, query.get("kind") or None
-        items = self._exchange.ledger.items(symbol, kind, self._exchange.clock())
+        market = query.get("market") or None
+        items = self._exchange.ledger.items(symbol, kind, self._exchange.clock(), market)
         return await _json_lines(http, map(_served_line, items))
 
     async def _faults(self, http: web.Request) -> web.StreamResponse:
@@ -76,6 +81,7 @@ def _market_line(mode: str, series: Series, now_us: int) -> bytes:
     return msgspec.json.encode(
         {
             "mode": mode,
+            "market": series.market,
             "symbol": series.symbol,
             "kind": series.kind,
             "first": series.time_us(first) // 1000,
@@ -86,8 +92,9 @@ def _market_line(mode: str, series: Series, now_us: int) -> bytes:
 
 
 def _served_line(served: ServedItem) -> bytes:
-    """E.g. `{"symbol":"BTCUSDT","kind":"candles_5m","times":1,"open":false,"item":[1657756800000,"20234.87",…]}`."""
-    return b'{"symbol":%b,"kind":%b,"times":%d,"open":%b,"item":%b}' % (
+    """E.g. `{"market":"binance:spot","symbol":"BTCUSDT","kind":"candles_5m","times":1,"open":false,"item":[…]}`."""
+    return b'{"market":%b,"symbol":%b,"kind":%b,"times":%d,"open":%b,"item":%b}' % (
+        msgspec.json.encode(served.market),
         msgspec.json.encode(served.symbol),
         msgspec.json.encode(served.kind),
         served.times,

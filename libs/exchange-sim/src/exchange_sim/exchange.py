@@ -8,42 +8,71 @@ import asyncio
 import math
 import socket
 import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NoReturn
 
-import msgspec
 from aiohttp import web
 
-from exchange_sim.binance.limits import Verdict, WeightLimit
-from exchange_sim.binance.parameters import Parameters
-from exchange_sim.binance.spot import Call, Endpoint, Spot
+from exchange_sim.binance.futures import Futures
+from exchange_sim.binance.spot import Spot
+from exchange_sim.bybit.interface import Bybit
 from exchange_sim.clock import SECOND_US, Clock
 from exchange_sim.errors import ExchangeError
 from exchange_sim.faults import effects
 from exchange_sim.faults.plan import Fault, FaultKind, FaultPlan
 from exchange_sim.journal import Journal, Request
 from exchange_sim.ledger import Ledger
-from exchange_sim.market import Market, TimeUnit
+from exchange_sim.limits import Verdict
+from exchange_sim.market import Derivatives, Market
 from exchange_sim.pages import Page, Selection, make_page
+from exchange_sim.venue import Answer, Venue
+
+
+@dataclass(frozen=True, slots=True)
+class OtherMarkets:
+    """What there is beside Binance spot; a recording has none of it."""
+
+    um: Derivatives
+    bybit_spot: Market
+    linear: Derivatives
 
 
 class Exchange:
-    """Everything behind `/api/`."""
+    """Everything but the tool's own pages."""
 
-    def __init__(self, market: Market, *, weight_limit: int, clock: Clock) -> None:
+    def __init__(self, market: Market, *, weight_limit: int, clock: Clock, others: OtherMarkets | None = None) -> None:
+        """Open the exchange.
+
+        Args:
+            market: Of Binance spot.
+            weight_limit: Of Binance spot.
+            clock: What time it is.
+            others: The other markets, where there are any.
+        """
         self.market = market
+        self.markets: Sequence[Market | Derivatives] = (
+            (market, others.um, others.bybit_spot, others.linear) if others else (market,)
+        )
         self.clock = clock
-        self.limit = WeightLimit(weight_limit)
         self.faults = FaultPlan()
         self.journal = Journal()
         self.ledger = Ledger()
-        self._spot = Spot(market, weight_limit)
+        self._venues: Mapping[str, Venue] = {
+            "/api/": Spot(market, weight_limit).interface(),
+            "/fapi/": (futures := Futures(others.um if others else None).interface()),
+            "/futures/": futures,
+            "/v5/": Bybit(others.bybit_spot if others else None, others.linear if others else None),
+        }
+        self.roots = tuple(self._venues)
 
     async def handle(self, http: web.Request) -> web.StreamResponse:
         """Answer one request and write it down."""
-        endpoint = self._spot.endpoints.get(http.path) if http.method == "GET" else None
-        weight = endpoint.weight if endpoint else 0
+        venue = next(venue for root, venue in self._venues.items() if http.path.startswith(root))
+        is_known = http.method == "GET" and venue.knows(http.path)
+        weight = venue.weigh(http.path, http.query) if is_known else 0
         now_us = self.clock()
-        verdict = self.limit.admit(weight, now_us)
+        verdict = venue.admit(http.path, weight, now_us)
         request = Request(
             seq=self.journal.next_seq(),
             at=now_us // 1000,
@@ -57,27 +86,27 @@ class Exchange:
         )
         self.journal.add(request)
         if verdict.status != 200:
-            response = self._refuse_for_weight(verdict, request)
-        elif endpoint is None:
+            response = self._refuse(venue, verdict, request)
+        elif not is_known:
             response = web.Response(status=404, body=b"<html><body><h2>404 Not found</h2></body></html>")
             response.content_type = "text/html"
         else:
-            response = await self._answer(http, endpoint, now_us, request)
-        response.headers["X-MBX-USED-WEIGHT"] = response.headers["X-MBX-USED-WEIGHT-1M"] = str(request.used_weight)
+            response = await self._answer(http, venue, now_us, request)
+        response.headers.update(venue.headers_of(request.used_weight))
         if request.retry_after is not None:
             response.headers["Retry-After"] = str(request.retry_after)
         request.status = response.status
         return response
 
-    async def _answer(self, http: web.Request, endpoint: Endpoint, now_us: int, request: Request) -> web.Response:
+    async def _answer(self, http: web.Request, venue: Venue, now_us: int, request: Request) -> web.Response:
         answer: bytes | Page | ExchangeError
         try:
-            answer = await _ask(endpoint, _read(http, endpoint, now_us))
+            answer = await _ask(venue.prepare(http, now_us))
         except ExchangeError as exc:
             answer = exc
         fault = self.faults.take(http.path, len(answer.rows) if isinstance(answer, Page) else 0)
         if fault is None:
-            return self._send(answer, request)
+            return self._send(venue, answer, request)
         request.fault = fault.kind
         match fault.kind:
             case FaultKind.TIMEOUT:
@@ -87,74 +116,48 @@ class Exchange:
                 await _never()
             case FaultKind.SLOW:
                 await asyncio.sleep(fault.lasting_s)
-                return self._send(answer, request)
-        return self._misbehave(fault, answer, request)
+                return self._send(venue, answer, request)
+        return self._misbehave(fault, venue, answer, request)
 
-    def _misbehave(self, fault: Fault, answer: bytes | Page | ExchangeError, request: Request) -> web.Response:
+    def _misbehave(
+        self, fault: Fault, venue: Venue, answer: bytes | Page | ExchangeError, request: Request
+    ) -> web.Response:
         """The faults that are an answer: a wrong status, a wrong body, or wrong rows."""
         kind = fault.kind
         if kind is FaultKind.TOO_MANY_REQUESTS:
-            return self._refuse_for_weight(Verdict(429, request.used_weight, math.ceil(fault.lasting_s), None), request)
+            verdict = Verdict(429, request.used_weight, math.ceil(fault.lasting_s), None)
+            return self._refuse(venue, verdict, request)
         if kind is FaultKind.BAN:
-            return self._refuse_for_weight(self.limit.ban(int(fault.lasting_s * SECOND_US), self.clock()), request)
+            return self._refuse(venue, venue.ban(int(fault.lasting_s * SECOND_US), self.clock()), request)
         if kind in effects.SERVER_ERRORS:
-            return _refusal(ExchangeError(*effects.SERVER_ERRORS[kind], status=int(kind)))
+            return self._send(venue, ExchangeError(*effects.SERVER_ERRORS[kind], status=int(kind)), request)
         if kind is FaultKind.HTML:
             return web.Response(body=effects.HTML, content_type="text/html", charset="utf-8")
         if kind in effects.PAGE_EFFECTS and isinstance(answer, Page):
-            return self._send(effects.PAGE_EFFECTS[kind](answer), request)
-        return _json(effects.BODY_EFFECTS[kind](_body(answer)))
+            return self._send(venue, effects.PAGE_EFFECTS[kind](answer), request)
+        return _json(effects.BODY_EFFECTS[kind](self._body(venue, answer)))
 
-    def _send(self, answer: bytes | Page | ExchangeError, request: Request) -> web.Response:
-        if isinstance(answer, ExchangeError):
-            return _refusal(answer)
+    def _send(self, venue: Venue, answer: bytes | Page | ExchangeError, request: Request) -> web.Response:
         if isinstance(answer, Page):
             self.ledger.record(answer)
             request.rows = len(answer.rows)
-        return _json(_body(answer))
+        status = answer.status if isinstance(answer, ExchangeError) else 200
+        return _json(self._body(venue, answer), status=status)
 
-    def _refuse_for_weight(self, verdict: Verdict, request: Request) -> web.Response:
+    def _refuse(self, venue: Venue, verdict: Verdict, request: Request) -> web.Response:
+        error = venue.refusal_of(verdict)
         request.retry_after = verdict.retry_after_s
-        if verdict.status == 418:
-            until_ms = self.limit.banned_until_us // 1000
-            msg = (
-                f"Way too much request weight used; IP banned until {until_ms}. "
-                "Please use WebSocket Streams for live updates to avoid bans."
-            )
-        else:
-            msg = (
-                f"Too much request weight used; current limit is {self.limit.limit} request weight per 1 MINUTE. "
-                "Please use WebSocket Streams for live updates to avoid polling the API."
-            )
-        return _refusal(ExchangeError(-1003, msg, status=verdict.status))
+        return self._send(venue, error, request)
+
+    def _body(self, venue: Venue, answer: bytes | Page | ExchangeError) -> bytes:
+        if isinstance(answer, ExchangeError):
+            return venue.body_of(answer, self.clock())
+        return answer.body if isinstance(answer, Page) else answer
 
 
-def _read(http: web.Request, endpoint: Endpoint, now_us: int) -> Call:
-    """Read a request's parameters and the time unit that it wants.
-
-    Raises:
-        ExchangeError: A parameter or the unit is not one of the exchange's.
-    """
-    unit_name = http.headers.get("X-MBX-TIME-UNIT", "MILLISECOND").upper()
-    if unit_name not in TimeUnit.__members__:
-        raise ExchangeError(-1194, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.")
-    parameters = Parameters(list(http.query.items()), endpoint.parameters, endpoint.mandatory)
-    return Call(parameters, TimeUnit[unit_name], now_us)
-
-
-async def _ask(endpoint: Endpoint, call: Call) -> bytes | Page:
-    answer = endpoint.answer(call)
+async def _ask(prepared: Answer) -> bytes | Page:
+    answer = prepared()
     return await make_page(answer) if isinstance(answer, Selection) else answer
-
-
-def _body(answer: bytes | Page | ExchangeError) -> bytes:
-    if isinstance(answer, ExchangeError):
-        return msgspec.json.encode({"code": answer.code, "msg": answer.msg})
-    return answer.body if isinstance(answer, Page) else answer
-
-
-def _refusal(error: ExchangeError) -> web.Response:
-    return _json(_body(error), status=error.status)
 
 
 def _json(body: bytes, *, status: int = 200) -> web.Response:

@@ -17,6 +17,7 @@ from exchange_sim.pages import Page
 class ServedItem:
     """One item as it was sent, and how often it was."""
 
+    market: str
     symbol: str
     kind: str
     row: bytes
@@ -76,12 +77,12 @@ class Ledger:
     """Everything served since the start."""
 
     def __init__(self) -> None:
-        self._served: dict[tuple[str, str], _Served] = {}
+        self._served: dict[tuple[str, str, str], _Served] = {}
 
     def record(self, page: Page) -> None:
         """Count the items of a page that was sent."""
         series = page.series
-        served = self._served.setdefault((series.symbol, series.kind), _Served(series))
+        served = self._served.setdefault((series.market, series.symbol, series.kind), _Served(series))
         for first, end in _neighbours([position for position in page.positions if position < page.settled]):
             served.runs.add(first, end)
         for position, row in zip(page.positions, page.rows, strict=True):
@@ -89,10 +90,12 @@ class Ledger:
                 _, times = served.open_rows.get(position, (row, 0))
                 served.open_rows[position] = row, times + 1
 
-    def items(self, symbol: str | None, kind: str | None, now_us: int) -> Iterator[ServedItem]:
+    def items(
+        self, symbol: str | None, kind: str | None, now_us: int, market: str | None = None
+    ) -> Iterator[ServedItem]:
         """Every item that was served of these, oldest first; a candle that was also sent closed counts as that."""
-        for (of_symbol, of_kind), served in sorted(self._served.items()):
-            if symbol in (None, of_symbol) and kind in (None, of_kind):
+        for of, served in sorted(self._served.items(), key=lambda item: item[0]):
+            if all(wanted in (None, found) for wanted, found in zip((market, symbol, kind), of, strict=True)):
                 yield from self._items_of(served, now_us)
 
     def _items_of(self, served: _Served, now_us: int) -> Iterator[ServedItem]:
@@ -104,9 +107,9 @@ class Ledger:
                 rows = series.rows(batch_first, batch_end, now_us, TimeUnit.MILLISECOND)
                 for position, row in enumerate(rows, start=batch_first):
                     _, times_open = open_rows.pop(position, (row, 0))
-                    yield ServedItem(series.symbol, series.kind, row, times + times_open, is_open=False)
+                    yield ServedItem(series.market, series.symbol, series.kind, row, times + times_open, is_open=False)
         for row, times in open_rows.values():
-            yield ServedItem(series.symbol, series.kind, row, times, is_open=True)
+            yield ServedItem(series.market, series.symbol, series.kind, row, times, is_open=True)
 
 
 def _neighbours(positions: Sequence[int]) -> Iterator[tuple[int, int]]:

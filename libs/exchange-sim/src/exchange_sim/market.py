@@ -38,6 +38,11 @@ class Series(Protocol):
     """Items of one symbol and kind, in order of time."""
 
     @property
+    def market(self) -> str:
+        """Whose items they are: `binance:spot`, `binance:um`, `bybit:spot`, `bybit:linear`."""
+        ...
+
+    @property
     def symbol(self) -> str:
         """The symbol's name."""
         ...
@@ -87,7 +92,7 @@ class IdentifiedSeries(Series, Protocol):
 
 
 class Market(Protocol):
-    """Everything that can be asked for."""
+    """Everything of spot that can be asked for."""
 
     @property
     def mode(self) -> str:
@@ -120,4 +125,44 @@ class Market(Protocol):
 
     def series(self, symbol: Symbol) -> Iterable[Series]:
         """Every series of a symbol that has items."""
+        ...
+
+
+class Derivatives(Protocol):
+    """Everything of a futures market that can be asked for; its items are rows as Binance gives them."""
+
+    def symbols(self) -> Iterable[Symbol]:
+        """The symbols that a listing shows."""
+        ...
+
+    def symbol(self, name: str) -> Symbol | None:
+        """One symbol, or None where the exchange would not know it."""
+        ...
+
+    def candles(self, symbol: Symbol, interval: Interval) -> Series:
+        """The candles of the trades."""
+        ...
+
+    def price_candles(self, price: str, symbol: Symbol, interval: Interval) -> Series:
+        """The candles of a price that is computed: `mark`, `index` or `premium`."""
+        ...
+
+    def agg_trades(self, symbol: Symbol) -> IdentifiedSeries:
+        """The aggregated trades."""
+        ...
+
+    def funding_hours(self, symbol: Symbol) -> int:
+        """How often funding is due."""
+        ...
+
+    def funding(self, symbol: Symbol) -> Series:
+        """The funding rates."""
+        ...
+
+    def open_interest(self, symbol: Symbol, period: Interval) -> Series:
+        """The open interest at the end of each period."""
+        ...
+
+    def series(self, symbol: Symbol) -> Iterable[Series]:
+        """Every series of a symbol."""
         ...

@@ -1,10 +1,19 @@
 """Pages: what one request is given from a series."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from exchange_sim.market import Series, TimeUnit
+
+
+def json_array(rows: Sequence[bytes]) -> bytes:
+    """Rows as Binance sends them."""
+    return b"[" + b",".join(rows) + b"]"
+
+
+Frame = Callable[[Sequence[bytes]], bytes]
+"""Makes the body of an answer from its rows, which come oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +23,8 @@ class Selection:
     series: Series
     positions: range
     now_us: int
-    unit: TimeUnit
+    unit: TimeUnit = TimeUnit.MILLISECOND
+    frame: Frame = json_array
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +39,12 @@ class Page:
     rows: list[bytes]
     settled: int
     """Items from this position on may look different next time."""
+    frame: Frame = json_array
 
     @property
     def body(self) -> bytes:
-        """The JSON array."""
-        return b"[" + b",".join(self.rows) + b"]"
+        """The rows as they are sent."""
+        return self.frame(self.rows)
 
 
 async def make_page(selection: Selection) -> Page:
@@ -43,4 +54,4 @@ async def make_page(selection: Selection) -> Page:
     for first in range(positions.start, positions.stop, series.batch):
         rows += series.rows(first, min(positions.stop, first + series.batch), now_us, selection.unit)
         await asyncio.sleep(0)
-    return Page(series, positions, rows, series.settled(now_us))
+    return Page(series, positions, rows, series.settled(now_us), selection.frame)

@@ -20,7 +20,8 @@ async def serving(exchange: Exchange, host: str, port: int) -> AsyncIterator[str
     """Serve while the context lasts; yields the URL, with the port that was chosen if 0 was asked for."""
     app = web.Application()
     app.add_routes(Control(exchange).routes())
-    app.router.add_route("*", "/api/{path:.*}", exchange.handle)
+    for root in exchange.roots:
+        app.router.add_route("*", root + "{path:.*}", exchange.handle)
     # A client that gave up is not worth the work; a fault that never answers ends only this way.
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=_FAREWELL_S)
     await runner.setup()

@@ -102,3 +102,7 @@ class ExchangeSettings(SettingsGroup):
 
     binance_spot_rest_url: str = "https://api.binance.com"
     """Binance spot, REST."""
+    binance_futures_rest_url: str = "https://fapi.binance.com"
+    """Binance USDⓈ-M futures, REST."""
+    bybit_rest_url: str = "https://api.bybit.com"
+    """Bybit v5, all markets, REST."""

@@ -16,6 +16,10 @@ from streamforge_local.supervisor import Component
 _PROBE_WITHIN = aiohttp.ClientTimeout(total=2.0)
 
 
+_SIMULATED = ("BINANCE_SPOT_REST_URL", "BINANCE_FUTURES_REST_URL", "BYBIT_REST_URL")
+"""Whose place the simulator takes; all of them answer at one address."""
+
+
 def _module(name: str) -> list[str]:
     return [sys.executable, "-m", name]
 
@@ -158,7 +162,7 @@ class Components:
 
     def job_environment(self, exchange: Exchange) -> dict[str, str]:
         """What all jobs get; an exchange's URL that the person has set wins over the chosen exchange."""
-        simulated = {} if exchange.is_live else {"BINANCE_SPOT_REST_URL": _url(self._ports.exchange_sim)}
+        simulated = {} if exchange.is_live else dict.fromkeys(_SIMULATED, _url(self._ports.exchange_sim))
         return {**simulated, **self._inherited, **self._addresses}
 
     def _component(

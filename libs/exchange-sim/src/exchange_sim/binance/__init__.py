@@ -1,1 +1,4 @@
-"""Binance spot over REST: `parameters` reads a query as the exchange does, `spot` answers, `limits` counts weight."""
+"""Binance over REST.
+
+`parameters` reads a query as the exchange does, `interface` is what its markets share, `spot` and `futures` answer.
+"""

@@ -53,9 +53,13 @@ class Parameters:
     def __contains__(self, name: str) -> bool:
         return name in self._values
 
-    def symbol(self) -> str:
-        """The parameter `symbol`; whether the symbol exists is for the market to say."""
-        return self._legal("symbol", _SYMBOL)
+    def symbol(self, name: str = "symbol") -> str:
+        """The parameter `symbol`, or `pair`; whether the symbol exists is for the market to say."""
+        return self._legal(name, _SYMBOL)
+
+    def text(self, name: str) -> str:
+        """A mandatory parameter as it is."""
+        return self._values[name]
 
     def symbols(self) -> list[str]:
         """The parameter `symbols`, a JSON array without blanks."""

@@ -3,39 +3,21 @@
 Source: https://github.com/binance/binance-spot-api-docs, rest-api.md (2026-07).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
-from exchange_sim.binance.parameters import Parameters, bad_combination
+from exchange_sim.binance import interface
+from exchange_sim.binance.interface import Call, Endpoint, Interface
+from exchange_sim.binance.parameters import bad_combination
 from exchange_sim.errors import ExchangeError
+from exchange_sim.limits import WeightLimit
 from exchange_sim.market import IdentifiedSeries, Market, Symbol, TimeUnit
 from exchange_sim.pages import Selection
-from exchange_sim.windows import Window, select
+from exchange_sim.windows import select
 
 _DEFAULT_LIMIT: Final = 500
 _MOST_ROWS: Final = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request that was admitted."""
-
-    parameters: Parameters
-    unit: TimeUnit
-    now_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One path of the interface."""
-
-    weight: int
-    parameters: tuple[str, ...]
-    mandatory: tuple[str, ...]
-    answer: Callable[[Call], bytes | Selection]
 
 
 class Spot:
@@ -46,8 +28,8 @@ class Spot:
         self._weight_limit = weight_limit
         times = ("startTime", "endTime")
         self.endpoints: Final = {
-            "/api/v3/ping": Endpoint(1, (), (), self._ping),
-            "/api/v3/time": Endpoint(1, (), (), self._time),
+            "/api/v3/ping": Endpoint(1, (), (), interface.ping),
+            "/api/v3/time": Endpoint(1, (), (), interface.time),
             "/api/v3/exchangeInfo": Endpoint(20, ("symbol", "symbols"), (), self._exchange_info),
             "/api/v3/klines": Endpoint(
                 2, ("symbol", "interval", *times, "timeZone", "limit"), ("symbol", "interval"), self._klines
@@ -57,11 +39,9 @@ class Spot:
             "/api/v3/aggTrades": Endpoint(4, ("symbol", "fromId", *times, "limit"), ("symbol",), self._agg_trades),
         }
 
-    def _ping(self, call: Call) -> bytes:
-        return b"{}"
-
-    def _time(self, call: Call) -> bytes:
-        return b'{"serverTime":%d}' % (call.now_us // call.unit.value)
+    def interface(self) -> Interface:
+        """The endpoints behind their limit."""
+        return Interface(self.endpoints, WeightLimit(self._weight_limit), frozenset(TimeUnit))
 
     def _exchange_info(self, call: Call) -> bytes:
         parameters = call.parameters
@@ -77,14 +57,7 @@ class Spot:
             {
                 "timezone": "UTC",
                 "serverTime": call.now_us // call.unit.value,
-                "rateLimits": [
-                    {
-                        "rateLimitType": "REQUEST_WEIGHT",
-                        "interval": "MINUTE",
-                        "intervalNum": 1,
-                        "limit": self._weight_limit,
-                    }
-                ],
+                "rateLimits": interface.rate_limits(self._weight_limit),
                 "exchangeFilters": [],
                 "symbols": [_describe(symbol) for symbol in symbols],
             }
@@ -94,7 +67,7 @@ class Spot:
         parameters = call.parameters
         symbol = self._symbol(parameters.symbol())
         series = self._market.candles(symbol, parameters.interval(), parameters.offset_us())
-        positions = select(series, _window(parameters), call.now_us)
+        positions = select(series, interface.window(parameters, _DEFAULT_LIMIT, _MOST_ROWS), call.now_us)
         return Selection(series, positions, call.now_us, call.unit)
 
     def _agg_trades(self, call: Call) -> Selection:
@@ -113,20 +86,8 @@ class Spot:
         return symbol
 
 
-def _window(parameters: Parameters) -> Window:
-    return Window(parameters.start_us(), parameters.end_us(), parameters.limit(_DEFAULT_LIMIT, _MOST_ROWS))
-
-
 def _by_id_or_time(series: IdentifiedSeries, call: Call) -> range:
-    """The positions that a request for trades is given: from an id on, or by the window rule."""
-    window = _window(call.parameters)
-    from_id = call.parameters.number("fromId")
-    if from_id is None:
-        return select(series, window, call.now_us)
-    if window.start_us is not None or window.end_us is not None:
-        raise bad_combination()
-    first = series.position_of(from_id)
-    return range(first, max(first, min(series.end(call.now_us), first + window.limit)))
+    return interface.by_id_or_time(series, call, interface.window(call.parameters, _DEFAULT_LIMIT, _MOST_ROWS))
 
 
 def _describe(symbol: Symbol) -> dict[str, Any]:
@@ -151,20 +112,7 @@ def _describe(symbol: Symbol) -> dict[str, Any]:
         "amendAllowed": False,
         "isSpotTradingAllowed": True,
         "isMarginTradingAllowed": False,
-        "filters": [
-            {
-                "filterType": "PRICE_FILTER",
-                "minPrice": symbol.tick_size,
-                "maxPrice": "1000000.00000000",
-                "tickSize": symbol.tick_size,
-            },
-            {
-                "filterType": "LOT_SIZE",
-                "minQty": symbol.lot_size,
-                "maxQty": "92141578.00000000",
-                "stepSize": symbol.lot_size,
-            },
-        ],
+        "filters": interface.filters(symbol),
         "permissions": [],
         "permissionSets": [["SPOT"]],
         "defaultSelfTradePreventionMode": "EXPIRE_MAKER",

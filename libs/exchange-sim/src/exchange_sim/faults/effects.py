@@ -4,6 +4,7 @@ What was done to a page stays known item by item, since the ledger counts only w
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 
 from exchange_sim.faults.plan import FaultKind
@@ -42,11 +43,10 @@ def drop_rows(page: Page) -> Page:
 
 def _only(page: Page, indexes: Iterable[int]) -> Page:
     chosen = list(indexes)
-    return Page(
-        page.series,
-        [page.positions[index] for index in chosen],
-        [page.rows[index] for index in chosen],
-        page.settled,
+    return replace(
+        page,
+        positions=[page.positions[index] for index in chosen],
+        rows=[page.rows[index] for index in chosen],
     )
 
 

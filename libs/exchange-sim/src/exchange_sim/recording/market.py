@@ -17,6 +17,7 @@ _NOTHING: Final = Table(CANDLES)
 class RecordedSeries:
     """The lines of one table, by their index."""
 
+    market: Final = "binance:spot"
     first: Final = 0
     batch: Final = 1000
 

@@ -22,6 +22,7 @@ class CandleSeries:
     """The candles of one interval and time zone, as a `Series`."""
 
     def __init__(self, instrument: Instrument, sums: Sums, interval: Interval, offset_us: int) -> None:
+        self.market = "binance:spot"
         self.symbol = instrument.symbol.name
         self.kind = f"candles_{interval.file_name}"
         if not interval.is_on_utc_grid(offset_us):

@@ -101,6 +101,9 @@ class Instrument:
 
     symbol: Symbol
     dice: Dice
+    """Of this market's minutes."""
+    level_dice: Dice
+    """Of what all markets of the symbol have in common: about what it costs at every hour, and how nervous that is."""
     listed_minute: int
     """The first minute with trades, counted from 1970."""
     level_ticks: int
@@ -117,15 +120,22 @@ class Instrument:
     """By how much the logarithm of its price moves in an average hour."""
 
 
-def find_instrument(name: str, seed: int) -> Instrument | None:
-    """Look a symbol up; None where the exchange would say that there is no such symbol."""
+def find_instrument(name: str, seed: int, market: str = "") -> Instrument | None:
+    """Look a symbol up; None where the exchange would say that there is no such symbol.
+
+    Args:
+        name: E.g. `BTCUSDT`.
+        seed: Which simulated world.
+        market: Of several with the same symbols, each of which draws its own minutes.
+    """
     parts = split_symbol(name)
     if parts is None:
         return None
     base, quote = parts
     if _BASE.fullmatch(base) is None or base == quote or any(word in base for word in REFUSED_WORDS):
         return None
-    dice = Dice(seed, name)
+    dice = Dice(seed, f"{market}/{name}" if market else name)
+    level_dice = Dice(seed, name)
     price = PRICES_NANO_USD.get(base) or _invent_price(Dice(seed, base))
     tick_places = _tick_places(price, PRICES_NANO_USD[quote])
     lot_places = min(8 - tick_places, max(0, len(str(price // 10**9)) if price >= 10**9 else 0))
@@ -133,13 +143,14 @@ def find_instrument(name: str, seed: int) -> Instrument | None:
     return Instrument(
         symbol=Symbol(name, base, quote, tick_size=f"{10**-tick_places:.8f}", lot_size=f"{10**-lot_places:.8f}"),
         dice=dice,
+        level_dice=level_dice,
         listed_minute=_listed_us(base, seed) // MINUTE_US,
         level_ticks=price * 10**tick_places // PRICES_NANO_USD[quote],
         tick_places=tick_places,
         lot_places=lot_places,
-        mean_lots=max(8, (150 + dice.number("trade size", 800)) * 10**9 // max(1, lot_nano_usd)),
-        trades_per_minute=600 if base == "BTC" else 300 if base == "ETH" else 20 + dice.number("trades", 180),
-        hourly_volatility=_hourly_volatility(base, quote, dice),
+        mean_lots=max(8, (150 + level_dice.number("trade size", 800)) * 10**9 // max(1, lot_nano_usd)),
+        trades_per_minute=600 if base == "BTC" else 300 if base == "ETH" else 20 + level_dice.number("trades", 180),
+        hourly_volatility=_hourly_volatility(base, quote, level_dice),
     )
 
 

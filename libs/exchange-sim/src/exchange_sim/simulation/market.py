@@ -17,12 +17,13 @@ _REMEMBERED_SYMBOLS: Final = 256
 
 
 class SimulatedMarket:
-    """Symbols and series of one seed."""
+    """Symbols and series of one seed and, of several markets with the same symbols, one name."""
 
     mode: Final = "simulated"
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, name: str = "") -> None:
         self._seed = seed
+        self._name = name
         self._open = lru_cache(_REMEMBERED_SYMBOLS)(self._open_symbol)
 
     def symbols(self) -> Iterable[Symbol]:
@@ -54,7 +55,7 @@ class SimulatedMarket:
         return [*candles, self.agg_trades(symbol), self.trades(symbol)]
 
     def _instrument(self, name: str) -> Instrument | None:
-        return find_instrument(name, self._seed)
+        return find_instrument(name, self._seed, self._name)
 
     def _open_symbol(self, name: str) -> tuple[TapeReader, Sums]:
         instrument = self._instrument(name)

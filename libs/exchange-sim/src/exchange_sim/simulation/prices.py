@@ -22,7 +22,7 @@ class Prices:
     """Levels of one symbol; hours are counted from 1970."""
 
     def __init__(self, instrument: Instrument) -> None:
-        self._dice = instrument.dice
+        self._dice = instrument.level_dice
         self._centre_ticks = instrument.level_ticks
         swing = instrument.hourly_volatility * _SWING
         self._octaves = [(f"octave {octave}", 1 << 2 * octave, swing * (1 << octave)) for octave in range(_OCTAVES)]

@@ -15,6 +15,7 @@ from exchange_sim.simulation.tapes import Tape, share_out
 class _Trades(ABC):
     """Trades of a symbol since it was listed, as an `IdentifiedSeries`: all but what one of them looks like."""
 
+    market: Final = "binance:spot"
     kind: str
     first: Final = 0
     batch: Final = 1000

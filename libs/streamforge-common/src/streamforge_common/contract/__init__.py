@@ -1,6 +1,7 @@
 """The words of the contract as types.
 
 - `grid`, `intervals`: where the ids of records lie; candle intervals and the grid of their open times.
+- `spacing`: the continuity of records that lie on no grid.
 - `time_range`: the half-open range of a bounded dataset.
 - `data_types`: `<source>_<kind>`, e.g. `api_candles_5m`.
 - `records`, `kinds`: the normalised market-data items and their keys; what must be known of each kind of them.

@@ -5,7 +5,8 @@ from enum import StrEnum
 
 from streamforge_common.contract.intervals import Interval
 
-_CANDLES = "candles_"
+FAMILIES = ("candles", "mark_candles", "index_candles", "premium_candles", "open_interest")
+"""Kinds whose name ends with an interval: of the candles, or between two measurements."""
 
 
 class Source(StrEnum):
@@ -44,20 +45,25 @@ class DataType:
         if source not in set(Source) or not kind:
             raise ValueError(f"unknown type {text!r}: expected <source>_<kind> such as api_candles_5m")
         parsed = cls(Source(source), kind)
-        if kind.startswith(_CANDLES):
-            Interval(kind.removeprefix(_CANDLES))
+        if parsed.family is not None:
+            _ = parsed.interval
         return parsed
 
     @property
+    def family(self) -> str | None:
+        """The kind without its interval, None where it has none."""
+        return next((family for family in FAMILIES if self.kind.startswith(f"{family}_")), None)
+
+    @property
     def interval(self) -> Interval:
-        """The candle interval.
+        """The interval of the candles or measurements.
 
         Raises:
-            ValueError: The kind is not one of candles.
+            ValueError: The kind has none, or not one that there is.
         """
-        if not self.kind.startswith(_CANDLES):
+        if self.family is None:
             raise ValueError(f"{self.kind!r} has no interval")
-        return Interval(self.kind.removeprefix(_CANDLES))
+        return Interval(self.kind.removeprefix(f"{self.family}_"))
 
     def __str__(self) -> str:
         return f"{self.source}_{self.kind}"

@@ -68,6 +68,8 @@ class Event(BaseModel):
     """With a loader's `completed`: the first id (candles: open time) that belongs to the dataset."""
     last_id: int | None = None
     """With a loader's `completed`: the last one."""
+    spacing_ms: int | None = None
+    """Of a loader of records that lie on no grid: how far apart two neighbours may be, as the exchange names it."""
     exchange_gaps: list[ExchangeGap] | None = None
     """Of a loader: what is new since its last event; with `completed`, all that this process has found."""
     out_of_range: int | None = None

@@ -4,7 +4,7 @@ How its ids are counted, which field is its time, what its fields must agree on:
 completeness report all ask here, so that none of them knows one kind from another.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -13,7 +13,15 @@ import msgspec
 
 from streamforge_common.contract.grid import EveryNumber, Grid
 from streamforge_common.contract.intervals import INTERVALS, Interval
-from streamforge_common.contract.records import AggTrade, Candle, Record, record_key_prefix
+from streamforge_common.contract.records import (
+    AggTrade,
+    Candle,
+    FundingRate,
+    OpenInterest,
+    PriceCandle,
+    Record,
+    record_key_prefix,
+)
 from streamforge_common.errors import RejectedRecordError
 
 
@@ -32,6 +40,8 @@ class RecordKind:
     """Where its ids lie."""
     fault_of: Callable[[Any], str | None]
     """A record of the right form to what is wrong with it, None where nothing is."""
+    is_spaced: bool = False
+    """Whether ids may have no record, but no two neighbours are further apart than the exchange names."""
 
     @property
     def id_of(self) -> Callable[[Record], int]:
@@ -44,15 +54,19 @@ class RecordKind:
         return attrgetter(self.time_field)
 
 
-def _candles(interval: Interval) -> RecordKind:
-    def fault_of(candle: Candle) -> str | None:
+_SCHEDULE = Interval("1m")
+"""Funding is due at full minutes; as a rule at full hours."""
+
+
+def _candles(family: str, record: type[Record], interval: Interval) -> RecordKind:
+    def fault_of(candle: Candle | PriceCandle) -> str | None:
         if interval.floor(candle.open_time) != candle.open_time:
             return f"open time {candle.open_time} is not on the grid of {interval.name}"
         if candle.close_time != interval.close_time(candle.open_time):
             return f"close time {candle.close_time} does not fit open time {candle.open_time}"
         return None
 
-    return RecordKind(f"candles_{interval.name}", Candle, "open_time", "open_time", interval, fault_of)
+    return RecordKind(f"{family}_{interval.name}", record, "open_time", "open_time", interval, fault_of)
 
 
 def _agg_trades() -> RecordKind:
@@ -62,7 +76,33 @@ def _agg_trades() -> RecordKind:
     return RecordKind("agg_trades", AggTrade, "agg_trade_id", "trade_time", EveryNumber(), fault_of)
 
 
-_KINDS = {kind.name: kind for kind in (*(_candles(Interval(name)) for name in INTERVALS), _agg_trades())}
+def _funding_rate() -> RecordKind:
+    def fault_of(funding: FundingRate) -> str | None:
+        is_due = _SCHEDULE.floor(funding.funding_time) == funding.funding_time
+        return None if is_due else f"funding time {funding.funding_time} is no full minute"
+
+    return RecordKind("funding_rate", FundingRate, "funding_time", "funding_time", _SCHEDULE, fault_of, is_spaced=True)
+
+
+def _open_interest(period: Interval) -> RecordKind:
+    def fault_of(measured: OpenInterest) -> str | None:
+        is_on_grid = period.floor(measured.time) == measured.time
+        return None if is_on_grid else f"time {measured.time} is not on the grid of {period.name}"
+
+    return RecordKind(f"open_interest_{period.name}", OpenInterest, "time", "time", period, fault_of)
+
+
+def _all_kinds() -> Iterator[RecordKind]:
+    for interval in map(Interval, INTERVALS):
+        yield _candles("candles", Candle, interval)
+        for price in ("mark", "index", "premium"):
+            yield _candles(f"{price}_candles", PriceCandle, interval)
+        yield _open_interest(interval)
+    yield _agg_trades()
+    yield _funding_rate()
+
+
+_KINDS = {kind.name: kind for kind in _all_kinds()}
 
 
 def record_kind(name: str) -> RecordKind:

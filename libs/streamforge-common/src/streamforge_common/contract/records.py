@@ -70,6 +70,22 @@ class Candle(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"key":
     taker_buy_quote_volume: float | msgspec.UnsetType = msgspec.UNSET
 
 
+class PriceCandle(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"key": "_key"}):
+    """One closed candle of a price that is computed, not traded: mark, index, premium index; numbers as `Candle`."""
+
+    key: str
+    exchange: str
+    market: str
+    symbol: str
+    type: str
+    open_time: TimeMs
+    close_time: TimeMs
+    open: float
+    high: float
+    low: float
+    close: float
+
+
 class AggTrade(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"key": "_key"}):
     """The trades of one taker order at one price, as one; numbers as in `Candle`."""
 
@@ -88,7 +104,36 @@ class AggTrade(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"key
     """Whether the taker sold."""
 
 
-Record = Candle | AggTrade
+class FundingRate(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"key": "_key"}):
+    """What longs paid to shorts at one time, as a share of their positions; numbers as in `Candle`."""
+
+    key: str
+    exchange: str
+    market: str
+    symbol: str
+    type: str
+    funding_time: TimeMs
+    """As scheduled: the exchange's own time jitters by milliseconds."""
+    funding_rate: float
+    mark_price: float | msgspec.UnsetType = msgspec.UNSET
+
+
+class OpenInterest(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"key": "_key"}):
+    """How much is held in a contract at one time; numbers as in `Candle`."""
+
+    key: str
+    exchange: str
+    market: str
+    symbol: str
+    type: str
+    time: TimeMs
+    open_interest: float
+    """In the base asset."""
+    open_interest_value: float | msgspec.UnsetType = msgspec.UNSET
+    """In the quote asset."""
+
+
+Record = Candle | PriceCandle | AggTrade | FundingRate | OpenInterest
 
 
 def record_key_prefix(exchange: str, market: str, symbol: str, kind: str) -> str:

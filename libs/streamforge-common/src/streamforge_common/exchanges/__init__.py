@@ -1,15 +1,22 @@
-"""One module per exchange: declarations and pure parsers, no I/O.
+"""One module per exchange and market: declarations and pure parsers, no I/O.
 
 - `rest`: what the declarations are made of.
-- `binance`: Binance spot.
+- `binance`, `binance_um`: Binance spot and USDⓈ-M futures; `binance_shared` has what both use.
+- `bybit`: Bybit v5, spot and linear.
 
 `REST_MARKETS` is the table of what can be asked for; adding an exchange is adding a module and a line here.
 """
 
-from streamforge_common.exchanges import binance
+from streamforge_common.exchanges import binance, binance_um, bybit
 from streamforge_common.exchanges.rest import RestMarket
 
 REST_MARKETS: dict[tuple[str, str], RestMarket] = {
-    (market.exchange, market.market): market for market in (binance.SPOT,)
+    (market.exchange, market.market): market for market in (binance.SPOT, binance_um.UM, bybit.SPOT, bybit.LINEAR)
 }
 """(exchange, market) to its REST history."""
+
+
+def at_the_same_address(exchange: str, market: str) -> list[tuple[str, str]]:
+    """Return the markets, this one included, that are asked at one address and so are closed together."""
+    asked = REST_MARKETS[exchange, market].base_url_setting
+    return [key for key, other in REST_MARKETS.items() if other.base_url_setting == asked]

@@ -1,10 +1,23 @@
 """What an exchange module declares about one market's REST API, so that nothing else knows an exchange."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from streamforge_common.contract.kinds import RecordKind
 from streamforge_common.contract.records import Record
+from streamforge_common.errors import RejectedRecordError
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A rate limit that requests share, per address they come from."""
+
+    name: str
+    limit: int
+    """Weight (or requests) in one window, as documented; what the exchange itself says counts more."""
+    window_s: int = 60
+    used_header: str | None = None
+    """Response header: what this address has used in the running window. None where nothing tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,18 +27,8 @@ class Request:
     path: str
     params: Mapping[str, str]
     weight: int
-    """What it costs in the market's pool."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """A rate limit that requests share, per address they come from."""
-
-    name: str
-    weight_per_minute: int
-    """As documented; what the exchange itself says counts more."""
-    used_weight_header: str
-    """Response header: the weight that this address has used in the running minute."""
+    """What it costs in its pool."""
+    pool: Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,16 @@ class Refusal:
 
     code: int
     message: str
+    retry_after_s: float | None = None
+    """When to ask again; where it is above 0 nothing at all may be sent until then. None: it is the final word."""
+
+
+class RefusedError(RejectedRecordError):
+    """The body is no answer but a refusal, whatever the HTTP status says."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(f"{refusal.code} {refusal.message}")
+        self.refusal = refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +60,59 @@ class EndRequests:
 
 
 @dataclass(frozen=True, slots=True)
+class SpacingRequest:
+    """How the exchange is asked how far apart two neighbours may be."""
+
+    request: Callable[[str], Request]
+    """Symbol to the request."""
+    parse: Callable[[bytes, str], int]
+    """(body, symbol) to milliseconds. Raises RejectedRecordError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far back the exchange answers."""
+
+    back_ms: int
+    """From now on, milliseconds; with room for the time between a request's check and its page."""
+    told: str
+    """The same for people, e.g. `48 hours`."""
+    instead: str
+    """What to ask for instead, e.g. `dump_agg_trades`."""
+
+    def fault_of(self, what: str, start_ms: int, now_ms: int) -> str | None:
+        """Say why a range that begins then cannot be had, None where it can."""
+        if start_ms >= now_ms - self.back_ms:
+            return None
+        return (
+            f"the exchange gives {what} over REST for the last {self.told} only, and the range begins before; "
+            f"what is older is in its archives alone: ask for {self.instead}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """How the records of one kind are asked for, page by page."""
 
     kind: RecordKind
     page_size: int
-    """Records in a full page."""
+    """Ids of the grid in a page. As many rows in an answer, where every id has a record."""
     request: Callable[[str, int, int], Request]
     """(symbol, first id, last id; both inclusive) to the request for a page."""
     parse: Callable[[bytes, str], Sequence[Record]]
-    """(body, symbol) to records, one per row. Raises RejectedRecordError: the body is not such a page."""
+    """(body, symbol) to records, one per row, oldest first. Raises RejectedRecordError: the body is not such a page."""
     rows: Callable[[bytes], list[bytes]]
     """Body to its rows as they came, in the order of `parse`, for those that are refused."""
-    ends: EndRequests | None
+    ends: EndRequests | None = None
     """None where the grid alone tells which ids a time range has, as for candles."""
-    runs_on: bool
+    runs_on: bool = False
     """Whether an answer is as long as was asked for and so, where ids are missing, goes on behind its page."""
+    spacing: SpacingRequest | None = None
+    """Of a kind that is spaced: how the exchange names the interval."""
+    rows_max: int | None = None
+    """Of a kind that is spaced: an answer of so many rows is cut off, and its page was laid out too long."""
+    reach: Reach | None = None
+    """None where the exchange answers however old the range is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +122,22 @@ class RestMarket:
     exchange: str
     market: str
     base_url_setting: str
-    """The field of `ExchangeSettings` that holds the base URL."""
+    """The field of `ExchangeSettings` that holds the base URL; markets that share it share their limits and bans."""
     pool: Pool
+    """The pool of most requests, and the one whose limit the exchange tells."""
     histories: Mapping[str, History]
     """Kind to how it is asked for: every kind that the market has."""
     time_request: Request
     parse_time: Callable[[bytes], int]
     """Body of `time_request`'s answer to the exchange's clock, Unix ms. Raises RejectedRecordError."""
-    limits_request: Callable[[str], Request]
-    """Symbol to the request whose answer tells the pool's limit; a symbol that does not exist is refused here."""
-    parse_weight_per_minute: Callable[[bytes], int | None]
-    """Body of `limits_request`'s answer to the pool's limit as it is today, None where it is not told. Raises
-    RejectedRecordError."""
-    parse_refusal: Callable[[bytes], Refusal | None]
-    """Body of an answer that is not 200 to the reason; None where the body has none."""
+    symbol_request: Callable[[str], Request]
+    """Symbol to the request for what the exchange says of it, and of the pool's limit."""
+    parse_limit: Callable[[bytes, str], int | None]
+    """(body, symbol) of `symbol_request`'s answer to the pool's limit as it is today, None where it is not told. Raises
+    RejectedRecordError; RefusedError where there is no such symbol."""
+    parse_refusal: Callable[[int, bytes], Refusal | None]
+    """HTTP status and body of an answer that is not 200 to the reason; None where the body has none."""
+    other_pools: Sequence[Pool] = ()
+    """Those that some requests use instead."""
+    lacks: Mapping[str, str] = field(default_factory=dict)
+    """Kind that the exchange does not give over REST to why, and what to ask for instead."""

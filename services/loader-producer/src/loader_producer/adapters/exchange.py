@@ -1,9 +1,9 @@
 """Asking an exchange over HTTP: every request of this loader goes through one client.
 
 What can be over later is tried again here and nowhere else: lost connections, time-outs, 5xx, answers that cannot be
-read (cut off, HTML with status 200). A limit that was hit closes one gate for all concurrent requests until the time
-that the exchange names. A refusal that the exchange explains is final. What comes back is treated as hostile: it is
-bounded in size, redirects are not followed, and nothing is believed before it is parsed.
+read (cut off, HTML with status 200). A limit that was hit closes one gate for all requests, of whatever pool, until
+the time that the exchange names. A refusal that the exchange explains is final. What comes back is treated as hostile:
+it is bounded in size, redirects are not followed, and nothing is believed before it is parsed.
 """
 
 import asyncio
@@ -23,7 +23,15 @@ from loader_producer.app.ends import judge_first, judge_last
 from loader_producer.app.pages import Page, PageContent, judge_page
 from streamforge_common.contract.records import Record
 from streamforge_common.errors import FatalError, RejectedRecordError, TransientError
-from streamforge_common.exchanges.rest import EndRequests, Request, RestMarket
+from streamforge_common.exchanges.rest import (
+    EndRequests,
+    Pool,
+    Refusal,
+    RefusedError,
+    Request,
+    RestMarket,
+    SpacingRequest,
+)
 from streamforge_common.telemetry import EXCHANGE_REQUESTS, EXCHANGE_WEIGHT_USED
 
 Result = TypeVar("Result")
@@ -63,11 +71,10 @@ class ExchangeClient:
         self._base_url = base_url.rstrip("/")
         self._attempts = attempts
         self._ban_of_others = ban_of_others
-        self._budget = Budget(market.pool.weight_per_minute)
+        self._budgets = {pool: _budget_of(pool) for pool in (market.pool, *market.other_pools)}
         self._trouble = ""
         self._banned_until_s = 0.0
         self._ban = asyncio.Event()
-        self._weight_used = EXCHANGE_WEIGHT_USED.labels(market.exchange, market.pool.name)
 
     async def __aenter__(self) -> Self:
         # From some networks an exchange is reached through a proxy only, which the environment names.
@@ -82,7 +89,7 @@ class ExchangeClient:
     @property
     def closed_for_s(self) -> float:
         """For how many seconds the exchange still wants to be left alone; 0 where it does not."""
-        return max(0.0, self._budget.closed_until_s - monotonic())
+        return max(0.0, self._main_budget.closed_until_s - monotonic())
 
     @property
     def trouble(self) -> str:
@@ -93,7 +100,7 @@ class ExchangeClient:
         """Send nothing until then, Unix seconds; what an earlier process or another loader was told."""
         if until_s > self._banned_until_s:
             self._banned_until_s = until_s
-            self._budget.close(monotonic() + until_s - time())
+            self._close(monotonic() + until_s - time())
 
     async def next_ban(self) -> float:
         """Return when the exchange has begun to ask for a longer rest, Unix seconds: until when it does."""
@@ -103,9 +110,14 @@ class ExchangeClient:
 
     async def learn_limits(self, symbol: str) -> None:
         """Ask for the limits as they are today; a symbol that does not exist is refused here already."""
-        told = await self._ask(self._market.limits_request(symbol), self._market.parse_weight_per_minute)
+        parse_limit = self._market.parse_limit
+        told = await self._ask(self._market.symbol_request(symbol), lambda body: parse_limit(body, symbol))
         if told is not None:
-            self._budget.weight_per_minute = told
+            self._main_budget.limit = told
+
+    async def learn_spacing(self, symbol: str, spacing: SpacingRequest) -> int:
+        """Return how far apart two neighbours may be, milliseconds."""
+        return await self._ask(spacing.request(symbol), lambda body: spacing.parse(body, symbol))
 
     async def learn_time(self) -> int:
         """Return the exchange's clock, Unix milliseconds, and steer by it from now on."""
@@ -113,7 +125,9 @@ class ExchangeClient:
 
         def read(body: bytes) -> int:
             time_ms = self._market.parse_time(body)
-            self._budget.learn_clock(time_ms, (sent_s + monotonic()) / 2)
+            received_s = monotonic()
+            for budget in self._budgets.values():
+                budget.learn_clock(time_ms, (sent_s + received_s) / 2)
             return time_ms
 
         return await self._ask(self._market.time_request, read)
@@ -161,6 +175,8 @@ class ExchangeClient:
                     body = await self._send(request)
                     try:
                         return read(body)
+                    except RefusedError as exc:
+                        raise self._refused(request, exc.refusal) from exc
                     except RejectedRecordError as exc:
                         raise TransientError(f"{self._market.exchange} answered {request.path} with {exc}") from exc
         except TransientError as exc:
@@ -178,63 +194,89 @@ class ExchangeClient:
 
     async def _send(self, request: Request) -> bytes:
         """Send a request once, when it may be sent, and return the body of a good answer."""
-        sent_s = await self._turn(request.weight)
+        sent_s = await self._turn(request)
         status = "none"
         try:
             async with self._session.get(
                 self._base_url + request.path, params=request.params, allow_redirects=False
             ) as response:
                 status = str(response.status)
-                self._note_limits(response, sent_s)
+                self._note_limits(request, response, sent_s)
                 body = await _read_bounded(response)
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as exc:
             raise TransientError(
                 f"{self._market.exchange} did not answer {request.path}: {str(exc) or repr(exc)}"
             ) from exc
         finally:
-            EXCHANGE_REQUESTS.labels(self._market.exchange, self._market.pool.name, status).inc()
+            EXCHANGE_REQUESTS.labels(self._market.exchange, request.pool.name, status).inc()
         if response.status == 200:
             return body
         raise self._failure(request, response.status, body)
 
-    async def _turn(self, weight: int) -> float:
+    async def _turn(self, request: Request) -> float:
         """Wait until a request may be sent, note it as sent, and return when that is."""
+        budget = self._budgets[request.pool]
         while True:
             self.close_until(self._ban_of_others())
             now_s = monotonic()
-            wait_s = self._budget.wait_s(weight, now_s)
+            wait_s = budget.wait_s(request.weight, now_s)
             if wait_s <= 0:
-                self._budget.spend(weight, now_s)
+                budget.spend(request.weight, now_s)
                 return now_s
             await asyncio.sleep(wait_s)
 
+    @property
+    def _main_budget(self) -> Budget:
+        return self._budgets[self._market.pool]
+
+    def _close(self, until_s: float) -> None:
+        """Send nothing until then, of whatever pool: an exchange that is angry is angry with the address."""
+        for budget in self._budgets.values():
+            budget.close(until_s)
+
     def _failure(self, request: Request, status: int, body: bytes) -> TransientError | FatalError:
-        refusal = self._market.parse_refusal(body)
+        refusal = self._market.parse_refusal(status, body)
         if refusal is not None and 400 <= status < 500 and status not in (408, *_LIMIT_STATUSES):
-            return FatalError(
-                f"{self._market.exchange} refuses {request.path} for {request.params.get('symbol', '')!r}: "
-                f"{refusal.code} {refusal.message}",
-                code="exchange_refused",
-            )
+            return self._refused(request, refusal)
         return TransientError(f"{self._market.exchange} answered {request.path} with status {status}")
 
-    def _note_limits(self, response: aiohttp.ClientResponse, sent_s: float) -> None:
-        used = _number_in(response, self._market.pool.used_weight_header)
+    def _refused(self, request: Request, refusal: Refusal) -> TransientError | FatalError:
+        told = f"{refusal.code} {refusal.message}"
+        if refusal.retry_after_s is None:
+            return FatalError(
+                f"{self._market.exchange} refuses {request.path} for {request.params.get('symbol', '')!r}: {told}",
+                code="exchange_refused",
+            )
+        if refusal.retry_after_s > 0:
+            self._leave_alone(refusal.retry_after_s, told, is_ban=False)
+        return TransientError(f"{self._market.exchange} answered {request.path} with {told}")
+
+    def _note_limits(self, request: Request, response: aiohttp.ClientResponse, sent_s: float) -> None:
+        pool = request.pool
+        used = _number_in(response, pool.used_header) if pool.used_header else None
         if used is not None:
-            self._weight_used.set(self._budget.note_used(used, sent_s))
+            ratio = self._budgets[pool].note_used(used, sent_s)
+            EXCHANGE_WEIGHT_USED.labels(self._market.exchange, pool.name).set(ratio)
         if response.status in _LIMIT_STATUSES:
             told_s = _number_in(response, "Retry-After")
             wait_s = _NO_RETRY_AFTER_S if told_s is None else told_s
-            self._budget.close(monotonic() + wait_s)
-            self._note_ban(response.status, wait_s)
-            logger.warning("{} asks to be left alone for {} s ({})", self._market.exchange, wait_s, response.status)
+            self._leave_alone(wait_s, str(response.status), is_ban=response.status == _BANNED)
 
-    def _note_ban(self, status: int, wait_s: float) -> None:
+    def _leave_alone(self, wait_s: float, why: str, *, is_ban: bool) -> None:
+        self._close(monotonic() + wait_s)
+        self._note_ban(wait_s, is_ban=is_ban)
+        logger.warning("{} asks to be left alone for {} s ({})", self._market.exchange, wait_s, why)
+
+    def _note_ban(self, wait_s: float, *, is_ban: bool) -> None:
         until_s = time() + wait_s
         is_news = until_s > self._banned_until_s + _SAME_BAN_S
-        if is_news and (status == _BANNED or wait_s > _SHORT_WAIT_S):
+        if is_news and (is_ban or wait_s > _SHORT_WAIT_S):
             self._banned_until_s = until_s
             self._ban.set()
+
+
+def _budget_of(pool: Pool) -> Budget:
+    return Budget(pool.limit, pool.window_s, is_told=pool.used_header is not None)
 
 
 def _number_in(response: aiohttp.ClientResponse, header: str) -> int | None:

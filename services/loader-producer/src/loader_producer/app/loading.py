@@ -15,11 +15,13 @@ from loguru import logger
 
 from loader_producer.app.dataset import Dataset
 from loader_producer.app.ends import SETTLED_AFTER_MS, find_ends
-from loader_producer.app.pages import Ends, Page, PageContent, PagePlan, closed_ends, find_gaps, join_gaps
+from loader_producer.app.gaps import GapFinder
+from loader_producer.app.pages import Ends, Page, PageContent, PagePlan, closed_ends, join_gaps
 from loader_producer.app.place import Place
 from streamforge_common.contract.events import ExchangeGap, TaskStatus
 from streamforge_common.contract.records import RECEIPT_TIME_HEADER, REJECTED_HEADER, Record
-from streamforge_common.exchanges.rest import EndRequests
+from streamforge_common.errors import FatalError
+from streamforge_common.exchanges.rest import EndRequests, SpacingRequest
 from streamforge_common.job import Completed, Ending, JobRun
 from streamforge_common.telemetry import BATCH_SECONDS, RECORDS
 
@@ -55,6 +57,9 @@ class Exchange(Protocol):
 
     async def learn_time(self) -> int:
         """Return its clock, Unix milliseconds."""
+
+    async def learn_spacing(self, symbol: str, spacing: SpacingRequest) -> int:
+        """Return how far apart two neighbours may be, milliseconds."""
 
     async def fetch(self, dataset: Dataset, page: Page) -> PageContent:
         """Return what it has of a page."""
@@ -100,6 +105,7 @@ class Loading:
         self._places = places
         self._rejected = 0
         self._next_id: int | None = None
+        self._last_id: int | None = None
         self._banned_until_s = 0.0
         self._saving = asyncio.Lock()
         self._gaps: list[ExchangeGap] = []
@@ -129,12 +135,13 @@ class Loading:
         if not planning.done():
             planning.cancel()
             return None
-        plan = planning.result()
+        plan, spacing = planning.result()
         first_id, last_id = plan.ends or (None, None)
         # From here on completeness can be judged, however this ends.
-        message = f"{plan.records} records in {plan.count} pages"
-        await self._run.report(TaskStatus.LOADING, message, first_id=first_id, last_id=last_id)
-        return plan if await self._load_pages(plan, group) else None
+        message = f"{plan.count} pages" if spacing else f"{plan.records} records in {plan.count} pages"
+        await self._run.report(TaskStatus.LOADING, message, first_id=first_id, last_id=last_id, spacing_ms=spacing)
+        finder = GapFinder(self._dataset.history.kind, plan.ends, spacing, self._last_id)
+        return plan if await self._load_pages(plan, finder, group) else None
 
     async def _tell_of_bans(self) -> None:
         """Let those who come after this process know at once for how long the exchange is closed."""
@@ -145,8 +152,12 @@ class Loading:
                 TaskStatus.LOADING, "the exchange asks to be left alone", banned_until=self._banned_until_s
             )
 
-    async def _plan(self) -> PagePlan:
-        """Return the pages of the dataset."""
+    async def _plan(self) -> tuple[PagePlan, int | None]:
+        """Return the pages of the dataset and, of records that lie on no grid, how far apart two may be.
+
+        Raises:
+            FatalError: The exchange does not reach back that far (`beyond_reach`).
+        """
         saved = await self._places.load()
         if saved is not None:
             self._resume(Place.decode(saved))
@@ -155,11 +166,17 @@ class Loading:
         await self._exchange.learn_limits(self._dataset.symbol)
         now_ms = await self._exchange.learn_time()
         history = self._dataset.history
+        start_ms = self._dataset.time_range.start_ms
+        if history.reach is not None and (fault := history.reach.fault_of(history.kind.name, start_ms, now_ms)):
+            raise FatalError(fault, code="beyond_reach")
+        spacing = None
+        if history.spacing is not None:
+            spacing = await self._exchange.learn_spacing(self._dataset.symbol, history.spacing)
         if history.ends is None:
             ends = closed_ends(history.kind.grid, self._dataset.time_range, now_ms)
         else:
             ends = await self._ask_for_ends(history.ends, now_ms)
-        return PagePlan(history.kind.grid, ends, history.page_size)
+        return PagePlan(history.kind.grid, ends, history.page_size), spacing
 
     async def _ask_for_ends(self, requests: EndRequests, now_ms: int) -> Ends | None:
         """Ask for the first and the last id, once no trade of the range can be on its way any more."""
@@ -171,14 +188,14 @@ class Loading:
         )
 
     def _resume(self, place: Place) -> None:
-        self._next_id = place.next_id
+        self._next_id, self._last_id = place.next_id, place.last_id
         self._banned_until_s = place.banned_until_s
         if place.attempt == self._run.start.attempt:
             self._run.records_written = place.records_written
             self._rejected = place.records_rejected
         logger.info("going on from {}", place.next_id)
 
-    async def _load_pages(self, plan: PagePlan, group: asyncio.TaskGroup) -> bool:
+    async def _load_pages(self, plan: PagePlan, finder: GapFinder, group: asyncio.TaskGroup) -> bool:
         """Say whether all pages are published; not where the work must end before."""
         pages = plan.pages_from(self._next_id)
         window: deque[tuple[Page, asyncio.Task[PageContent]]] = deque()
@@ -188,20 +205,20 @@ class Loading:
                 await self._run.wait_for_change(_GLANCE_S)
                 continue
             while len(window) < _IN_FLIGHT and (page := next(pages, None)) is not None:
-                window.append((page, group.create_task(self._fetch(page))))
+                window.append((page, group.create_task(self._fetch(page, finder))))
             if not window:
                 return True
             page, fetching = window[0]
             await self._wait_for(fetching, f"{page.number - 1} of {plan.count} pages")
             if fetching.done() and not self._run.is_paused:
                 window.popleft()
-                await self._publish(page, fetching.result())
-                await self._settle(plan, page)
+                await self._publish(page, fetching.result(), finder)
+                await self._settle(plan, page, finder)
         for _, fetching in window:
             fetching.cancel()
         return False
 
-    async def _settle(self, plan: PagePlan, page: Page) -> None:
+    async def _settle(self, plan: PagePlan, page: Page, finder: GapFinder) -> None:
         """Report, and move the checkpoint behind the page.
 
         Not behind a gap that nobody has been told of: after a kill it would never be. As reports wait for their second,
@@ -211,13 +228,20 @@ class Loading:
         if await self._run.report_progress(f"{page.number} of {plan.count} pages", exchange_gaps=gaps):
             self._untold_gaps = []
         if not self._untold_gaps:
-            self._next_id = page.next
+            self._next_id, self._last_id = page.next, finder.last_id
             await self._save_place()
 
     async def _save_place(self) -> None:
         run = self._run
         async with self._saving:
-            place = Place(self._next_id, run.start.attempt, run.records_written, self._rejected, self._banned_until_s)
+            place = Place(
+                self._next_id,
+                run.start.attempt,
+                run.records_written,
+                self._rejected,
+                last_id=self._last_id,
+                banned_until_s=self._banned_until_s,
+            )
             await self._places.save(place.encode())
 
     async def _wait_for(self, task: asyncio.Task[Any], progress: str) -> None:
@@ -237,15 +261,15 @@ class Loading:
         assert self._run.ending is not None
         return self._run.ending
 
-    async def _fetch(self, page: Page) -> PageContent:
+    async def _fetch(self, page: Page, finder: GapFinder) -> PageContent:
         with BATCH_SECONDS.labels(_SERVICE, "fetch").time():
             content = await self._exchange.fetch(self._dataset, page)
-        if len(content.records) == page.expected:
+        if finder.seems_whole(page, content.records):
             return content
-        logger.info("asking again for the page from {}: {} missing", page.first, page.expected - len(content.records))
+        logger.info("asking again for the page from {}: {} records came", page.first, len(content.records))
         return content.merged(await self._exchange.fetch(self._dataset, page), self._dataset.history.kind)
 
-    async def _publish(self, page: Page, content: PageContent) -> None:
+    async def _publish(self, page: Page, content: PageContent, finder: GapFinder) -> None:
         """Bring a page on the topic."""
         began_s = perf_counter()
         received = (RECEIPT_TIME_HEADER, str(content.received_ms).encode())
@@ -256,7 +280,7 @@ class Loading:
             await self._data_topic.publish([(b"", row)], [received, (REJECTED_HEADER, reason.encode())])
         self._run.records_written += len(records)
         self._rejected += len(content.refused)
-        gaps = find_gaps(page, self._dataset.history.kind, content.records)
+        gaps = finder.take(page, content.records)
         self._gaps = join_gaps(self._gaps, gaps)
         self._untold_gaps = join_gaps(self._untold_gaps, gaps)
         BATCH_SECONDS.labels(_SERVICE, "publish").observe(perf_counter() - began_s)

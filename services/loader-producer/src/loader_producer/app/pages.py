@@ -115,8 +115,10 @@ def judge_page(
         received_ms: When it came, Unix milliseconds.
 
     Raises:
-        RejectedRecordError: The answer is not this page: rows outside of it, out of order or twice.
+        RejectedRecordError: The answer is not this page: rows outside of it, out of order or twice, or cut off.
     """
+    if history.rows_max is not None and len(records) >= history.rows_max:
+        raise RejectedRecordError(f"{len(records)} rows, the most in one answer, so there may be more than these")
     ids = [*map(history.kind.id_of, records)]
     before = page.first - 1
     for found in ids:

@@ -14,6 +14,8 @@ class Place(msgspec.Struct, frozen=True):
     """The attempt that counted `records_written`."""
     records_written: int
     records_rejected: int = 0
+    last_id: int | None = None
+    """The last id on the topic, of records that lie on no grid: what follows must not be too far behind it."""
     banned_until_s: float = 0.0
     """Unix seconds: the exchange asked to be left alone until then, which holds for the next process too."""
 

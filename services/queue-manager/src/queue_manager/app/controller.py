@@ -37,6 +37,7 @@ from streamforge_common import telemetry
 from streamforge_common.contract.commands import Command, CommandKind
 from streamforge_common.contract.events import Event
 from streamforge_common.errors import FatalError, TransientError
+from streamforge_common.exchanges import at_the_same_address
 from streamforge_common.ids import QueueId, new_suffix
 
 _WORKERS = 8
@@ -178,11 +179,11 @@ class Controller:
         task = workflow.task_of(event.producer)
         if event.banned_until is not None and task is not None:
             dataset = workflow.dataset_of(task)
-            await self._store.note_ban(dataset.exchange, dataset.market, event.banned_until)
-            if event.banned_until > self._banned_until(dataset):
-                self._bans[dataset.exchange, dataset.market] = event.banned_until
-                for queue_id, _ in await self._store.unsettled():
-                    self.wake(queue_id)
+            for exchange, market in at_the_same_address(dataset.exchange, dataset.market):
+                await self._store.note_ban(exchange, market, event.banned_until)
+                self._bans[exchange, market] = max(event.banned_until, self._bans.get((exchange, market), 0.0))
+            for queue_id, _ in await self._store.unsettled():
+                self.wake(queue_id)
 
     def _banned_until(self, dataset: Dataset) -> float:
         return self._bans.get((dataset.exchange, dataset.market), 0.0)

@@ -65,7 +65,7 @@ def note_event(workflow: Workflow, event: Event, partition: int, offset: int, no
     task.records_written = event.records_written
     task.finished = event.finished
     task.error = event.error
-    for field in ("end_offsets", "first_id", "last_id", "metrics_port", "out_of_range"):
+    for field in ("end_offsets", "first_id", "last_id", "spacing_ms", "metrics_port", "out_of_range"):
         if (told := getattr(event, field)) is not None:
             setattr(task, field, told)
     for gap in event.exchange_gaps or ():

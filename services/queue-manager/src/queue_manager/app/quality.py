@@ -2,7 +2,8 @@
 
 The ids of a kind lie on a grid: the open times of candles on that of their interval, those of trades one behind the
 other. Which part of the grid is a dataset's is told by its time range or, for trades, by the exchange's answer to the
-question for the first and the last id, which the loader passes on.
+question for the first and the last id, which the loader passes on. Funding lies on no grid: there no two neighbours may
+be further apart than the interval that the exchange names, which the loader passes on too.
 
 The loader's word is not the proof: what is stored is counted in the database, and only for the cause of a gap is the
 loader believed, which asked the exchange for it a second time.
@@ -16,10 +17,11 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 from queue_manager.app.catalog import LOADER
-from queue_manager.app.workflow import Dataset, Span, Workflow
+from queue_manager.app.workflow import Dataset, Span, Task, Workflow
 from streamforge_common.contract.data_types import DataType
 from streamforge_common.contract.grid import Grid
 from streamforge_common.contract.kinds import RecordKind, record_kind
+from streamforge_common.contract.spacing import find_silences
 from streamforge_common.contract.time_range import TimeRange
 
 _LEAF = 5_000
@@ -107,20 +109,13 @@ _WORST_FIRST = (Verdict.RUNNING, Verdict.INCOMPLETE, Verdict.UNPROVEN, Verdict.C
 
 async def _judge(workflow: Workflow, dataset: Dataset, evidence: Evidence) -> DatasetQuality:
     kind = record_kind(DataType.parse(dataset.type).kind)
-    part = _expected_part(workflow, dataset, kind)
-    if part is None:
-        time_range = TimeRange.parse(dataset.time_range)
-        stored = await evidence.count(dataset, kind.time_field, time_range.start_ms, time_range.end_ms)
-        gaps = []
-    else:
-        runs = await _missing_runs(dataset, kind, part, evidence)
-        known = [span for span in workflow.control.exchange_gaps if span.n == dataset.n]
-        gaps = [gap for run in runs for gap in _explain(run, known, kind.grid)]
-        stored = part.ids - sum(gap.missing for gap in gaps)
+    findings = await _look(workflow, dataset, kind, evidence)
+    stored, gaps = findings.stored, findings.gaps
     rejected = await evidence.rejected(workflow.queue_id, dataset)
     published = _published(workflow, dataset)
     out_of_range = sum(task.out_of_range for task in workflow.tasks if task.n == dataset.n)
-    is_whole = part is not None and not rejected and not any(gap.cause is Cause.UNEXPLAINED for gap in gaps)
+    is_explained = all(gap.cause is Cause.EXCHANGE for gap in gaps)
+    is_whole = findings.expected is not None and not rejected and is_explained
     if not workflow.status.is_terminal:
         verdict = Verdict.RUNNING
     else:
@@ -128,13 +123,13 @@ async def _judge(workflow: Workflow, dataset: Dataset, evidence: Evidence) -> Da
     return DatasetQuality(
         n=dataset.n,
         verdict=verdict,
-        expected=None if part is None else part.ids,
+        expected=findings.expected,
         stored=stored,
-        missing=0 if part is None else part.ids - stored,
+        missing=sum(gap.missing for gap in gaps),
         repeated=max(0, published - rejected - out_of_range - stored),
         out_of_range=out_of_range,
         rejected=rejected,
-        gaps=gaps[:_GAPS_LISTED],
+        gaps=list(gaps[:_GAPS_LISTED]),
         gaps_total=len(gaps),
     )
 
@@ -147,9 +142,53 @@ class _Part:
     ids: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Findings:
+    """What is there of a dataset, and what is not."""
+
+    expected: int | None
+    stored: int
+    gaps: Sequence[Gap]
+
+
+async def _look(workflow: Workflow, dataset: Dataset, kind: RecordKind, evidence: Evidence) -> _Findings:
+    known = [span for span in workflow.control.exchange_gaps if span.n == dataset.n]
+    part = _expected_part(workflow, dataset, kind)
+    if part is not None and kind.is_spaced and part.ids:
+        return await _look_for_silences(workflow, dataset, kind, part, known, evidence)
+    if part is None:
+        time_range = TimeRange.parse(dataset.time_range)
+        stored = await evidence.count(dataset, kind.time_field, time_range.start_ms, time_range.end_ms)
+        return _Findings(None, stored, ())
+    runs = await _missing_runs(dataset, kind, part, evidence)
+    gaps = [gap for run in runs for gap in _explain(run, known, kind.grid)]
+    return _Findings(part.ids, part.ids - sum(gap.missing for gap in gaps), gaps)
+
+
+async def _look_for_silences(
+    workflow: Workflow, dataset: Dataset, kind: RecordKind, part: _Part, known: Sequence[Span], evidence: Evidence
+) -> _Findings:
+    """Find neighbours that are too far apart; a silence is the exchange's where it was found in its answers too."""
+    end = kind.grid.advance(part.start, part.ids - 1) + 1
+    ids = await evidence.ids(dataset, kind.id_field, part.start, end)
+    loader = _loader_of(workflow, dataset)
+    if loader is None or loader.spacing_ms is None:
+        return _Findings(None, len(ids), ())
+    gaps = []
+    for silence in find_silences(part.start, ids, end, loader.spacing_ms):
+        was_seen = any(span.start <= silence.start and silence.end <= span.end for span in known)
+        cause = Cause.EXCHANGE if was_seen else Cause.UNEXPLAINED
+        gaps.append(Gap(start=silence.start, end=silence.end, missing=silence.missing, cause=cause))
+    return _Findings(len(ids) + sum(gap.missing for gap in gaps), len(ids), gaps)
+
+
+def _loader_of(workflow: Workflow, dataset: Dataset) -> Task | None:
+    return next((task for task in workflow.tasks if task.n == dataset.n and task.target == LOADER), None)
+
+
 def _expected_part(workflow: Workflow, dataset: Dataset, kind: RecordKind) -> _Part | None:
     """Return the ids that belong to a dataset, None where that is not known yet."""
-    loader = next((task for task in workflow.tasks if task.n == dataset.n and task.target == LOADER), None)
+    loader = _loader_of(workflow, dataset)
     first_id, last_id = (loader.first_id, loader.last_id) if loader else (None, None)
     is_empty = last_id is None and loader is not None and loader.end_offsets is not None
     if is_empty:

@@ -6,9 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from queue_manager.app.catalog import catalog_entries
-from streamforge_common.contract.data_types import DataType
+from streamforge_common.contract.data_types import DataType, Source
 from streamforge_common.contract.time_range import TimeRange
+from streamforge_common.exchanges import REST_MARKETS
+from streamforge_common.exchanges.rest import RestMarket
 from streamforge_common.ids import COLLECTION_PATTERN, SYMBOL_PATTERN
 
 Fault = Callable[[str, str], None]
@@ -45,9 +46,9 @@ class WorkflowRequest(BaseModel):
     time_range: str
     """`YYYY-MM-DD:YYYY-MM-DD` or two RFC 3339 instants joined by `/`; UTC, end exclusive."""
     exchange: str = "binance"
-    """`binance`."""
+    """`binance` or `bybit`."""
     market: str = "spot"
-    """`spot`."""
+    """`spot`, `um` (Binance USDⓈ-M futures) or `linear` (Bybit)."""
     collection_name: str | None = None
     """Where to store; named after the dataset when absent."""
     options: dict[str, Any] = Field(default_factory=dict)
@@ -87,8 +88,10 @@ def check_request(request: WorkflowRequest, now: datetime) -> CheckedRequest:
         fault("collection_name", f"must match {COLLECTION_PATTERN.pattern}")
     for option in request.options:
         fault(f"options/{option}", "unknown option; the types of this version take none")
-    _check_combination(request, fault)
+    market = _check_combination(request, fault)
     time_range = _check_time_range(request.time_range, now, fault)
+    if market is not None and time_range is not None:
+        _check_reach(request, market, time_range.start_ms, now, fault)
     if errors or time_range is None:
         raise InvalidRequestError(errors)
     return CheckedRequest(
@@ -102,29 +105,49 @@ def check_request(request: WorkflowRequest, now: datetime) -> CheckedRequest:
     )
 
 
-def _check_combination(request: WorkflowRequest, fault: Fault) -> None:
-    entries = catalog_entries()
-    exchanges = sorted({entry.exchange for entry in entries})
+def _check_combination(request: WorkflowRequest, fault: Fault) -> RestMarket | None:
+    """Return the market, None where there is none of that name."""
+    exchanges = sorted({exchange for exchange, _ in REST_MARKETS})
     if request.exchange not in exchanges:
         fault("exchange", f"unknown exchange {request.exchange!r}; available: {', '.join(exchanges)}")
-        return
-    markets = sorted({entry.market for entry in entries if entry.exchange == request.exchange})
-    if request.market not in markets:
-        fault("market", f"{request.exchange} has no market {request.market!r} here; available: {', '.join(markets)}")
-        return
-    types = [entry.type for entry in entries if (entry.exchange, entry.market) == (request.exchange, request.market)]
-    if request.type in types:
-        return
+        return None
+    market = REST_MARKETS.get((request.exchange, request.market))
+    if market is None:
+        markets = ", ".join(sorted(market for exchange, market in REST_MARKETS if exchange == request.exchange))
+        fault("market", f"{request.exchange} has no market {request.market!r} here; available: {markets}")
+        return None
     try:
-        DataType.parse(request.type)
+        data_type = DataType.parse(request.type)
     except ValueError as exc:
         fault("type", str(exc))
     else:
-        fault(
-            "type",
-            f"{request.exchange} {request.market} cannot give {request.type!r} in this version; "
-            f"ask for one of {', '.join(types)}",
-        )
+        if data_type.source is not Source.API or data_type.kind not in market.histories:
+            why = _why(data_type, market)
+            fault("type", f"{request.exchange} {request.market} cannot give {request.type!r}: {why}")
+    return market
+
+
+def _why(data_type: DataType, market: RestMarket) -> str:
+    """Say why there is no such type, and what to ask for instead."""
+    kind, family = data_type.kind, data_type.family
+    if why := market.lacks.get(kind) or market.lacks.get(family or ""):
+        return why
+    if kind in market.histories:
+        return f"this version loads REST history only; ask for {DataType(Source.API, kind)}"
+    types = [DataType(Source.API, known) for known in market.histories]
+    intervals = [known.interval.name for known in types if family and known.family == family]
+    if intervals:
+        return f"there is no such interval; ask for {Source.API}_{family}_<interval> with one of {', '.join(intervals)}"
+    names = [f"{known.source}_{known.family}_<interval>" if known.family else str(known) for known in types]
+    return f"not in this version; ask for one of {', '.join(dict.fromkeys(names))}"
+
+
+def _check_reach(request: WorkflowRequest, market: RestMarket, start_ms: int, now: datetime, fault: Fault) -> None:
+    """Refuse what the exchange will not give any more; the loader looks again, by the exchange's clock."""
+    kind = request.type.removeprefix(f"{Source.API}_")
+    reach = market.histories[kind].reach if kind in market.histories else None
+    if reach is not None and (why := reach.fault_of(kind, start_ms, int(now.timestamp() * 1000))):
+        fault("time_range", why)
 
 
 def _check_time_range(text: str, now: datetime, fault: Fault) -> TimeRange | None:

@@ -85,6 +85,8 @@ class Task(BaseModel):
     """Of a loader that completed: the first id (candles: open time) that belongs to the dataset."""
     last_id: int | None = None
     """Of a loader that completed: the last one; what is still open is not part of it."""
+    spacing_ms: int | None = None
+    """Of a loader of records that lie on no grid: how far apart two neighbours may be, as the exchange names it."""
     out_of_range: int = 0
     """Records on the topic whose time is outside of the dataset's range, as its connector counts them."""
     metrics_port: int | None = None

@@ -1,0 +1,338 @@
+"""What Binance's markets have in common: how pages are asked for and read. Which market it is comes with the call.
+
+Source: binance-spot-api-docs, rest-api.md, state of 2026-07-21 (read 2026-11-21), and the docstrings of the official
+USDⓈ-M connector, state of 2026-08-21.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+
+from streamforge_common.contract.intervals import Interval
+from streamforge_common.contract.kinds import record_kind
+from streamforge_common.contract.records import (
+    AggTrade,
+    Candle,
+    Count,
+    PriceCandle,
+    Record,
+    TimeMs,
+    TradeId,
+    record_key_prefix,
+)
+from streamforge_common.errors import RejectedRecordError
+from streamforge_common.exchanges.rest import EndRequests, History, Pool, Reach, Refusal, Request
+
+EXCHANGE = "binance"
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises for bytes that are not what was expected, however deeply they are nested."""
+Finite = Annotated[float, msgspec.Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
+"""Spelt out because "nan" and "inf" are read as numbers otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where records come from, which is part of each of them."""
+
+    market: str
+    symbol: str
+    kind: str
+
+    @property
+    def prefix(self) -> str:
+        """What the keys of the records begin with."""
+        return record_key_prefix(EXCHANGE, self.market, self.symbol, self.kind)
+
+
+class _Kline(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One row of klines; decimal numbers are strings, which the decoder reads as the nearest doubles."""
+
+    open_time: TimeMs
+    open: Finite
+    high: Finite
+    low: Finite
+    close: Finite
+    volume: Finite
+    close_time: TimeMs
+    quote_volume: Finite
+    trades: Count
+    taker_buy_volume: Finite
+    taker_buy_quote_volume: Finite
+
+
+class _PriceKline(msgspec.Struct, frozen=True, array_like=True):
+    """One row of klines of a price that is not traded: the columns of volumes are there and mean nothing."""
+
+    open_time: TimeMs
+    open: Finite
+    high: Finite
+    low: Finite
+    close: Finite
+    no_volume: Any
+    close_time: TimeMs
+
+
+class _AggTradeRow(msgspec.Struct, frozen=True, gc=False):
+    """One row of aggTrades, under the exchange's own one-letter names."""
+
+    a: Count
+    p: Finite
+    q: Finite
+    f: TradeId
+    l: TradeId  # noqa: E741
+    T: TimeMs
+    m: bool
+
+
+class _ServerTime(msgspec.Struct, frozen=True, rename="camel"):
+    server_time: TimeMs
+
+
+class _RateLimit(msgspec.Struct, frozen=True, rename="camel"):
+    rate_limit_type: str
+    interval: str
+    interval_num: int
+    limit: Annotated[int, msgspec.Meta(gt=0)]
+
+
+class _Listed(msgspec.Struct, frozen=True):
+    symbol: str
+
+
+class ExchangeInfo(msgspec.Struct, frozen=True, rename="camel"):
+    """What `exchangeInfo` says, as far as it is used."""
+
+    rate_limits: list[_RateLimit] = []
+    symbols: list[_Listed] = []
+
+    @property
+    def weight_per_minute(self) -> int | None:
+        """The limit of the market's main pool, None where it is not told."""
+        per_minute = ("REQUEST_WEIGHT", "MINUTE", 1)
+        found = (it for it in self.rate_limits if (it.rate_limit_type, it.interval, it.interval_num) == per_minute)
+        return next((it.limit for it in found), None)
+
+
+class _Error(msgspec.Struct, frozen=True):
+    code: int
+    msg: str
+
+
+# Not strict: numbers in strings are numbers.
+_klines_decoder = msgspec.json.Decoder(list[_Kline], strict=False)
+_price_klines_decoder = msgspec.json.Decoder(list[_PriceKline], strict=False)
+_agg_trades_decoder = msgspec.json.Decoder(list[_AggTradeRow], strict=False)
+_rows_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_info_decoder = msgspec.json.Decoder(ExchangeInfo)
+_time_decoder = msgspec.json.Decoder(_ServerTime)
+_error_decoder = msgspec.json.Decoder(_Error)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One path with its cost."""
+
+    path: str
+    rows: int
+    """To be asked for at once."""
+    weight: int
+    """Of a request for so many."""
+    pool: Pool
+
+
+def candles(
+    market: str,
+    family: str,
+    interval: Interval,
+    endpoint: Endpoint,
+    parse_rows: Callable[[bytes, Origin], Sequence[Record]],
+    named: Callable[[str], dict[str, str]] = lambda symbol: {"symbol": symbol},
+) -> History:
+    """Declare the candles of one price and interval: the exchange takes their open times, both ends inclusive.
+
+    Args:
+        market: As the contract names it.
+        family: As in kinds, e.g. `mark_candles`.
+        interval: Of the candles.
+        endpoint: Where they are asked for.
+        parse_rows: How the rows are read.
+        named: Symbol to the parameter that names it.
+    """
+    kind = record_kind(f"{family}_{interval.name}")
+
+    def request(symbol: str, first_ms: int, last_ms: int) -> Request:
+        params = {
+            **named(symbol),
+            "interval": "1M" if interval.name == "1mo" else interval.name,
+            "startTime": str(first_ms),
+            "endTime": str(last_ms),
+            "limit": str(endpoint.rows),
+        }
+        return Request(endpoint.path, params, endpoint.weight, endpoint.pool)
+
+    def parse(body: bytes, symbol: str) -> Sequence[Record]:
+        return parse_rows(body, Origin(market, symbol, kind.name))
+
+    return History(kind, endpoint.rows, request, parse, split_rows)
+
+
+def agg_trades(market: str, endpoint: Endpoint, reach: Reach | None = None) -> History:
+    """Declare the aggregate trades: pages by id, which cannot be asked for together with a time.
+
+    With nothing but a start the exchange gives the oldest trades from there on; with nothing but an end, which it takes
+    as inclusive, the latest up to there. From an id on the answer begins at the id or behind it.
+    """
+
+    def ask(symbol: str, bound: str, value: int, limit: int) -> Request:
+        params = {"symbol": symbol, bound: str(value), "limit": str(limit)}
+        return Request(endpoint.path, params, endpoint.weight, endpoint.pool)
+
+    return History(
+        record_kind("agg_trades"),
+        endpoint.rows,
+        lambda symbol, first_id, last_id: ask(symbol, "fromId", first_id, last_id - first_id + 1),
+        lambda body, symbol: parse_agg_trades(body, Origin(market, symbol, "agg_trades")),
+        split_rows,
+        ends=EndRequests(
+            lambda symbol, start_ms: ask(symbol, "startTime", start_ms, 1),
+            lambda symbol, end_ms: ask(symbol, "endTime", end_ms - 1, 1),
+        ),
+        runs_on=True,
+        reach=reach,
+    )
+
+
+def parse_candles(body: bytes, origin: Origin) -> list[Candle]:
+    """Read a page of `GET /api/v3/klines` or `GET /fapi/v1/klines`.
+
+    Sample: `[[1499040000000,"0.01634790","0.80000000","0.01575800","0.01577100","148976.11427815",1499644799999,
+    "2434.19055334",308,"1756.87402397","28.46694368","0"]]`
+
+    Raises:
+        RejectedRecordError: The body is no such page.
+    """
+    prefix, market, symbol, kind = origin.prefix, origin.market, origin.symbol, origin.kind
+    try:
+        return [
+            Candle(
+                key=f"{prefix}{row.open_time}",
+                exchange=EXCHANGE,
+                market=market,
+                symbol=symbol,
+                type=kind,
+                open_time=row.open_time,
+                close_time=row.close_time,
+                open=row.open,
+                high=row.high,
+                low=row.low,
+                close=row.close,
+                volume=row.volume,
+                quote_volume=row.quote_volume,
+                trades=row.trades,
+                taker_buy_volume=row.taker_buy_volume,
+                taker_buy_quote_volume=row.taker_buy_quote_volume,
+            )
+            for row in _klines_decoder.decode(body)
+        ]
+    except UNREADABLE as exc:
+        raise RejectedRecordError(f"not a page of klines: {exc}") from exc
+
+
+def parse_price_candles(body: bytes, origin: Origin) -> list[PriceCandle]:
+    """Read a page of `GET /fapi/v1/markPriceKlines`, `indexPriceKlines` or `premiumIndexKlines`.
+
+    Sample: `[[1591256460000,"9653.29201333","9654.56401333","9653.07367333","9653.07367333","0",1591256519999,"0",60,
+    "0","0","0"]]`, from the official connector's documentation.
+
+    Raises:
+        RejectedRecordError: The body is no such page.
+    """
+    prefix = origin.prefix
+    try:
+        return [
+            PriceCandle(
+                key=f"{prefix}{row.open_time}",
+                exchange=EXCHANGE,
+                market=origin.market,
+                symbol=origin.symbol,
+                type=origin.kind,
+                open_time=row.open_time,
+                close_time=row.close_time,
+                open=row.open,
+                high=row.high,
+                low=row.low,
+                close=row.close,
+            )
+            for row in _price_klines_decoder.decode(body)
+        ]
+    except UNREADABLE as exc:
+        raise RejectedRecordError(f"not a page of klines of a price: {exc}") from exc
+
+
+def parse_agg_trades(body: bytes, origin: Origin) -> list[AggTrade]:
+    """Read a page of `GET /api/v3/aggTrades` or `GET /fapi/v1/aggTrades`.
+
+    Sample: `[{"a":26129,"p":"0.01633102","q":"4.70443515","f":27781,"l":27781,"T":1498793709153,"m":true,"M":true}]`;
+    futures have `nq`, the quantity without retail orders, in place of `M`.
+
+    Raises:
+        RejectedRecordError: The body is no such page.
+    """
+    prefix, market, symbol, kind = origin.prefix, origin.market, origin.symbol, origin.kind
+    try:
+        return [
+            AggTrade(
+                key=f"{prefix}{row.a}",
+                exchange=EXCHANGE,
+                market=market,
+                symbol=symbol,
+                type=kind,
+                agg_trade_id=row.a,
+                price=row.p,
+                quantity=row.q,
+                first_trade_id=row.f,
+                last_trade_id=row.l,
+                trade_time=row.T,
+                is_buyer_maker=row.m,
+            )
+            for row in _agg_trades_decoder.decode(body)
+        ]
+    except UNREADABLE as exc:
+        raise RejectedRecordError(f"not a page of aggregate trades: {exc}") from exc
+
+
+def split_rows(body: bytes) -> list[bytes]:
+    """Cut a page that could be read into its rows."""
+    return [bytes(row) for row in _rows_decoder.decode(body)]
+
+
+def parse_time(body: bytes) -> int:
+    """Read `GET /api/v3/time` or `GET /fapi/v1/time`. Sample: `{"serverTime":1499827319559}`."""
+    try:
+        return _time_decoder.decode(body).server_time
+    except UNREADABLE as exc:
+        raise RejectedRecordError(f"not a server time: {exc}") from exc
+
+
+def parse_exchange_info(body: bytes) -> ExchangeInfo:
+    """Read `GET /api/v3/exchangeInfo` or `GET /fapi/v1/exchangeInfo`.
+
+    Sample: `{"rateLimits":[{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE","intervalNum":1,"limit":6000}],…,
+    "symbols":[{"symbol":"BTCUSDT",…}]}`
+    """
+    try:
+        return _info_decoder.decode(body)
+    except UNREADABLE as exc:
+        raise RejectedRecordError(f"not exchange information: {exc}") from exc
+
+
+def parse_refusal(_status: int, body: bytes) -> Refusal | None:
+    """Read an error's body. Sample: `{"code":-1121,"msg":"Invalid symbol."}`."""
+    try:
+        error = _error_decoder.decode(body)
+    except UNREADABLE:
+        return None
+    return Refusal(error.code, error.msg)
