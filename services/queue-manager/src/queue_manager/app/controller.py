@@ -7,7 +7,7 @@ whoever dies in between is continued by whoever looks next.
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
@@ -81,8 +81,15 @@ class Controller:
 
     # --- what the API and the event reader call -------------------------------------------------------------------
 
-    async def submit(self, request: WorkflowRequest, idempotency_key: str | None = None) -> Workflow:
+    async def submit(
+        self, request: WorkflowRequest, idempotency_key: str | None = None, *, by: str | None = None
+    ) -> Workflow:
         """Store a new workflow and see to it; the same request under the same key gets the first answer again.
+
+        Args:
+            request: What is asked for.
+            idempotency_key: Under which the answer is kept, if at all.
+            by: The id of the API key that asks, for the audit trail.
 
         Raises:
             InvalidRequestError: The request cannot be carried out, or its key came with another body before.
@@ -91,8 +98,8 @@ class Controller:
         checked = check_request(request, now)
         as_given = request.model_dump(exclude_unset=True)
         if idempotency_key is None:
-            return await self._store_new(await self._draw(as_given, checked, now))
-        drawn = await self._draw(as_given, checked, now)
+            return await self._store_new(await self._draw(as_given, checked, now, by))
+        drawn = await self._draw(as_given, checked, now, by)
         digest = sha256(json.dumps(as_given, sort_keys=True).encode()).hexdigest()
         first = await self._store.claim_key(idempotency_key, Submission(digest, drawn))
         if first.body_digest != digest:
@@ -105,11 +112,11 @@ class Controller:
             await self._store.confirm_key(idempotency_key)
         return first.workflow
 
-    async def _draw(self, as_given: dict[str, Any], checked: CheckedRequest, now: datetime) -> Workflow:
+    async def _draw(self, as_given: dict[str, Any], checked: CheckedRequest, now: datetime, by: str | None) -> Workflow:
         for _ in range(_SUFFIX_DRAWS):
             suffix = new_suffix()
             if not await self._store.has_suffix(suffix):
-                return new_workflow(as_given, checked, suffix, now)
+                return new_workflow(as_given, checked, suffix, now, by)
         raise TransientError(f"no free suffix in {_SUFFIX_DRAWS} draws")
 
     async def _store_new(self, workflow: Workflow) -> Workflow:
@@ -118,14 +125,29 @@ class Controller:
         self.wake(workflow.queue_id)
         return workflow
 
-    async def steer(self, queue_id: str, wish: Callable[[Workflow, datetime], None]) -> Workflow:
+    async def steer(
+        self, queue_id: str, wish: Callable[[Workflow, datetime], None], audit: Mapping[str, str] | None = None
+    ) -> Workflow:
         """Apply one of `wishes` and see to the workflow.
+
+        Args:
+            queue_id: The workflow.
+            wish: What changes its document.
+            audit: Who wishes what, written to the audit trail where it changes anything.
 
         Raises:
             UnknownWorkflowError: It is not stored.
             NotPossibleError: It cannot do that as it stands.
         """
-        workflow = await self._change(queue_id, lambda workflow: wish(workflow, self._clock()))
+
+        def change(workflow: Workflow) -> None:
+            now = self._clock()
+            before = workflow.model_dump_json()
+            wish(workflow, now)
+            if audit is not None and workflow.model_dump_json() != before:
+                workflow.audit("status", dict(audit), now)
+
+        workflow = await self._change(queue_id, change)
         if workflow is None:
             raise UnknownWorkflowError(queue_id)
         self.wake(workflow.queue_id)
