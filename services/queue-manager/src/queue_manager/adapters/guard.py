@@ -56,7 +56,7 @@ class KeyGuard:
         if not key.role.includes(needed):
             return _challenge(
                 HTTPStatus.FORBIDDEN,
-                f"the key {key.id!r} is a {key.role}'s, and this needs an {needed}'s",
+                f"the key {key.id!r} has the role {key.role}, and this needs the role {needed}",
                 f'{_REALM}, error="insufficient_scope", scope="{needed}"',
             )
         scope.setdefault("state", {})["key"] = key

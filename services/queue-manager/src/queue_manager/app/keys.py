@@ -173,7 +173,7 @@ class Keyring:
         )
         await self._store.put(key)
         await self._forget()
-        logger.info("{} made the key {} of a {}", by or "somebody without a key", key.id, role)
+        logger.info("{} made the key {} with the role {}", by or "somebody without a key", key.id, role)
         return key, secret
 
     async def revoke(self, key_id: str, by: str | None) -> None:
