@@ -4,6 +4,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvloop
 from loguru import logger
@@ -16,7 +17,7 @@ from queue_manager.adapters.messages import EVENTS_GROUP, KafkaControlLog, read_
 from queue_manager.adapters.store import ArangoWorkflowStore
 from queue_manager.app.controller import Controller
 from queue_manager.app.keys import Keyring
-from queue_manager.settings import Settings
+from queue_manager.settings import KubernetesLauncherSettings, LocalLauncherSettings, Settings
 from streamforge_common.api_server import serve_api
 from streamforge_common.arango.database import ensure_database, open_database, ping_database
 from streamforge_common.errors import StreamForgeError
@@ -26,6 +27,9 @@ from streamforge_common.outages import Neighbour, connect, patiently
 from streamforge_common.settings import read_settings
 from streamforge_common.telemetry import configure_logging
 
+if TYPE_CHECKING:
+    from queue_manager.adapters.kubernetes.launcher import KubernetesLauncher
+
 _PROBE_TIMEOUT_S = 3
 """A probe blocks a thread for as long, also at the end of the process."""
 
@@ -33,21 +37,21 @@ _PROBE_TIMEOUT_S = 3
 def main() -> None:
     """Run queue-manager until SIGTERM or SIGINT."""
     settings = read_settings(Settings)
+    launcher = _launcher(settings)
     admin_key = _admin_key(settings.streamforge_admin_key_file)
     configure_logging(settings, "queue-manager")
     try:
-        uvloop.run(_serve(settings, admin_key))
+        uvloop.run(_serve(settings, launcher, admin_key))
     except* StreamForgeError as group:
         logger.error("{}", "; ".join(str(error) for error in group.exceptions))
         raise SystemExit(1) from None
 
 
-async def _serve(settings: Settings, admin_key: str | None) -> None:
+async def _serve(settings: Settings, launcher: "LocalLauncher | KubernetesLauncher", admin_key: str | None) -> None:
     database = open_database(settings)
     probed = open_database(settings, request_timeout_s=_PROBE_TIMEOUT_S)
     topics = Topics(settings)
     writer = MessageWriter(settings, delivery_timeout_s=settings.outage_seconds)
-    launcher = LocalLauncher(settings.job_runner_url, settings.job_runner_token.get_secret_value())
     store = ArangoWorkflowStore(database)
     key_store = ArangoKeyStore(database)
     keyring = Keyring(key_store, clock=lambda: datetime.now(UTC), always_asks=not settings.is_for_this_machine_only)
@@ -93,6 +97,17 @@ async def _serve(settings: Settings, admin_key: str | None) -> None:
             await serve_api(app, settings.api_host, settings.api_port, on_stop=controller.trails.close)
             for loop in loops:
                 loop.cancel()
+
+
+def _launcher(settings: Settings) -> "LocalLauncher | KubernetesLauncher":
+    if settings.launcher == "local":
+        local = read_settings(LocalLauncherSettings)
+        return LocalLauncher(local.job_runner_url, local.job_runner_token.get_secret_value())
+    # Loading the client library takes longer than all the rest, and an embedded platform has no use for it.
+    from queue_manager.adapters.kubernetes.launcher import KubernetesLauncher
+
+    cluster = read_settings(KubernetesLauncherSettings)
+    return KubernetesLauncher(cluster.plan(), cluster.kubeconfig)
 
 
 def _admin_key(file: Path | None) -> str | None:
