@@ -27,6 +27,10 @@ up: setup ## Start the platform and keep it running [EXCHANGE=…] [HOME_FOLDER=
 test: setup ## Run all tests, with a real broker and real servers
 	@.venv/bin/pytest
 
+.PHONY: e2e-k8s
+e2e-k8s: setup ## Run the tests that need a Kubernetes cluster, on the one that KUBECONFIG points at
+	@.venv/bin/pytest tests/cluster
+
 .PHONY: chaos
 chaos: setup ## Break everything while it works, and prove that nothing is lost [TRIALS=20] [SEED=…] [KINDS=…] [LANES=2]
 	@.venv/bin/python -m tests.chaos --trials "$(TRIALS)" --lanes "$(LANES)" $(if $(SEED),--seed "$(SEED)") $(if $(KINDS),--only $(KINDS))
