@@ -64,7 +64,7 @@ class _Page(msgspec.Struct, Generic[Item]):
     """A part of a list."""
 
     metadata: _ListMetadata
-    items: list[Item]
+    items: list[Item] | None = None
 
 
 class _Status(msgspec.Struct):
@@ -255,7 +255,7 @@ class KubernetesLauncher:
         continue_ = ""
         while True:
             page = self._page(kind, call, selector, continue_=continue_)
-            items += page.items
+            items += page.items or ()
             continue_ = page.metadata.continue_
             if not continue_:
                 return page.metadata.resource_version, items
