@@ -2,6 +2,8 @@
 
 EXCHANGE ?= auto
 HOME_FOLDER ?= $(HOME)/.streamforge
+BASE_IMAGE ?= python:3.11-slim-bookworm
+DOCKER_BUILD_FLAGS ?=
 BENCH ?=
 TRIALS ?= 20
 LANES ?= 2
@@ -26,6 +28,14 @@ up: setup ## Start the platform and keep it running [EXCHANGE=…] [HOME_FOLDER=
 .PHONY: test
 test: setup ## Run all tests, with a real broker and real servers
 	@.venv/bin/pytest
+
+.PHONY: e2e-k8s
+e2e-k8s: setup ## Run the tests that need a Kubernetes cluster, on the one that KUBECONFIG points at
+	@.venv/bin/pytest tests/cluster
+
+.PHONY: images
+images: ## Build the services' images, tell their sizes and what is in them [BASE_IMAGE=…] [DOCKER_BUILD_FLAGS=…]
+	@BASE_IMAGE="$(BASE_IMAGE)" DOCKER_BUILD_FLAGS="$(DOCKER_BUILD_FLAGS)" scripts/images
 
 .PHONY: chaos
 chaos: setup ## Break everything while it works, and prove that nothing is lost [TRIALS=20] [SEED=…] [KINDS=…] [LANES=2]

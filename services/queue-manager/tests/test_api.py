@@ -6,7 +6,7 @@ import pytest
 
 from queue_manager.adapters.api import create_api
 from queue_manager.app.controller import Controller
-from queue_manager.testing import Crash, MemoryLauncher, MemoryLog, MemoryStore
+from queue_manager.testing import Crash, MemoryLauncher, MemoryLog, MemoryStore, open_keyring
 from streamforge_common.errors import TransientError
 from streamforge_common.outages import Neighbour
 
@@ -38,7 +38,7 @@ class Platform:
             stop_grace_s=60,
             most_running=2,
         )
-        app = create_api(controller, self.store, self.launcher, NothingStored(), [self.neighbour])
+        app = create_api(controller, self.store, self.launcher, NothingStored(), [self.neighbour], open_keyring())
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://queue-manager")
 
     async def probe(self):
@@ -105,6 +105,11 @@ async def test_lists_are_paged_without_holes_or_repeats(platform):
         ({"collection_name": "1st"}, "#/collection_name"),
         ({"options": {"speed": 3}}, "#/options/speed"),
         ({"surprise": True}, "#/surprise"),
+        ({"image": "evil/image:1"}, "#/image"),
+        ({"command": ["sh", "-c", "id"]}, "#/command"),
+        ({"env": {"KAFKA_BOOTSTRAP_SERVERS": "evil:9092"}}, "#/env"),
+        ({"service_account": "admin"}, "#/service_account"),
+        ({"options": {"image": "evil/image:1"}}, "#/options/image"),
     ],
 )
 async def test_a_bad_field_is_named_and_nothing_is_stored(platform, change, pointer):

@@ -14,7 +14,7 @@ from queue_manager.adapters.api import create_api
 from queue_manager.app import trails
 from queue_manager.app.controller import Controller
 from queue_manager.app.workflow import WorkflowStatus
-from queue_manager.testing import Crash, MemoryLauncher, MemoryLog, MemoryStore
+from queue_manager.testing import Crash, MemoryLauncher, MemoryLog, MemoryStore, open_keyring
 from streamforge_common.errors import TransientError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -45,7 +45,7 @@ class Platform:
 @pytest.fixture
 async def platform():
     platform = Platform()
-    app = create_api(platform.controller, platform.store, platform.launcher, None, [])
+    app = create_api(platform.controller, platform.store, platform.launcher, None, [], open_keyring())
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
     async with serving(server) as url, httpx.AsyncClient(base_url=url, trust_env=False) as platform.client:
         yield platform

@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -403,3 +404,42 @@ def test_a_workflow_that_is_stopped_while_it_waits_gives_up_its_turn():
     ended(platform)
     asyncio.run(platform.controller.reconcile(later[2]))
     assert {job.queue_id for job in platform.launcher.by_name.values()} == {platform.queue_id, later[0], later[2]}
+
+
+def sticks(platform, task, why="ImagePullBackOff: its image cannot be pulled"):
+    job = platform.launcher.by_name[platform.workflow.tasks[task].job_name]
+    platform.launcher.by_name[job.name] = replace(job, is_stuck=True, reason=why)
+
+
+def test_a_job_that_cannot_start_fails_its_workflow_once_it_is_gone(platform):
+    sticks(platform, LOADER)
+    stuck = platform.workflow.tasks[LOADER].job_name
+    platform.look()
+    workflow = platform.workflow
+    assert workflow.error.code == "launch_refused"
+    assert workflow.error.detail == f"job {stuck!r} cannot start: ImagePullBackOff: its image cannot be pulled"
+    assert [job.target for job in platform.live()] == ["arango-connector"]
+    assert workflow.status is WorkflowStatus.STOPPING
+    platform.says(CONNECTOR, TaskStatus.COMPLETED)
+    platform.ends(CONNECTOR)
+    assert platform.workflow.status is WorkflowStatus.ERROR
+    assert platform.live() == []
+
+
+def test_a_job_that_cannot_start_again_is_judged_by_what_it_had_said_before(platform):
+    platform.says(LOADER, TaskStatus.COMPLETED, end_offsets={"0": 3})
+    sticks(platform, LOADER)
+    platform.look()
+    assert platform.workflow.error is None
+    assert [job.target for job in platform.live()] == ["arango-connector"]
+    platform.says(CONNECTOR, TaskStatus.COMPLETED)
+    platform.ends(CONNECTOR)
+    assert platform.workflow.status is WorkflowStatus.COMPLETED
+
+
+def test_a_job_that_cannot_start_is_not_given_up_before_all_events_are_read(platform):
+    platform.log.events_read = -1
+    sticks(platform, LOADER)
+    platform.look()
+    assert platform.workflow.error is None
+    assert len(platform.live()) == 2

@@ -26,8 +26,13 @@ def read_settings(kind: type[Settings], **given: Any) -> Settings:  # noqa: ANN4
     try:
         return kind(**given)
     except ValidationError as exc:
-        faults = "; ".join(f"{str(error['loc'][0]).upper()}: {error['msg']}" for error in exc.errors())
+        faults = "; ".join(f"{_variable(error['loc'])}: {error['msg']}" for error in exc.errors())
         raise SystemExit(f"wrong environment: {faults}") from None
+
+
+def _variable(loc: tuple[int | str, ...]) -> str:
+    """Name the variable at fault, and the place inside it where it holds JSON."""
+    return ".".join([str(loc[0]).upper(), *map(str, loc[1:])])
 
 
 class LogSettings(SettingsGroup):

@@ -38,6 +38,7 @@ PLATFORM_OWNED = frozenset(
         "API_PORT",
         "LOG_FORMAT",
         "METRICS_PORT",
+        "LAUNCHER",
         "JOB_RUNNER_URL",
         "JOB_RUNNER_TOKEN",
         "QUEUE_ID",
@@ -45,9 +46,12 @@ PLATFORM_OWNED = frozenset(
         "TELEMETRY_ID",
         "ATTEMPT",
         "COMMANDS_SINCE",
+        "STREAMFORGE_API_KEY",
     }
 )
-"""The contract's variables that the platform decides itself: a leftover `KAFKA_SASL_USERNAME` must not reach a job."""
+"""The contract's variables that the platform decides itself: a leftover `KAFKA_SASL_USERNAME` must not reach a job.
+
+Nor must the person's API key, which is for the command line alone."""
 
 
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
@@ -69,6 +73,9 @@ class Settings:
     exchange_overrides: Mapping[str, str]
     """Addresses of exchanges that the person has set, by the name of the variable: jobs ask there."""
 
+    api_key: str | None
+    """By which queue-manager knows the person; where none is set, a home folder may hold one."""
+
     binance_spot_rest_url: str | None
     """Set by a person who has Binance behind another address; asked by `--exchange auto`."""
 
@@ -88,6 +95,7 @@ class Settings:
             exchange_overrides={
                 name: environment[name] for name in sorted(_EXCHANGE_ADDRESSES) if environment.get(name)
             },
+            api_key=environment.get("STREAMFORGE_API_KEY") or None,
             binance_spot_rest_url=environment.get("BINANCE_SPOT_REST_URL"),
         )
 

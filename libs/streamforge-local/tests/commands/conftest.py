@@ -41,6 +41,9 @@ class Script:
     """Answered to every POST in place of what it asks for."""
     page: int = 1_000
     """The longest page it gives."""
+    keys: list[Document] = field(default_factory=list)
+    needs_key: str | None = None
+    """Without this API key every answer is 401."""
     asked: list[str] = field(default_factory=list)
     bodies: list[Document] = field(default_factory=list)
 
@@ -107,6 +110,9 @@ class ScriptedQueueManager:
                 web.get("/workflows/{id}/jobs", self._jobs),
                 web.get("/workflows/{id}/logs", self._logs),
                 web.post("/workflows/{id}/{wish}", self._steer),
+                web.post("/keys", self._create_key),
+                web.get("/keys", self._list_keys),
+                web.delete("/keys/{id}", self._delete),
                 web.get("/health", self._health),
             ]
         )
@@ -115,6 +121,10 @@ class ScriptedQueueManager:
     @web.middleware
     async def _note(self, request: web.Request, handler: Any) -> web.StreamResponse:
         self._script.asked.append(f"{request.method} {request.path_qs}")
+        needed = self._script.needs_key
+        if needed is not None and request.headers.get("Authorization") != f"Bearer {needed}":
+            problem = {"detail": "this needs an API key"}
+            return web.json_response(problem, status=401, content_type="application/problem+json")
         if request.method == "POST" and self._script.refusal is not None:
             status, problem = self._script.refusal
             return web.json_response(problem, status=status, content_type="application/problem+json")
@@ -174,6 +184,13 @@ class ScriptedQueueManager:
 
     async def _steer(self, _: web.Request) -> web.Response:
         return web.json_response(self._next_state(), status=202)
+
+    async def _create_key(self, request: web.Request) -> web.Response:
+        self._script.bodies.append(await request.json())
+        return web.json_response({**self._script.keys[0], "key": "sf_told-once"}, status=201)
+
+    async def _list_keys(self, _: web.Request) -> web.Response:
+        return web.json_response({"items": self._script.keys, "next_cursor": None})
 
     async def _health(self, _: web.Request) -> web.Response:
         well = all(state == "ok" for state in self._script.health.values())

@@ -1,20 +1,23 @@
 """Wires queue-manager: the only place where its parts are built."""
 
 import asyncio
-import ipaddress
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvloop
 from loguru import logger
 
 from queue_manager.adapters.api import create_api
 from queue_manager.adapters.evidence import ArangoEvidence
+from queue_manager.adapters.key_store import ArangoKeyStore
 from queue_manager.adapters.local_jobs import LocalLauncher
 from queue_manager.adapters.messages import EVENTS_GROUP, KafkaControlLog, read_events
 from queue_manager.adapters.store import ArangoWorkflowStore
 from queue_manager.app.controller import Controller
-from queue_manager.settings import Settings
+from queue_manager.app.keys import Keyring
+from queue_manager.settings import KubernetesLauncherSettings, LocalLauncherSettings, Settings
 from streamforge_common.api_server import serve_api
 from streamforge_common.arango.database import ensure_database, open_database, ping_database
 from streamforge_common.errors import StreamForgeError
@@ -24,6 +27,9 @@ from streamforge_common.outages import Neighbour, connect, patiently
 from streamforge_common.settings import read_settings
 from streamforge_common.telemetry import configure_logging
 
+if TYPE_CHECKING:
+    from queue_manager.adapters.kubernetes.launcher import KubernetesLauncher
+
 _PROBE_TIMEOUT_S = 3
 """A probe blocks a thread for as long, also at the end of the process."""
 
@@ -31,23 +37,24 @@ _PROBE_TIMEOUT_S = 3
 def main() -> None:
     """Run queue-manager until SIGTERM or SIGINT."""
     settings = read_settings(Settings)
-    if not ipaddress.ip_address(settings.api_host).is_loopback:
-        raise SystemExit(f"API_HOST {settings.api_host} is no loopback address, and this version has no API keys")
+    launcher = _launcher(settings)
+    admin_key = _admin_key(settings.streamforge_admin_key_file)
     configure_logging(settings, "queue-manager")
     try:
-        uvloop.run(_serve(settings))
+        uvloop.run(_serve(settings, launcher, admin_key))
     except* StreamForgeError as group:
         logger.error("{}", "; ".join(str(error) for error in group.exceptions))
         raise SystemExit(1) from None
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, launcher: "LocalLauncher | KubernetesLauncher", admin_key: str | None) -> None:
     database = open_database(settings)
     probed = open_database(settings, request_timeout_s=_PROBE_TIMEOUT_S)
     topics = Topics(settings)
     writer = MessageWriter(settings, delivery_timeout_s=settings.outage_seconds)
-    launcher = LocalLauncher(settings.job_runner_url, settings.job_runner_token.get_secret_value())
     store = ArangoWorkflowStore(database)
+    key_store = ArangoKeyStore(database)
+    keyring = Keyring(key_store, clock=lambda: datetime.now(UTC), always_asks=not settings.is_for_this_machine_only)
     log = KafkaControlLog(
         settings,
         topics,
@@ -68,12 +75,14 @@ async def _serve(settings: Settings) -> None:
         stop_grace_s=settings.stop_grace_seconds,
         most_running=settings.max_running_workflows,
     )
-    app = create_api(controller, store, launcher, ArangoEvidence(database), neighbours)
+    app = create_api(controller, store, launcher, ArangoEvidence(database), neighbours, keyring)
     async with AsyncExitStack() as stack:
         for client in (topics, writer, launcher):
             await connect(stack, client, settings.outage_seconds)
         await patiently(lambda: ensure_database(settings), settings.outage_seconds)
         await store.prepare()
+        await key_store.prepare()
+        await keyring.prepare(admin_key)
         await log.prepare()
         # A topic that was just created is not known everywhere at once.
         partitions = await patiently(lambda: topics.end_offsets(settings.queue_events_topic), settings.outage_seconds)
@@ -88,6 +97,26 @@ async def _serve(settings: Settings) -> None:
             await serve_api(app, settings.api_host, settings.api_port, on_stop=controller.trails.close)
             for loop in loops:
                 loop.cancel()
+
+
+def _launcher(settings: Settings) -> "LocalLauncher | KubernetesLauncher":
+    if settings.launcher == "local":
+        local = read_settings(LocalLauncherSettings)
+        return LocalLauncher(local.job_runner_url, local.job_runner_token.get_secret_value())
+    # Loading the client library takes longer than all the rest, and an embedded platform has no use for it.
+    from queue_manager.adapters.kubernetes.launcher import KubernetesLauncher
+
+    cluster = read_settings(KubernetesLauncherSettings)
+    return KubernetesLauncher(cluster.plan(), cluster.kubeconfig)
+
+
+def _admin_key(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        return file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SystemExit(f"STREAMFORGE_ADMIN_KEY_FILE cannot be read: {exc}") from None
 
 
 if __name__ == "__main__":

@@ -6,8 +6,10 @@ is raised before or after the side effect whose turn it is, as `kill -9` would f
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
+from queue_manager.app.keys import ApiKey, Keyring
 from queue_manager.app.ports import (
     ChangedMeanwhileError,
     Job,
@@ -189,6 +191,37 @@ class MemoryStore:
         trail = self.audit.setdefault(workflow.queue_id, {})
         for item in workflow.control.outbox:
             trail.setdefault(item.seq, item)
+
+
+@dataclass
+class MemoryKeyStore:
+    """A `KeyStore`."""
+
+    by_id: dict[str, ApiKey] = field(default_factory=dict)
+    notes: int = 0
+    """How often a use was noted."""
+
+    async def keys(self) -> Sequence[ApiKey]:
+        """List all, oldest first."""
+        return list(self.by_id.values())
+
+    async def put(self, key: ApiKey) -> None:
+        """Keep a key."""
+        self.by_id[key.id] = key
+
+    async def note_used(self, key_id: str, at: str) -> None:
+        """Remember when a key was used."""
+        self.notes += 1
+        self.by_id[key_id] = self.by_id[key_id].model_copy(update={"last_used_at": at})
+
+    async def revoke(self, key_id: str, at: str) -> None:
+        """Let a key be one no more."""
+        self.by_id[key_id] = self.by_id[key_id].model_copy(update={"revoked_at": at})
+
+
+def open_keyring() -> Keyring:
+    """Make the keyring of a platform on loopback that has no keys."""
+    return Keyring(MemoryKeyStore(), clock=lambda: datetime.now(UTC), always_asks=False)
 
 
 @dataclass

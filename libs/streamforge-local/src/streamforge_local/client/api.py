@@ -13,7 +13,16 @@ from urllib.parse import quote
 
 import msgspec
 
-from streamforge_local.client.documents import AuditItem, Document, Job, Quality, Workflow, read_document
+from streamforge_local.client.documents import (
+    ApiKey,
+    AuditItem,
+    Document,
+    Job,
+    NewApiKey,
+    Quality,
+    Workflow,
+    read_document,
+)
 from streamforge_local.client.errors import AwayError, InvalidRequestError, RefusedError
 
 if TYPE_CHECKING:
@@ -38,17 +47,24 @@ _WRONG_REQUEST = frozenset({400, 413, 422})
 class QueueManager:
     """queue-manager at one address."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: str | None = None) -> None:
         """Get ready to call; nothing is sent yet.
 
+        Args:
+            url: Where it is.
+            key: The API key to send, where one is needed.
+
         Raises:
-            InvalidRequestError: This is no address.
+            InvalidRequestError: This is no address, or no key.
         """
         import httpx
 
         self.url = url.rstrip("/")
+        if key is not None and not (key.isascii() and key.isprintable()):
+            raise InvalidRequestError("the API key holds characters that no key has")
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         try:
-            self._http = httpx.Client(base_url=self.url, timeout=_TIMEOUT_S, mounts=_PAST_THE_PROXY)
+            self._http = httpx.Client(base_url=self.url, timeout=_TIMEOUT_S, mounts=_PAST_THE_PROXY, headers=headers)
         except httpx.InvalidURL as exc:
             raise InvalidRequestError(f"{url!r} is not a URL such as http://127.0.0.1:8080: {exc}") from exc
 
@@ -140,6 +156,19 @@ class QueueManager:
         """Stop, pause, resume or retry a workflow."""
         return self._document("POST", _path(queue_id, f"/{wish}"), Workflow)
 
+    def create_key(self, role: str, name: str) -> NewApiKey:
+        """Make an API key; the answer is the only place where it can be read."""
+        return self._document("POST", "/keys", NewApiKey, json={"role": role, "name": name})
+
+    def keys(self) -> list[ApiKey]:
+        """List the API keys, also revoked ones, oldest first."""
+        items, _ = self._list("/keys", ApiKey, {})
+        return items
+
+    def revoke_key(self, key_id: str) -> None:
+        """Revoke an API key."""
+        self._call("DELETE", f"/keys/{quote(key_id, safe='')}")
+
     def health(self) -> dict[str, str]:
         """Read how every component stands: `ok`, or what is wrong."""
         answer = self._send("GET", "/health")
@@ -217,6 +246,8 @@ def _failure(answer: httpx.Response) -> Exception:
     detail = str(problem.get("detail") or f"{answer.request.url} answered {answer.status_code}")
     if answer.status_code in _WRONG_REQUEST:
         return InvalidRequestError("\n".join(_field_lines(problem.get("errors") or ())) or detail)
+    if answer.status_code == HTTPStatus.UNAUTHORIZED:
+        return RefusedError(f"{detail}; the command line takes it from STREAMFORGE_API_KEY or the home's `api-key`")
     if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
         return AwayError(detail)
     return RefusedError(detail)

@@ -160,6 +160,24 @@ class Quality(AnyDocument, frozen=True):
     datasets: list[DatasetQuality]
 
 
+class ApiKey(AnyDocument, frozen=True):
+    """An API key, without what makes it one."""
+
+    id: str
+    role: str
+    created_at: str
+    name: str = ""
+    last_used_at: str | None = None
+    revoked_at: str | None = None
+
+
+class NewApiKey(ApiKey, frozen=True, kw_only=True):
+    """An API key that was just made."""
+
+    key: str
+    """The key itself; whoever reads this is the only one who ever will."""
+
+
 def read_document(raw: object, kind: type[Document]) -> Document:
     """Read one answer.
 

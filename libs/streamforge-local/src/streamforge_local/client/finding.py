@@ -1,4 +1,4 @@
-"""Where queue-manager is: named by the person, or written down by the platform that runs on a home folder."""
+"""Where queue-manager is and by which key it knows us: named by the person, or written down in a home folder."""
 
 from pathlib import Path
 
@@ -27,6 +27,28 @@ def read_platform(home: Path) -> PlatformInfo:
             f"no platform runs on {home}: start one with `streamforge up`, or name another by --home or --url"
         ) from exc
     except (OSError, msgspec.DecodeError) as exc:
+        raise PlatformError(f"{path} cannot be read: {exc}") from exc
+
+
+def key_file(home: Path) -> Path:
+    """Say where a person may put the API key for the platform on a home folder."""
+    return home / "api-key"
+
+
+def find_key(named: str | None, url: str | None, home: Path) -> str | None:
+    """Choose the API key to send: the one that was named, else that of the home folder, for its own platform only.
+
+    Raises:
+        PlatformError: The home folder's cannot be read.
+    """
+    if named is not None or url is not None:
+        return named
+    path = key_file(home)
+    try:
+        return path.read_text().strip() or None
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as exc:
         raise PlatformError(f"{path} cannot be read: {exc}") from exc
 
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamforge_local.client.api import QueueManager
-from streamforge_local.client.finding import find_queue_manager
+from streamforge_local.client.finding import find_key, find_queue_manager
 from streamforge_local.commands.options import DEFAULT_HOME
+from streamforge_local.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,9 @@ class Connection:
         Raises:
             PlatformError: No address was named and no platform runs on the home folder.
         """
-        return QueueManager(find_queue_manager(self.url, self.home.expanduser()))
+        home = self.home.expanduser()
+        key = find_key(Settings.from_environment().api_key, self.url, home)
+        return QueueManager(find_queue_manager(self.url, home), key)
 
     def command(self, *words: str) -> str:
         """Write a `streamforge` command that reaches the same platform, for a person to copy."""

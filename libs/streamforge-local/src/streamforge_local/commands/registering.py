@@ -3,6 +3,7 @@
 import typer
 
 from streamforge_local.commands.doctor import doctor
+from streamforge_local.commands.keys import keys
 from streamforge_local.commands.listing import ls, show
 from streamforge_local.commands.logs import logs
 from streamforge_local.commands.quality import quality
@@ -23,4 +24,5 @@ def register_commands(app: typer.Typer) -> None:
     app.command("logs")(logs)
     app.command("quality")(quality)
     app.command("rm")(rm)
+    app.add_typer(keys, name="keys")
     app.command("doctor")(doctor)

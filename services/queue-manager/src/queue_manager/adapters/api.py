@@ -5,15 +5,19 @@ import binascii
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, Header, Query, Response
+from fastapi import Depends, FastAPI, Header, Query, Response, Security
 from fastapi.responses import JSONResponse, PlainTextResponse
-from pydantic import AwareDatetime, BaseModel
+from fastapi.security import HTTPBearer
+from loguru import logger
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from queue_manager.adapters import event_stream
-from queue_manager.adapters.problems import BodyLimit, install_problems
+from queue_manager.adapters.guard import KeyGuard, acting_key
+from queue_manager.adapters.problems import BodyLimit, install_key_problems, install_problems
 from queue_manager.app import wishes
 from queue_manager.app.catalog import TARGETS, CatalogEntry, catalog_entries
 from queue_manager.app.controller import Controller, UnknownWorkflowError
+from queue_manager.app.keys import Keyring, Role
 from queue_manager.app.ports import Job, Launcher, WorkflowFilter, WorkflowStore
 from queue_manager.app.quality import Evidence, QualityReport, report_quality
 from queue_manager.app.requests import FieldError, InvalidRequestError, WorkflowRequest
@@ -32,6 +36,7 @@ IdempotencyKey = Annotated[
 ]
 Accept = Annotated[str, Header(description="`text/event-stream` follows the trail in place of listing it.")]
 LastEventId = Annotated[int | None, Header(ge=0, lt=10**_SEQ_DIGITS, description="Follow from behind this `seq`.")]
+ActingKey = Annotated[str | None, Depends(acting_key)]
 Steering = Literal["stop", "pause", "resume", "retry"]
 _WISHES = {
     "stop": wishes.stop,
@@ -39,6 +44,17 @@ _WISHES = {
     "resume": wishes.resume,
     "retry": wishes.retry,
 }
+
+
+class KeyRequest(BaseModel):
+    """The body of `POST /keys`."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    role: Role
+    """What its holder may do."""
+    name: str = Field(default="", max_length=100)
+    """What people call it."""
 
 
 class Catalog(BaseModel):
@@ -54,14 +70,26 @@ def create_api(
     launcher: Launcher,
     evidence: Evidence,
     neighbours: Sequence[Neighbour],
+    keyring: Keyring,
 ) -> FastAPI:
     """Build the application from its parts."""
-    app = FastAPI(title="StreamForge queue-manager", description=_DESCRIPTION, version="0.1.0")
+    app = FastAPI(
+        title="StreamForge queue-manager",
+        description=_DESCRIPTION,
+        version="0.1.0",
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        # Puts keys into `/docs`; it is `KeyGuard` that asks for them.
+        dependencies=[Security(HTTPBearer(auto_error=False, description="An API key, once there is one."))],
+    )
     app.add_middleware(BodyLimit)
+    app.add_middleware(KeyGuard, keyring=keyring)
     install_problems(app)
+    install_key_problems(app)
     _add_workflow_routes(app, controller, store)
     _add_quality_route(app, store, evidence)
     _add_job_routes(app, store, launcher)
+    _add_key_routes(app, keyring)
     _add_platform_routes(app, neighbours)
     return app
 
@@ -69,10 +97,10 @@ def create_api(
 def _add_workflow_routes(app: FastAPI, controller: Controller, store: WorkflowStore) -> None:
     @app.post("/workflows", status_code=201)
     async def create_workflow(
-        request: WorkflowRequest, response: Response, idempotency_key: IdempotencyKey = None
+        request: WorkflowRequest, response: Response, by: ActingKey, idempotency_key: IdempotencyKey = None
     ) -> dict[str, Any]:
         """Start a workflow."""
-        workflow = await controller.submit(request, idempotency_key)
+        workflow = await controller.submit(request, idempotency_key, by=by)
         response.headers["Location"] = f"/workflows/{workflow.queue_id}"
         return workflow.shown()
 
@@ -121,14 +149,18 @@ def _add_workflow_routes(app: FastAPI, controller: Controller, store: WorkflowSt
         return JSONResponse({"items": shown, "next_cursor": next_cursor}, headers={"Vary": "Accept"})
 
     @app.delete("/workflows/{queue_id}", status_code=204)
-    async def delete_workflow(queue_id: str, data: bool = False) -> None:
+    async def delete_workflow(queue_id: str, by: ActingKey, data: bool = False) -> None:
         """Remove an ended workflow with its topic and, when asked, its collection."""
         await controller.delete(queue_id, Deletion.WITH_DATA if data else Deletion.WITHOUT_DATA)
+        if by is not None:
+            # Its audit trail is gone with it.
+            logger.bind(queue_id=queue_id).info("the key {} removed the workflow", by)
 
     @app.post("/workflows/{queue_id}/{steering}", status_code=202)
-    async def steer_workflow(queue_id: str, steering: Steering) -> dict[str, Any]:
+    async def steer_workflow(queue_id: str, steering: Steering, by: ActingKey) -> dict[str, Any]:
         """Stop, pause, resume or retry a workflow; what already holds changes nothing."""
-        return (await controller.steer(queue_id, _WISHES[steering])).shown()
+        audit = None if by is None else {"wish": steering, "by": by}
+        return (await controller.steer(queue_id, _WISHES[steering], audit)).shown()
 
 
 def _add_quality_route(app: FastAPI, store: WorkflowStore, evidence: Evidence) -> None:
@@ -164,6 +196,25 @@ def _add_job_routes(app: FastAPI, store: WorkflowStore, launcher: Launcher) -> N
         return PlainTextResponse(b"".join(logs))
 
 
+def _add_key_routes(app: FastAPI, keyring: Keyring) -> None:
+    @app.post("/keys", status_code=201)
+    async def create_key(request: KeyRequest, response: Response, by: ActingKey) -> dict[str, Any]:
+        """Make an API key; `key` of the answer is the key itself, told this once."""
+        made, secret = await keyring.create(request.role, request.name, by)
+        response.headers["Cache-Control"] = "no-store"
+        return {**made.shown(), "key": secret}
+
+    @app.get("/keys")
+    async def list_keys() -> dict[str, Any]:
+        """List all API keys, also revoked ones, oldest first."""
+        return {"items": [key.shown() for key in await keyring.keys()], "next_cursor": None}
+
+    @app.delete("/keys/{key_id}", status_code=204)
+    async def revoke_key(key_id: str, by: ActingKey) -> None:
+        """Revoke an API key."""
+        await keyring.revoke(key_id, by)
+
+
 def _add_platform_routes(app: FastAPI, neighbours: Sequence[Neighbour]) -> None:
     @app.get("/catalog")
     async def show_catalog() -> Catalog:
@@ -177,7 +228,7 @@ def _add_platform_routes(app: FastAPI, neighbours: Sequence[Neighbour]) -> None:
         return JSONResponse(body, status_code=200 if healthy else 503)
 
     @app.get("/metrics")
-    async def show_metrics() -> Response:
+    def show_metrics() -> Response:  # on a thread: what a process uses is read from files
         """Metrics in Prometheus' text format."""
         return Response(telemetry.metrics_page(), headers={"Content-Type": telemetry.METRICS_CONTENT_TYPE})
 

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from queue_manager.app.controller import UnknownWorkflowError
+from queue_manager.app.keys import KeyRefusedError, UnknownKeyError
 from queue_manager.app.ports import SuffixTakenError
 from queue_manager.app.requests import FieldError, InvalidRequestError
 from queue_manager.app.wishes import NotPossibleError
@@ -67,6 +68,18 @@ def install_problems(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http(_: Request, exc: HTTPException) -> JSONResponse:
         return problem(exc.status_code, exc.detail)
+
+
+def install_key_problems(app: FastAPI) -> None:
+    """Answer what cannot be done with API keys with a problem."""
+
+    @app.exception_handler(UnknownKeyError)
+    async def unknown(_: Request, exc: UnknownKeyError) -> JSONResponse:
+        return problem(404, f"no key {str(exc)!r}")
+
+    @app.exception_handler(KeyRefusedError)
+    async def refused(_: Request, exc: KeyRefusedError) -> JSONResponse:
+        return problem(409, str(exc))
 
 
 def _field_error(fault: Any) -> FieldError:  # noqa: ANN401 - pydantic's own untyped form

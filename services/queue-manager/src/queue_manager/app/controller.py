@@ -7,7 +7,7 @@ whoever dies in between is continued by whoever looks next.
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
@@ -21,6 +21,7 @@ from queue_manager.app.admission import Admission
 from queue_manager.app.ports import (
     ChangedMeanwhileError,
     ControlLog,
+    Job,
     JobSpec,
     Launcher,
     NameTakenError,
@@ -38,7 +39,7 @@ from streamforge_common.contract.commands import Command, CommandKind
 from streamforge_common.contract.events import Event
 from streamforge_common.errors import FatalError, TransientError
 from streamforge_common.exchanges import at_the_same_address
-from streamforge_common.ids import QueueId, new_suffix
+from streamforge_common.ids import QueueId, TelemetryId, new_suffix
 
 _WORKERS = 8
 """Workflows that are looked at side by side; each waits mostly for the database."""
@@ -84,8 +85,15 @@ class Controller:
 
     # --- what the API and the event reader call -------------------------------------------------------------------
 
-    async def submit(self, request: WorkflowRequest, idempotency_key: str | None = None) -> Workflow:
+    async def submit(
+        self, request: WorkflowRequest, idempotency_key: str | None = None, *, by: str | None = None
+    ) -> Workflow:
         """Store a new workflow and see to it; the same request under the same key gets the first answer again.
+
+        Args:
+            request: What is asked for.
+            idempotency_key: Under which the answer is kept, if at all.
+            by: The id of the API key that asks, for the audit trail.
 
         Raises:
             InvalidRequestError: The request cannot be carried out, or its key came with another body before.
@@ -94,8 +102,8 @@ class Controller:
         checked = check_request(request, now)
         as_given = request.model_dump(exclude_unset=True)
         if idempotency_key is None:
-            return await self._store_new(await self._draw(as_given, checked, now))
-        drawn = await self._draw(as_given, checked, now)
+            return await self._store_new(await self._draw(as_given, checked, now, by))
+        drawn = await self._draw(as_given, checked, now, by)
         digest = sha256(json.dumps(as_given, sort_keys=True).encode()).hexdigest()
         first = await self._store.claim_key(idempotency_key, Submission(digest, drawn))
         if first.body_digest != digest:
@@ -108,11 +116,11 @@ class Controller:
             await self._store.confirm_key(idempotency_key)
         return first.workflow
 
-    async def _draw(self, as_given: dict[str, Any], checked: CheckedRequest, now: datetime) -> Workflow:
+    async def _draw(self, as_given: dict[str, Any], checked: CheckedRequest, now: datetime, by: str | None) -> Workflow:
         for _ in range(_SUFFIX_DRAWS):
             suffix = new_suffix()
             if not await self._store.has_suffix(suffix):
-                return new_workflow(as_given, checked, suffix, now)
+                return new_workflow(as_given, checked, suffix, now, by)
         raise TransientError(f"no free suffix in {_SUFFIX_DRAWS} draws")
 
     async def _store_new(self, workflow: Workflow) -> Workflow:
@@ -121,14 +129,29 @@ class Controller:
         self.wake(workflow.queue_id)
         return workflow
 
-    async def steer(self, queue_id: str, wish: Callable[[Workflow, datetime], None]) -> Workflow:
+    async def steer(
+        self, queue_id: str, wish: Callable[[Workflow, datetime], None], audit: Mapping[str, str] | None = None
+    ) -> Workflow:
         """Apply one of `wishes` and see to the workflow.
+
+        Args:
+            queue_id: The workflow.
+            wish: What changes its document.
+            audit: Who wishes what, written to the audit trail where it changes anything.
 
         Raises:
             UnknownWorkflowError: It is not stored.
             NotPossibleError: It cannot do that as it stands.
         """
-        workflow = await self._change(queue_id, lambda workflow: wish(workflow, self._clock()))
+
+        def change(workflow: Workflow) -> None:
+            now = self._clock()
+            before = workflow.model_dump_json()
+            wish(workflow, now)
+            if audit is not None and workflow.model_dump_json() != before:
+                workflow.audit("status", dict(audit), now)
+
+        workflow = await self._change(queue_id, change)
         if workflow is None:
             raise UnknownWorkflowError(queue_id)
         self.wake(workflow.queue_id)
@@ -275,17 +298,20 @@ class Controller:
         stored = await self._store.get(queue_id)
         if stored is None:
             return False
-        if lifecycle.needs_judgement(stored.workflow, jobs):
+        if lifecycle.needs_judgement(stored.workflow, jobs) or any(job.is_stuck for job in jobs.values()):
             events_are_read = await self._log.events_are_read()
             stored = await self._store.get(queue_id)
             if stored is None:
                 return False
         before = stored.workflow.model_dump_json()
+        if events_are_read:
+            _give_up_stuck(stored.workflow, jobs.values())
         banned_until_s = self._banned_until(stored.workflow.datasets[0])
         seen = lifecycle.Seen(jobs, events_are_read, self._may_start(stored.workflow), banned_until_s)
         todo = lifecycle.advance(stored.workflow, seen, self._clock(), self._stop_grace_s)
         if stored.workflow.model_dump_json() != before:
             stored = await self._save(stored)
+        await self._delete_stuck(stored.workflow, jobs.values())
         for action in todo:
             await self._do(stored.workflow, action)
         if todo and actions.Forget() not in todo:
@@ -296,6 +322,13 @@ class Controller:
             return True
         # A job that is being deleted takes its time; the watch tells when it is gone.
         return any(not isinstance(action, actions.DeleteJob | actions.Forget) for action in todo)
+
+    async def _delete_stuck(self, workflow: Workflow, jobs: Iterable[Job]) -> None:
+        """A job that was given up would start after all once its image or some room turns up."""
+        awaited = {task.job_name for task in workflow.tasks if not task.finished}
+        for job in jobs:
+            if job.is_stuck and job.name not in awaited:
+                await self._do(workflow, actions.DeleteJob(job.name))
 
     def _may_start(self, workflow: Workflow) -> bool:
         has_started = workflow.status is not WorkflowStatus.PENDING
@@ -378,3 +411,12 @@ class Controller:
     def _lock(self, queue_id: str) -> asyncio.Lock:
         """One lock per workflow, so that this process does not race itself; other replicas meet at the revision."""
         return self._locks.setdefault(queue_id, asyncio.Lock())
+
+
+def _give_up_stuck(workflow: Workflow, jobs: Iterable[Job]) -> None:
+    """A job that cannot start is as good as one that was refused."""
+    awaited = {task.job_name for task in workflow.tasks if not task.finished}
+    for job in jobs:
+        if job.is_stuck and job.name in awaited:
+            spec = JobSpec(job.name, QueueId(job.queue_id), job.target, TelemetryId(job.telemetry_id), job.attempt, 0)
+            lifecycle.note_launch_refused(workflow, spec, f"job {job.name!r} cannot start: {job.reason}")

@@ -53,6 +53,8 @@ class Job:
     exit_code: int | None
     reason: str | None
     restarts: int
+    is_stuck: bool = False
+    """It cannot start, and was given long enough; `reason` says why. Its launcher still tries until it is deleted."""
 
 
 class NameTakenError(StreamForgeError):

@@ -227,8 +227,10 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def new_workflow(as_given: dict[str, Any], checked: CheckedRequest, suffix: str, now: datetime) -> Workflow:
-    """Lay out a workflow for one bounded dataset."""
+def new_workflow(
+    as_given: dict[str, Any], checked: CheckedRequest, suffix: str, now: datetime, by: str | None = None
+) -> Workflow:
+    """Lay out a workflow for one bounded dataset; `by` is the API key that asks for it."""
     day = checked.start.date()
     queue_id = make_queue_id(f"{checked.symbol}-{checked.type}", day, suffix)
     dataset = Dataset(
@@ -253,5 +255,5 @@ def new_workflow(as_given: dict[str, Any], checked: CheckedRequest, suffix: str,
         updated_at=rfc3339(now),
         control=Control(suffix=suffix, symbol=checked.symbol, type=checked.type, wish_at=rfc3339(now)),
     )
-    workflow.audit("status", {"status": workflow.status}, now)
+    workflow.audit("status", {"status": workflow.status} | ({} if by is None else {"by": by}), now)
     return workflow

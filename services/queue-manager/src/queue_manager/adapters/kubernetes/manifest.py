@@ -1,0 +1,158 @@
+"""The Job that is created for a task's attempt, in full.
+
+Nothing of it comes from a request but names that queue-manager has made itself: image, command, environment and service
+account are the operator's. The pods keep to the Pod Security Standard "restricted".
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from queue_manager.app.pods import JobPlan, TargetPlan
+from queue_manager.app.ports import JobSpec
+from streamforge_common.errors import FATAL_EXIT_CODE, FatalError
+
+Manifest = dict[str, Any]
+
+CONTAINER = "job"
+"""The one container of a pod."""
+MANAGED_BY, INSTANCE = "app.kubernetes.io/managed-by", "app.kubernetes.io/instance"
+QUEUE_ID, TARGET = "streamforge.io/queue-id", "streamforge.io/target"
+TELEMETRY_ID, ATTEMPT = "streamforge.io/telemetry-id", "streamforge.io/attempt"
+MANAGER = "queue-manager"
+
+_METRICS_PORT = 9090
+"""The same in every pod: each has an address of its own."""
+_USER = 10001
+"""As in our images; nobody's on the node."""
+_DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+
+
+def job_manifest(spec: JobSpec, plan: JobPlan) -> Manifest:
+    """Build the Job of one attempt; the same specification always gives the same Job.
+
+    Raises:
+        FatalError: No image is laid down for its target, or Kubernetes would not take its names.
+    """
+    target = plan.targets.get(spec.target)
+    if target is None:
+        known = ", ".join(sorted(plan.targets))
+        raise FatalError(f"no image is laid down for the target {spec.target!r}, only for {known}")
+    labels = _labels(spec, plan)
+    _check_names(spec.name, labels)
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": spec.name, "namespace": plan.namespace, "labels": labels},
+        "spec": {
+            "backoffLimit": plan.backoff_limit,
+            "activeDeadlineSeconds": target.active_deadline_seconds or plan.active_deadline_seconds,
+            "ttlSecondsAfterFinished": plan.ttl_seconds,
+            # Two pods of one task at once would be two members of one consumer group.
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": {"rules": _failure_rules()},
+            "template": {"metadata": {"labels": labels}, "spec": _pod(spec, plan, target)},
+        },
+    }
+
+
+def _labels(spec: JobSpec, plan: JobPlan) -> dict[str, str]:
+    return {
+        "app.kubernetes.io/name": spec.target,
+        INSTANCE: plan.instance,
+        "app.kubernetes.io/component": "job",
+        "app.kubernetes.io/part-of": "streamforge",
+        MANAGED_BY: MANAGER,
+        QUEUE_ID: spec.queue_id,
+        TARGET: spec.target,
+        TELEMETRY_ID: spec.telemetry_id,
+        ATTEMPT: str(spec.attempt),
+    }
+
+
+def _check_names(name: str, labels: Mapping[str, str]) -> None:
+    if not _DNS_LABEL.fullmatch(name):
+        raise FatalError(f"{name!r} cannot name a Kubernetes Job: it must match {_DNS_LABEL.pattern}")
+    for label, value in labels.items():
+        if not _LABEL_VALUE.fullmatch(value):
+            raise FatalError(f"{value!r} cannot be the label {label!r}: it must match {_LABEL_VALUE.pattern}")
+
+
+def _failure_rules() -> list[Manifest]:
+    return [
+        {
+            "action": "FailJob",
+            "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": [FATAL_EXIT_CODE]},
+        },
+        # A drained node or an eviction says nothing about the job; it does not count against backoffLimit.
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+    ]
+
+
+def _pod(spec: JobSpec, plan: JobPlan, target: TargetPlan) -> Manifest:
+    pod: Manifest = {
+        # The Job makes a new pod instead: only so are exit codes judged by its podFailurePolicy.
+        "restartPolicy": "Never",
+        "serviceAccountName": plan.service_account,
+        "automountServiceAccountToken": False,
+        # Variables that Kubernetes makes of Services, such as METRICS_PORT of one named `metrics`, would be taken for
+        # settings.
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": plan.termination_grace_seconds,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _USER,
+            "runAsGroup": _USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(spec, plan, target)],
+        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}],
+    }
+    optional = {
+        "imagePullSecrets": [{"name": name} for name in plan.image_pull_secrets],
+        "nodeSelector": dict(target.node_selector),
+        "tolerations": [dict(toleration) for toleration in target.tolerations],
+        "priorityClassName": target.priority_class,
+    }
+    return pod | {name: value for name, value in optional.items() if value}
+
+
+def _container(spec: JobSpec, plan: JobPlan, target: TargetPlan) -> Manifest:
+    container: Manifest = {
+        "name": CONTAINER,
+        "image": target.image,
+        "imagePullPolicy": plan.image_pull_policy,
+        "env": [{"name": name, "value": value} for name, value in _environment(spec, plan, target).items()],
+        "ports": [{"name": "metrics", "containerPort": _METRICS_PORT}],
+        # Not alive would be too much to say: a job whose broker is away waits for it, and its restart would not help.
+        "readinessProbe": {"httpGet": {"path": "/health", "port": "metrics"}, "periodSeconds": 10, "timeoutSeconds": 3},
+        "resources": {"requests": dict(target.requests), "limits": dict(target.limits)},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108  # a volume of the pod's own
+    }
+    if target.command:
+        container["command"] = list(target.command)
+    sources: list[Manifest] = [{"configMapRef": {"name": name}} for name in plan.config_maps]
+    sources += [{"secretRef": {"name": name}} for name in plan.secrets]
+    if sources:
+        container["envFrom"] = sources
+    return container
+
+
+def _environment(spec: JobSpec, plan: JobPlan, target: TargetPlan) -> dict[str, str]:
+    """Who the job is wins over everything that is laid down."""
+    return {
+        **plan.environment,
+        **target.environment,
+        "QUEUE_ID": spec.queue_id,
+        "TARGET": spec.target,
+        "TELEMETRY_ID": spec.telemetry_id,
+        "ATTEMPT": str(spec.attempt),
+        "COMMANDS_SINCE": str(spec.commands_since_ms),
+        "METRICS_PORT": str(_METRICS_PORT),
+    }

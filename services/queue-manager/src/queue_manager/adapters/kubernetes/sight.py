@@ -1,0 +1,277 @@
+"""How a Job stands, from what the API server shows of it and of its pods; and why, so that a person understands it.
+
+The fields are those of https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/ (v1.34, read on
+2026-11-25), as far as they are looked at here.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from queue_manager.adapters.kubernetes.manifest import ATTEMPT, CONTAINER, QUEUE_ID, TARGET, TELEMETRY_ID
+from queue_manager.app.ports import Job, JobStatus
+from streamforge_common.errors import FATAL_EXIT_CODE
+
+_LONGEST_MESSAGE = 300
+"""Of Kubernetes' own words in a reason; image pulls repeat themselves."""
+_KILLED = 137
+
+_WAITING = {
+    "ErrImagePull": "its image cannot be pulled; check its name, its tag and the image pull secrets",
+    "ImagePullBackOff": "its image cannot be pulled; check its name, its tag and the image pull secrets",
+    "ErrImageNeverPull": "its image is not on the node, and the pull policy forbids to fetch it",
+    "InvalidImageName": "the name of its image is none",
+    "CreateContainerConfigError": "a ConfigMap, a Secret or a setting of the pod that it needs is missing or wrong",
+    "CreateContainerError": "its container cannot be made",
+    "RunContainerError": "its container cannot be started",
+}
+"""Reasons why a container waits that do not pass by themselves."""
+
+_ENDED_POD = {
+    "Evicted": "its node ran short of something and evicted it",
+    "DeadlineExceeded": "it took longer than it may in all (activeDeadlineSeconds)",
+    "NodeLost": "its node is gone",
+    "Shutdown": "its node was shut down",
+    "Terminated": "its node was shut down",
+    "Preempting": "it made room for a pod of higher priority",
+    "UnexpectedAdmissionError": "its node did not admit it",
+    "OutOfcpu": "its node had no CPU left for it",
+    "OutOfmemory": "its node had no memory left for it",
+    "OutOfpods": "its node had room for no more pods",
+}
+"""Reasons why a pod as a whole ended."""
+
+
+class _Shown(msgspec.Struct, rename="camel", frozen=True):
+    """What the API server shows; unknown fields are skipped."""
+
+
+class Metadata(_Shown, frozen=True):
+    """Of any object."""
+
+    name: str = ""
+    labels: dict[str, str] = {}
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
+    resource_version: str = ""
+
+
+class Condition(_Shown, frozen=True):
+    """Something that holds, or does not, of a Job or a pod."""
+
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+    last_transition_time: datetime | None = None
+
+
+class KubernetesJobStatus(_Shown, frozen=True):
+    """`status` of a Job."""
+
+    start_time: datetime | None = None
+    completion_time: datetime | None = None
+    active: int = 0
+    failed: int = 0
+    conditions: list[Condition] = []
+
+
+class KubernetesJob(_Shown, frozen=True):
+    """A Job."""
+
+    metadata: Metadata
+    status: KubernetesJobStatus = KubernetesJobStatus()
+
+
+class Waiting(_Shown, frozen=True):
+    """Why a container does not run yet."""
+
+    reason: str = ""
+    message: str = ""
+
+
+class Terminated(_Shown, frozen=True):
+    """How a container ended."""
+
+    exit_code: int
+    reason: str = ""
+    message: str = ""
+    finished_at: datetime | None = None
+
+
+class ContainerState(_Shown, frozen=True):
+    """One of them, or none."""
+
+    waiting: Waiting | None = None
+    terminated: Terminated | None = None
+
+
+class ContainerStatus(_Shown, frozen=True):
+    """Of one container."""
+
+    name: str
+    state: ContainerState = ContainerState()
+
+
+class PodStatus(_Shown, frozen=True):
+    """`status` of a pod."""
+
+    phase: str = ""
+    reason: str = ""
+    message: str = ""
+    conditions: list[Condition] = []
+    container_statuses: list[ContainerStatus] = []
+
+
+class Pod(_Shown, frozen=True):
+    """A pod."""
+
+    metadata: Metadata
+    status: PodStatus = PodStatus()
+
+    @property
+    def job_name(self) -> str:
+        """The Job that made it, as its controller labels it."""
+        return self.metadata.labels.get("batch.kubernetes.io/job-name", "")
+
+    @property
+    def container(self) -> ContainerState:
+        """How the one container stands."""
+        found = (it.state for it in self.status.container_statuses if it.name == CONTAINER)
+        return next(found, ContainerState())
+
+    def condition(self, kind: str) -> Condition | None:
+        """Find a condition."""
+        return next((it for it in self.status.conditions if it.type == kind), None)
+
+
+def job_as_seen(job: KubernetesJob, pods: Sequence[Pod], now: datetime, start_s: float) -> Job:
+    """Say how a Job stands.
+
+    Args:
+        job: As the API server shows it.
+        pods: Those that it has made and that are still there.
+        now: The time.
+        start_s: How long a pod may be unable to start before the job is stuck.
+    """
+    pods = sorted(pods, key=lambda pod: (pod.metadata.creation_timestamp or now, pod.metadata.name))
+    status, reason = _standing(job, pods)
+    is_stuck = status.is_live and _is_stuck(job, pods, now, start_s)
+    if is_stuck:
+        reason = f"{reason or _no_pod(job)}; it was given {start_s:g} s to start"
+    labels = job.metadata.labels
+    return Job(
+        name=job.metadata.name,
+        queue_id=labels.get(QUEUE_ID, ""),
+        target=labels.get(TARGET, ""),
+        telemetry_id=labels.get(TELEMETRY_ID, ""),
+        attempt=int(labels.get(ATTEMPT, "0")),
+        status=status,
+        started_at=_written(job.status.start_time),
+        finished_at=_written(_finished_at(job)),
+        exit_code=_exit_code(pods),
+        reason=reason,
+        restarts=job.status.failed,
+        is_stuck=is_stuck,
+    )
+
+
+def _standing(job: KubernetesJob, pods: Sequence[Pod]) -> tuple[JobStatus, str | None]:
+    if _condition(job, "Complete"):
+        return JobStatus.SUCCEEDED, None
+    trouble = next(filter(None, map(pod_trouble, reversed(pods))), None)
+    failed = _condition(job, "Failed")
+    if failed is not None:
+        return JobStatus.FAILED, _why_failed(job, failed, trouble)
+    if job.metadata.deletion_timestamp is not None:
+        return JobStatus.RUNNING, "Deleting: it is gone when its pods are"
+    if _condition(job, "Suspended"):
+        return JobStatus.RUNNING, "Suspended: somebody holds it back (spec.suspend)"
+    is_between_pods = job.status.active == 0 and job.status.failed > 0
+    return JobStatus.RESTARTING if is_between_pods else JobStatus.RUNNING, trouble
+
+
+def _why_failed(job: KubernetesJob, failed: Condition, trouble: str | None) -> str:
+    match failed.reason:
+        case "BackoffLimitExceeded":
+            told = trouble or "what they said is gone with them"
+            return f"BackoffLimitExceeded: {job.status.failed} of its pods failed, the last one by {told}"
+        case "DeadlineExceeded":
+            return f"DeadlineExceeded: {_ENDED_POD['DeadlineExceeded']}"
+        case "PodFailurePolicy" if trouble is not None:
+            return trouble
+        case _:
+            return f"{failed.reason or 'Failed'}: {_short(failed.message)}"
+
+
+def pod_trouble(pod: Pod) -> str | None:
+    """Say what is wrong with a pod: a word of Kubernetes', and a sentence; None where nothing is."""
+    status, state = pod.status, pod.container
+    if status.reason:
+        told = _ENDED_POD.get(status.reason, "")
+        return f"{status.reason}: {'; '.join(filter(None, [told, _short(status.message)]))}"
+    if state.terminated is not None and state.terminated.exit_code != 0:
+        return _why_terminated(pod, state.terminated)
+    if state.waiting is not None and state.waiting.reason in _WAITING:
+        told = "; ".join(filter(None, [_WAITING[state.waiting.reason], _short(state.waiting.message)]))
+        return f"{state.waiting.reason}: {told}"
+    scheduled = pod.condition("PodScheduled")
+    if scheduled is not None and scheduled.status == "False":
+        return f"{scheduled.reason or 'Unschedulable'}: no node takes it; {_short(scheduled.message)}"
+    return None
+
+
+def _why_terminated(pod: Pod, ended: Terminated) -> str:
+    disrupted = pod.condition("DisruptionTarget")
+    if disrupted is not None and disrupted.status == "True":
+        return f"{disrupted.reason}: it had to leave its node; {_short(disrupted.message)}"
+    if ended.reason == "OOMKilled":
+        return "OOMKilled: it took more memory than the limit of its target allows; raise that limit"
+    if ended.exit_code == FATAL_EXIT_CODE:
+        return f"Fatal: it ended with exit code {ended.exit_code}, trying again cannot help; its log says why"
+    if ended.exit_code == _KILLED:
+        return f"Killed: something killed it (exit code {_KILLED})"
+    told = _short(ended.message) or "its log says why"
+    return f"{ended.reason or 'Error'}: it ended with exit code {ended.exit_code}; {told}"
+
+
+def _is_stuck(job: KubernetesJob, pods: Sequence[Pod], now: datetime, start_s: float) -> bool:
+    """Whether the newest pod, or the want of any, has kept the job from running for too long."""
+    if job.metadata.deletion_timestamp is not None or _condition(job, "Suspended"):
+        return False
+    patience = timedelta(seconds=start_s)
+    if not pods:
+        since = job.status.start_time or job.metadata.creation_timestamp or now
+        return job.status.active == 0 and job.status.failed == 0 and now - since > patience
+    newest = pods[-1]
+    since = newest.metadata.creation_timestamp or now
+    return newest.status.phase == "Pending" and pod_trouble(newest) is not None and now - since > patience
+
+
+def _no_pod(job: KubernetesJob) -> str:
+    return f"NoPod: no pod could be made; `kubectl describe job {job.metadata.name}` says why (a quota, Pod Security)"
+
+
+def _condition(job: KubernetesJob, kind: str) -> Condition | None:
+    return next((it for it in job.status.conditions if it.type == kind and it.status == "True"), None)
+
+
+def _finished_at(job: KubernetesJob) -> datetime | None:
+    failed = _condition(job, "Failed")
+    return job.status.completion_time or (failed.last_transition_time if failed is not None else None)
+
+
+def _exit_code(pods: Sequence[Pod]) -> int | None:
+    """Of the last container that ended."""
+    ended = [state for pod in pods if (state := pod.container.terminated) is not None]
+    return ended[-1].exit_code if ended else None
+
+
+def _written(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat().replace("+00:00", "Z")
+
+
+def _short(message: str) -> str:
+    message = " ".join(message.split())
+    return message if len(message) <= _LONGEST_MESSAGE else f"{message[: _LONGEST_MESSAGE - 1]}…"

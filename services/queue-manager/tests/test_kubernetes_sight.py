@@ -1,0 +1,168 @@
+"""How a Job stands, and why, from what the API server shows; the objects are cut down from a real one's answers."""
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from queue_manager.adapters.kubernetes.sight import KubernetesJob, Pod, job_as_seen
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+START_S = 600
+
+
+def at(age_s: float) -> str:
+    return (NOW - timedelta(seconds=age_s)).isoformat().replace("+00:00", "Z")
+
+
+def job(age_s=5, deleting=False, **status) -> KubernetesJob:
+    labels = {
+        "streamforge.io/queue-id": "wf-a",
+        "streamforge.io/target": "loader-producer",
+        "streamforge.io/telemetry-id": "loader-producer__a1b2c3",
+        "streamforge.io/attempt": "2",
+    }
+    metadata = {"name": "loader-producer-a1b2c3-2", "labels": labels, "creationTimestamp": at(age_s)}
+    if deleting:
+        metadata["deletionTimestamp"] = at(1)
+    return msgspec.convert({"metadata": metadata, "status": {"startTime": at(age_s), **status}}, KubernetesJob)
+
+
+def pod(age_s=5, phase="Running", state=None, conditions=(), **status) -> Pod:
+    metadata = {"name": f"pod-{age_s}", "creationTimestamp": at(age_s)}
+    containers = [] if state is None else [{"name": "job", "state": state}]
+    shown = {"phase": phase, "conditions": list(conditions), "containerStatuses": containers, **status}
+    return msgspec.convert({"metadata": metadata, "status": shown}, Pod)
+
+
+def ended(exit_code, reason="Error", **more):
+    return {"terminated": {"exitCode": exit_code, "reason": reason, **more}}
+
+
+def condition(kind, reason="", message="", status="True"):
+    return {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": at(1)}
+
+
+def seen(job, *pods):
+    return job_as_seen(job, pods, NOW, START_S)
+
+
+def test_a_job_that_runs_has_nothing_to_tell():
+    shown = seen(job(active=1), pod(state={"running": {}}))
+
+    assert (shown.status, shown.reason, shown.is_stuck, shown.exit_code) == ("running", None, False, None)
+    assert (shown.name, shown.attempt, shown.started_at) == ("loader-producer-a1b2c3-2", 2, "2026-01-01T11:59:55Z")
+    assert (shown.queue_id, shown.target, shown.telemetry_id) == ("wf-a", "loader-producer", "loader-producer__a1b2c3")
+
+
+def test_a_job_that_is_complete_has_succeeded():
+    shown = seen(job(completionTime=at(1), conditions=[condition("Complete")]), pod(phase="Succeeded", state=ended(0)))
+
+    assert (shown.status, shown.exit_code, shown.finished_at) == ("succeeded", 0, "2026-01-01T11:59:59Z")
+
+
+def test_a_job_between_two_pods_is_being_restarted_and_says_why():
+    shown = seen(job(active=0, failed=1), pod(phase="Failed", state=ended(1)))
+
+    assert (shown.status, shown.restarts, shown.exit_code) == ("restarting", 1, 1)
+    assert shown.reason == "Error: it ended with exit code 1; its log says why"
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        (pod(state=ended(137, "OOMKilled")), "OOMKilled: it took more memory"),
+        (pod(state=ended(137)), "Killed: something killed it"),
+        (pod(state=ended(42)), "Fatal: it ended with exit code 42"),
+        (pod(state=ended(128, "StartError", message="exec: no such file")), "StartError: it ended with exit code 128"),
+        (pod(phase="Failed", reason="Evicted", message="low on memory"), "Evicted: its node ran short"),
+        (pod(phase="Failed", reason="SomethingNew", message="who knows"), "SomethingNew: who knows"),
+        (
+            pod(
+                phase="Failed",
+                state=ended(143),
+                conditions=[condition("DisruptionTarget", "EvictionByEvictionAPI", "drained")],
+            ),
+            "EvictionByEvictionAPI: it had to leave its node; drained",
+        ),
+        (
+            pod(phase="Pending", state={"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling"}}),
+            "ImagePullBackOff: its image cannot be pulled",
+        ),
+        (
+            pod(phase="Pending", state={"waiting": {"reason": "CreateContainerConfigError", "message": "no secret"}}),
+            "CreateContainerConfigError: a ConfigMap, a Secret",
+        ),
+        (
+            pod(phase="Pending", conditions=[condition("PodScheduled", "Unschedulable", "0/3 nodes", "False")]),
+            "Unschedulable: no node takes it; 0/3 nodes",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_pod_is_said_in_words(broken, told):
+    assert seen(job(active=1), broken).reason.startswith(told)
+
+
+@pytest.mark.parametrize(
+    "state", [{"waiting": {"reason": "ContainerCreating"}}, {"waiting": {"reason": "PodInitializing"}}, None]
+)
+def test_a_pod_on_its_way_is_nothing_to_tell_of_however_long_it_takes(state):
+    shown = seen(job(age_s=9_000, active=1), pod(age_s=9_000, phase="Pending", state=state))
+
+    assert (shown.reason, shown.is_stuck) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("reason", "pods", "told"),
+    [
+        (
+            "BackoffLimitExceeded",
+            [pod(9, state=ended(1)), pod(3, state=ended(137, "OOMKilled"))],
+            "BackoffLimitExceeded: 7 of its pods failed, the last one by OOMKilled: it took more memory",
+        ),
+        (
+            "BackoffLimitExceeded",
+            [],
+            "BackoffLimitExceeded: 7 of its pods failed, the last one by what they said is gone",
+        ),
+        ("DeadlineExceeded", [], "DeadlineExceeded: it took longer than it may in all"),
+        ("PodFailurePolicy", [pod(state=ended(42))], "Fatal: it ended with exit code 42"),
+        ("PodFailurePolicy", [], "PodFailurePolicy: matched rule 0"),
+    ],
+)
+def test_why_a_job_failed_is_said_in_words(reason, pods, told):
+    shown = seen(job(failed=7, conditions=[condition("Failed", reason, "matched rule 0")]), *pods)
+
+    assert shown.status == "failed"
+    assert shown.reason.startswith(told)
+    assert shown.finished_at == "2026-01-01T11:59:59Z"
+
+
+@pytest.mark.parametrize(("age_s", "is_stuck"), [(START_S - 1, False), (START_S + 1, True)])
+def test_a_job_whose_pod_cannot_start_is_stuck_after_a_while(age_s, is_stuck):
+    backing_off = {"waiting": {"reason": "ImagePullBackOff"}}
+
+    pulling = seen(job(age_s, active=1), pod(age_s, phase="Pending", state=backing_off))
+    without_pods = seen(job(age_s))
+
+    assert (pulling.is_stuck, without_pods.is_stuck) == (is_stuck, is_stuck)
+    assert pulling.status.is_live
+    assert without_pods.status.is_live
+    assert not is_stuck or pulling.reason.endswith("; it was given 600 s to start")
+    assert not is_stuck or without_pods.reason.startswith("NoPod: no pod could be made; `kubectl describe job")
+
+
+@pytest.mark.parametrize(
+    "held", [job(9_000, deleting=True), job(9_000, conditions=[condition("Suspended")]), job(9_000, failed=1)]
+)
+def test_a_job_that_is_held_deleted_or_between_pods_is_not_stuck(held):
+    shown = seen(held)
+
+    assert not shown.is_stuck
+    assert shown.status.is_live
+
+
+def test_a_long_message_is_cut():
+    shown = seen(job(), pod(phase="Failed", reason="Evicted", message="x" * 5_000))
+
+    assert len(shown.reason) < 400
