@@ -4,7 +4,6 @@ One platform serves many trials, as each has symbols of its own: what the exchan
 trial. A platform on which a trial went wrong is kept for inspection and another one is started.
 """
 
-import string
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -22,6 +21,8 @@ _ENVIRONMENT = {"STOP_GRACE_SECONDS": "6"}
 """No trial has to wait a minute for a job that does not end."""
 _EARLIEST, _LATEST = datetime(2021, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC)
 """Every simulated symbol is traded then."""
+_LETTERS = "BCDFGHJKLMNPQRSTVW"
+"""Of symbols: no wrong one that the exchange refuses on purpose (NOPE, FAKE, XXX, ZZZ, …) can be made of them."""
 _DAYS = (7, 20)
 PATIENCE_S = 300.0
 """The longest outage is 60 s, and after it clients back off up to 15 s; the rest is a slow machine."""
@@ -41,8 +42,7 @@ class Order:
     @classmethod
     def draw(cls, rng: Random) -> Self:
         """Draw one."""
-        # The exchange takes a symbol with XXX, YYY or ZZZ in it for a wrong one on purpose; no letter stands thrice here.
-        base = "Q" + "".join(rng.sample(string.ascii_uppercase, k=7))
+        base = "Q" + "".join(rng.choices(_LETTERS, k=7))
         start = _EARLIEST + timedelta(days=rng.randrange((_LATEST - _EARLIEST).days - _DAYS[1]))
         return cls(f"{base}USDT", start, rng.randint(*_DAYS))
 

@@ -113,7 +113,7 @@ def test_user_keys_may_be_refused(db: StandardDatabase) -> None:
 
 def test_what_is_not_there_yet_answers_501_in_arangodbs_form(server: RunningServer) -> None:
     auth = ("root", server.password)
-    for path in ("/_api/gharial/map/vertex", "/_api/view", "/_api/foxx"):
+    for path in ("/_api/view", "/_api/foxx"):
         answer = requests.get(server.url + path, auth=auth, timeout=10)
         assert answer.status_code == 501
         assert answer.json() == {

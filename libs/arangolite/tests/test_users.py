@@ -128,7 +128,7 @@ def test_a_grant_for_a_collection_counts_more_than_that_for_its_database(
     assert own.collection("closed").get("a") is not None
 
 
-def test_stars_stand_for_what_has_no_grant_of_its_own(system: StandardDatabase, db: StandardDatabase, log_in: As) -> None:
+def test_stars_stand_for_what_has_no_grant(system: StandardDatabase, db: StandardDatabase, log_in: As) -> None:
     db.create_collection("c")
     system.update_permission("ann", "rw", "*")
     system.update_permission("ann", "ro", "*", "*")

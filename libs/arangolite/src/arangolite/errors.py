@@ -29,7 +29,7 @@ class Problem(Enum):
     HTTP_SERVICE_UNAVAILABLE = (503, HTTPStatus.SERVICE_UNAVAILABLE, "service unavailable")
     CORRUPTED_JSON = (600, HTTPStatus.BAD_REQUEST, "invalid JSON object")
     READ_ONLY = (1004, HTTPStatus.FORBIDDEN, "read only")
-    FILESYSTEM_FULL = (1104, HTTPStatus.INTERNAL_SERVER_ERROR, "filesystem full")
+    FILESYSTEM_FULL = (1104, HTTPStatus.INSUFFICIENT_STORAGE, "filesystem full")
     CONFLICT = (1200, HTTPStatus.PRECONDITION_FAILED, "conflict")
     DOCUMENT_NOT_FOUND = (1202, HTTPStatus.NOT_FOUND, "document not found")
     COLLECTION_NOT_FOUND = (1203, HTTPStatus.NOT_FOUND, "collection or view not found")

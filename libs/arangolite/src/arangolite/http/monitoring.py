@@ -10,8 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
+from arangolite.dialect import SPOKEN_VERSION
 from arangolite.errors import ArangoError, Problem, not_supported
-from arangolite.http.admin import SPOKEN_VERSION
 from arangolite.http.call import Call, Json, Route, answer, result
 
 _STARTED = time.time()

@@ -41,6 +41,7 @@ _SCHEMA = """
     ) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS users (name TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;
 """
+_FULL = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")  # the second where the index of the log cannot grow
 _IDLE_READERS = 8  # connections kept open for the next read; more are opened while more cursors are alive
 _PAGE_BYTES = 16384  # four times SQLite's default: imports of new documents take a quarter less time, measured
 _CHECKPOINT_PAGES = 1000  # 16 MiB of log before a commit pays for moving it into the file
@@ -282,7 +283,7 @@ def translated_errors() -> Iterator[None]:
         yield
     except sqlite3.OperationalError as exc:
         name = getattr(exc, "sqlite_errorname", "")
-        if name == "SQLITE_FULL":
+        if name in _FULL:
             raise ArangoError(
                 Problem.FILESYSTEM_FULL, "the disk is full; nothing was written. Free space and try again"
             ) from exc
