@@ -61,10 +61,9 @@ def test_a_full_disk_is_507_and_damages_nothing(server: arangolite.RunningServer
             full = error
     assert (full.http_code, full.error_code) == (507, 1104)
     assert stored >= 50
-    for call in (lambda: c.import_bulk([{"text": "x" * 100_000}] * 9), lambda: db.create_collection("d")):
-        with pytest.raises(ArangoServerError) as full:
-            call()
-        assert (full.http_code, full.error_code) == (507, 1104)
+    with pytest.raises(ArangoServerError) as refused:
+        c.import_bulk([{"text": "x" * 100_000}] * 9)
+    assert (refused.value.http_code, refused.value.error_code) == (507, 1104)
     assert c.count() == stored
     query = "FOR d IN c FILTER d.n >= 0 COLLECT WITH COUNT INTO n RETURN n"
     assert list(db.aql.execute(query)) == [stored]
@@ -73,9 +72,9 @@ def test_a_full_disk_is_507_and_damages_nothing(server: arangolite.RunningServer
     assert c.count() == stored - 50
     transaction = db.begin_transaction(write="c")
     transaction.collection("c").insert_many([{"text": "x" * 900_000} for _ in range(2)])
-    with pytest.raises(ArangoServerError) as full:
+    with pytest.raises(ArangoServerError) as refused:
         transaction.commit_transaction()
-    assert (full.http_code, full.error_code) == (507, 1104)
+    assert (refused.value.http_code, refused.value.error_code) == (507, 1104)
     room.give(10_000)
     c.insert({"_key": "late", "n": 1, "text": "x" * 100_000})
     client.close()

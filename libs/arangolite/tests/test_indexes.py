@@ -33,7 +33,6 @@ def test_indexes_are_created_once_listed_and_dropped(db: StandardDatabase) -> No
         ({"type": "persistent", "fields": ["_id"]}, 10),
         ({"type": "persistent", "fields": ["a..b"]}, 1220),
         ({"type": "persistent", "fields": ["a"], "name": "no good"}, 1208),
-        ({"type": "geo", "fields": ["a"]}, 9),
         ({"fields": ["a"]}, 10),
     ],
 )
