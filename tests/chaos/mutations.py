@@ -60,8 +60,8 @@ MUTATIONS = {
         [
             Edit(
                 f"{_CONNECTOR}/app/storing.py",
-                "        batch = sort_batch(",
-                "        await self._reader.ack(messages, '')\n        batch = sort_batch(",
+                "            sorting.add(messages)",
+                "            await self._reader.ack(messages, '')\n            sorting.add(messages)",
             )
         ],
         ["kill-connector-before-stored"],
@@ -106,8 +106,8 @@ MUTATIONS = {
         [
             Edit(
                 f"{_CONNECTOR}/app/batches.py",
-                "        if not (dataset.first_wins and key in by_key):\n            by_key[key] = message",
-                "        by_key[f'{key} {message.offset}'] = message",
+                "            if not (dataset.first_wins and key in by_key):\n                by_key[key] = message",
+                "            by_key[f'{key} {message.offset}'] = message",
             )
         ],
         tests=["services/arango-connector/tests"],
