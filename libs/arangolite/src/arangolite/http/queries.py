@@ -122,6 +122,11 @@ class Queries:
         self.running[query.id] = query
         try:
             yield TrackedStatement(statement.query, query)
+        except BaseException:
+            # A job that is cancelled is not awaited any more; its query would keep a thread until its end.
+            if query.run is not None:
+                query.run.killed = True
+            raise
         finally:
             del self.running[query.id]
             self._finish(query)
