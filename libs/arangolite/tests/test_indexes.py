@@ -212,6 +212,49 @@ def test_explain_shows_which_index_is_used(workflows: StandardDatabase) -> None:
     assert workflows.aql.validate("FOR w IN @@c FILTER w.x == @x RETURN w")["bind_vars"] == ["@c", "x"]
 
 
+@pytest.fixture
+def tagged(db: StandardDatabase) -> StandardDatabase:
+    collection = db.create_collection("tagged")
+    collection.import_bulk([{"_key": f"{n}", "tags": [f"t{n % 5}", "all", "all"], "n": n % 3} for n in range(60)])
+    collection.insert({"_key": "text", "tags": "all"})
+    collection.add_index({"type": "persistent", "fields": ["tags[*]", "n"]})
+    return db
+
+
+@pytest.mark.parametrize(
+    ("condition", "indexed", "found"),
+    [
+        ("'t1' IN d.tags[*]", True, 12),
+        ("'all' IN d.tags[*]", True, 60),
+        ("'t1' IN d.tags[*] AND d.n >= 1", True, 8),
+        ("'t1' IN d.tags[*] AND 't2' IN d.tags[*]", True, 0),
+        ("'t1' IN d.tags", False, 12),
+        ("'t1' IN d.tags[* RETURN CURRENT]", False, 12),
+        ("d.tags[*] ANY == 't1'", False, 12),
+        ("d.n == 1", False, 20),
+        ("d.tags == 'all'", False, 1),
+    ],
+)
+def test_an_array_index_finds_documents_by_an_element(
+    tagged: StandardDatabase, condition: str, indexed: bool, found: int
+) -> None:
+    query = f"FOR d IN tagged FILTER {condition} RETURN d._key"
+    kinds = [node["type"] for node in tagged.aql.explain(query)["nodes"]]
+    assert ("IndexNode" in kinds) is indexed
+    keys = list(tagged.aql.execute(query))
+    assert len(keys) == len(set(keys)) == found
+
+
+def test_an_attribute_by_a_bind_parameter_uses_the_index_too(workflows: StandardDatabase) -> None:
+    query, bind = "FOR w IN workflows FILTER w[@name] == 'loading' RETURN w._key", {"name": "status"}
+    assert workflows.aql.explain(query, bind_vars=bind)["nodes"][1]["type"] == "IndexNode"
+    plain = "FOR w IN workflows FILTER w.status == 'loading' RETURN w._key"
+    assert list(workflows.aql.execute(query, bind_vars=bind)) == list(workflows.aql.execute(plain)) != []
+    assert list(workflows.aql.execute("RETURN [[5, 6][@place], {'1': 7}[@place]]", bind_vars={"place": "1"})) == [
+        [6, 7]
+    ]
+
+
 def test_a_sort_after_two_loops_is_about_both(workflows: StandardDatabase) -> None:
     query = """FOR s IN ['loading', 'completed']
                  FOR w IN workflows FILTER w.status == s SORT w.created_at LIMIT 900 RETURN w.created_at"""

@@ -229,10 +229,7 @@ class _TreeBuilder(Transformer[Token, tree.Query]):
         return _extend(base, lambda inner: tree.Attribute(inner, tree.Bind(token[1:])))
 
     def index(self, base: tree.Expr, index: tree.Expr) -> tree.Expr:
-        if isinstance(index, tree.Literal) and type(index.value) is str:
-            name = index.value
-            return _extend(base, lambda inner: tree.Attribute(inner, name))
-        return _extend(base, lambda inner: tree.Index(inner, index))
+        return _extend(base, lambda inner: tree.element(inner, index))
 
     def expand(
         self, base: tree.Expr, levels: int, condition: tree.Expr | None, limit: Any, projection: tree.Expr | None

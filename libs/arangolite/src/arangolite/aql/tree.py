@@ -345,6 +345,14 @@ class Query:
     operations: tuple[Operation, ...]
 
 
+def element(base: Expr, index: Expr) -> Expr:
+    """Make `base[index]`; a name is an attribute, unless it looks like a place in an array."""
+    name = index.value if isinstance(index, Literal) else None
+    if type(name) is str and not name[:1].isdigit():
+        return Attribute(base, name)
+    return Index(base, index)
+
+
 def children(node: Node) -> Iterator[Node]:
     """Go through the nodes directly below a node."""
     for part in fields(node):
