@@ -218,6 +218,7 @@ def tagged(db: StandardDatabase) -> StandardDatabase:
     collection.import_bulk([{"_key": f"{n}", "tags": [f"t{n % 5}", "all", "all"], "n": n % 3} for n in range(60)])
     collection.insert({"_key": "text", "tags": "all"})
     collection.add_index({"type": "persistent", "fields": ["tags[*]", "n"]})
+    collection.add_index({"type": "persistent", "fields": ["n", "tags[*]"]})
     return db
 
 

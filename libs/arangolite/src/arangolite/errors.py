@@ -70,6 +70,7 @@ class Problem(Enum):
     QUERY_COLLECT_EXPRESSION = (1574, HTTPStatus.BAD_REQUEST, "invalid aggregate expression")
     QUERY_COMPILE_TIME_OPTIONS = (1575, HTTPStatus.BAD_REQUEST, "query options must be readable at query compile time")
     QUERY_FORCED_INDEX_HINT = (1577, HTTPStatus.BAD_REQUEST, "could not use forced index hint")
+    QUERY_ACCESS_AFTER_MODIFICATION = (1579, HTTPStatus.BAD_REQUEST, "access after data-modification")
     QUERY_FAIL_CALLED = (1569, HTTPStatus.BAD_REQUEST, "FAIL() called")
     QUERY_INVALID_DATE = (1571, HTTPStatus.BAD_REQUEST, "invalid date value")
     QUERY_USER_ASSERT = (1593, HTTPStatus.BAD_REQUEST, "assertion failed")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from arangolite.aql import tree
-from arangolite.aql.context import Run
+from arangolite.aql.context import Run, Share
 from arangolite.aql.expressions import Expressions
 from arangolite.aql.functions import FUNCTIONS
 from arangolite.aql.operators import number
@@ -15,6 +15,8 @@ from arangolite.values import Value, encode, encode_many
 
 class _Count:
     """COUNT, LENGTH: the rows of the group, whatever their values."""
+
+    keeps = False
 
     def __init__(self, _: Run) -> None:
         self.total = 0
@@ -28,6 +30,8 @@ class _Count:
 
 class _Extreme:
     """MIN, MAX: nulls do not take part."""
+
+    keeps = False
 
     def __init__(self, pick: Callable[[bytes, bytes], bool]) -> None:
         self._better = pick
@@ -47,6 +51,8 @@ class _Extreme:
 
 class _Sum:
     """SUM, AVERAGE: nulls do not take part, anything else that is no number makes the result null; so does no row."""
+
+    keeps = False
 
     def __init__(self, *, average: bool) -> None:
         self._average = average
@@ -73,6 +79,8 @@ class _Sum:
 class _Gathered:
     """Every other aggregate: the function of the same name over the values of the group."""
 
+    keeps = True
+
     def __init__(self, run: Run, name: str) -> None:
         self._run = run
         self._function = FUNCTIONS[name].run
@@ -88,6 +96,8 @@ class _Gathered:
 class _Distinct:
     """UNIQUE, SORTED_UNIQUE, COUNT_DISTINCT: holds each value once."""
 
+    keeps = True
+
     def __init__(self, form: Callable[[dict[bytes, Value]], Value]) -> None:
         self._form = form
         self._seen: dict[bytes, Value] = {}
@@ -101,6 +111,8 @@ class _Distinct:
 
 class _Push:
     """PUSH: all values of the group."""
+
+    keeps = True
 
     def __init__(self, _: Run) -> None:
         self._values: list[Value] = []
@@ -162,18 +174,21 @@ def compile_collect(node: tree.Collect, scope: Scope, outer: Scope, expressions:
     last_slot = after.declare(name) if (name := node.count or node.into) else None
 
     def stage(rows: Iterator[Frame], template: Frame) -> Iterator[Frame]:
-        groups = _gather(rows, codes, aggregates, member, run)
-        if not groups and not codes:
-            groups[b""] = _Group([], [make(run) for make, _ in aggregates])  # without groups there is always one row
-        for place in sorted(groups):
-            group = groups[place]
-            frame = template.copy()
-            results = [aggregator.result() for aggregator in group.aggregators]
-            for slot, value in zip(slots, (*group.values, *results), strict=True):
-                frame[slot] = value
-            if last_slot is not None:
-                frame[last_slot] = group.rows if node.count else group.members
-            yield frame
+        with run.memory.share() as share:
+            groups = _gather(rows, codes, aggregates, member, run, share)
+            if not groups and not codes:
+                groups[b""] = _Group(
+                    [], [make(run) for make, _ in aggregates]
+                )  # without groups there is always one row
+            for place in sorted(groups):
+                group = groups[place]
+                frame = template.copy()
+                results = [aggregator.result() for aggregator in group.aggregators]
+                for slot, value in zip(slots, (*group.values, *results), strict=True):
+                    frame[slot] = value
+                if last_slot is not None:
+                    frame[last_slot] = group.rows if node.count else group.members
+                yield frame
 
     return stage, after
 
@@ -184,6 +199,7 @@ def _gather(
     aggregates: Sequence[tuple[Callable[[Run], Aggregator], Code]],
     member: Code | None,
     run: Run,
+    share: Share,
 ) -> dict[bytes, _Group]:
     groups: dict[bytes, _Group] = {}
     for frame in rows:
@@ -192,10 +208,15 @@ def _gather(
         group = groups.get(place)
         if group is None:
             group = groups[place] = _Group(values, [make(run) for make, _ in aggregates])
+            share.hold([place, values])
         for aggregator, (_, code) in zip(group.aggregators, aggregates, strict=True):
-            aggregator.add(code(frame))
+            value = code(frame)
+            aggregator.add(value)
+            if aggregator.keeps:
+                share.hold(value)
         if member is not None:
             group.members.append(member(frame))
+            share.hold(group.members[-1])
         group.rows += 1
     return groups
 

@@ -249,7 +249,14 @@ class Expressions:
 
     def _range(self, node: tree.Range, scope: Scope) -> Code:
         low, high = self.compile(node.low, scope), self.compile(node.high, scope)
-        return lambda frame: operators.materialise(operators.check_range(low(frame), high(frame)))
+        memory = scope.run.memory
+
+        def numbers(frame: Frame) -> Value:
+            wanted = operators.check_range(low(frame), high(frame))
+            memory.see(wanted)
+            return operators.materialise(wanted)
+
+        return numbers
 
     def _call(self, node: tree.Call, scope: Scope) -> Code:
         function = FUNCTIONS.get(node.name)
@@ -334,6 +341,7 @@ _MISSING_FUNCTIONS = frozenset(
         ),
         *(
             "BOOST",
+            "CURRENT_USER",
             "EXISTS",
             "FULLTEXT",
             "MINHASH",

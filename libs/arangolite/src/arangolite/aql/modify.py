@@ -53,6 +53,7 @@ def compile_modification(node: tree.Modification, scope: Scope, expressions: Exp
 
     def stage(rows: Iterator[Frame], _: Frame) -> Iterator[Frame]:
         waiting = [frame.copy() for frame in rows]
+        run.memory.see(waiting)
         for frame, written in _apply_all(run, target, apply, waiting):
             frame[slots["OLD"]] = _shown(target.collection, written.old)
             frame[slots["NEW"]] = _shown(target.collection, written.new)
