@@ -126,7 +126,7 @@ class _Push:
 
 Aggregator = _Count | _Extreme | _Sum | _Gathered | _Distinct | _Push
 
-_AGGREGATES: dict[str, Callable[[Run], Aggregator]] = {
+AGGREGATES: dict[str, Callable[[Run], Aggregator]] = {
     "COUNT": _Count,
     "LENGTH": _Count,
     "MIN": lambda _: _Extreme(lambda new, old: new < old),
@@ -226,14 +226,14 @@ def compile_aggregate(
 ) -> tuple[Callable[[Run], Aggregator], Code]:
     """Compile one assignment of AGGREGATE: how its aggregator is made, and what is added to it."""
     call = node.value
-    if not isinstance(call, tree.Call) or call.name not in _AGGREGATES or len(call.arguments) > 1:
+    if not isinstance(call, tree.Call) or call.name not in AGGREGATES or len(call.arguments) > 1:
         raise ArangoError(
             Problem.QUERY_PARSE,
             "AQL: aggregate expression must be a function call that can aggregate, e.g. MAX(doc.value) (while parsing)",
         )
     if not call.arguments:
-        return _AGGREGATES[call.name], lambda _: None
-    return _AGGREGATES[call.name], expressions.compile(call.arguments[0], scope)
+        return AGGREGATES[call.name], lambda _: None
+    return AGGREGATES[call.name], expressions.compile(call.arguments[0], scope)
 
 
 def _compile_member(node: tree.Collect, scope: Scope, outer: Scope, expressions: Expressions) -> Code:

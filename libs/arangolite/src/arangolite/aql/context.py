@@ -46,7 +46,7 @@ def footprint(value: Any) -> int:
     if kind is dict:
         return _NODE_BYTES + sum(len(name) + footprint(item) for name, item in value.items())
     if kind is range:
-        return _NODE_BYTES * len(value)
+        return _NODE_BYTES * int(abs(value.stop - value.start))  # it may be too long for len()
     return len(bytes(value)) if kind is msgspec.Raw else _NODE_BYTES // 2
 
 
