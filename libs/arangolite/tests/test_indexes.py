@@ -3,7 +3,13 @@ from collections.abc import Callable
 
 import pytest
 from arango.database import StandardDatabase
-from arango.exceptions import DocumentInsertError, DocumentUpdateError, IndexCreateError, IndexDeleteError
+from arango.exceptions import (
+    AQLQueryExecuteError,
+    DocumentInsertError,
+    DocumentUpdateError,
+    IndexCreateError,
+    IndexDeleteError,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -261,3 +267,58 @@ def test_a_sort_after_two_loops_is_about_both(workflows: StandardDatabase) -> No
                  FOR w IN workflows FILTER w.status == s SORT w.created_at LIMIT 900 RETURN w.created_at"""
     found = list(workflows.aql.execute(query))
     assert found == sorted(found)
+
+
+@pytest.mark.parametrize(
+    ("options", "index"),
+    [
+        ("{indexHint: 'by_b'}", "by_b"),
+        ("{indexHint: ['none', 'by_b'], forceIndexHint: true}", "by_b"),
+        ("{indexHint: 'none'}", "by_a"),
+        ("{disableIndex: true}", None),
+        ("{indexHint: 'by_b', disableIndex: true}", None),
+    ],
+)
+def test_a_hint_decides_which_index_is_used(db: StandardDatabase, options: str, index: str | None) -> None:
+    things = db.create_collection("things")
+    things.import_bulk([{"a": n % 3, "b": n % 2, "n": n} for n in range(12)])
+    things.add_index({"type": "persistent", "fields": ["a", "b"], "name": "by_a"})
+    things.add_index({"type": "persistent", "fields": ["b"], "name": "by_b"})
+    query = f"FOR d IN things OPTIONS {options} FILTER d.a == 1 AND d.b == 1 SORT d.n RETURN d.n"
+    nodes = db.aql.explain(query)["nodes"]
+    assert [used["name"] for node in nodes for used in node.get("indexes", [])] == ([] if index is None else [index])
+    assert list(db.aql.execute(query)) == [1, 7]
+    with pytest.raises(AQLQueryExecuteError) as refused:
+        db.aql.execute("FOR d IN things OPTIONS {indexHint: 'by_b', forceIndexHint: true} FILTER d.a == 1 RETURN d")
+    assert refused.value.error_code == 1577
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "FOR d IN things OPTIONS {nonsense: 1} RETURN d",
+        "FOR d IN things COLLECT a = d.a OPTIONS {method: 'hash', nonsense: 1} RETURN a",
+        "FOR d IN things UPDATE d WITH {c: 1} IN things OPTIONS {nonsense: 1}",
+        "UPSERT {a: 1} INSERT {a: 1} UPDATE {b: 1} IN things OPTIONS {nonsense: 1, indexHint: 'x'}",
+        "FOR v IN OUTBOUND 'things/a' edges OPTIONS {nonsense: 1} RETURN v",
+        "FOR v IN OUTBOUND SHORTEST_PATH 'things/a' TO 'things/b' edges OPTIONS {nonsense: 1} RETURN v",
+    ],
+)
+def test_an_unknown_option_is_warned_about(db: StandardDatabase, query: str) -> None:
+    db.create_collection("things")
+    db.create_collection("edges", edge=True)
+    assert [warning["code"] for warning in db.aql.execute(query).warnings()] == [1539]
+
+
+@pytest.mark.parametrize(
+    ("query", "number"),
+    [
+        ("FOR i IN 1..2 INSERT {} INTO things OPTIONS {waitForSync: i > 1}", 1575),
+        ("INSERT {} INTO things OPTIONS {versionAttribute: 'v'}", 9),
+    ],
+)
+def test_options_that_cannot_be_heeded_are_refused(db: StandardDatabase, query: str, number: int) -> None:
+    db.create_collection("things")
+    with pytest.raises(AQLQueryExecuteError) as refused:
+        db.aql.execute(query)
+    assert refused.value.error_code == number

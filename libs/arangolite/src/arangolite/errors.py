@@ -56,6 +56,7 @@ class Problem(Enum):
     QUERY_VARIABLE_NAME_INVALID = (1510, HTTPStatus.BAD_REQUEST, "variable name invalid")
     QUERY_VARIABLE_REDECLARED = (1511, HTTPStatus.BAD_REQUEST, "variable is assigned multiple times")
     QUERY_VARIABLE_UNKNOWN = (1512, HTTPStatus.BAD_REQUEST, "unknown variable")
+    QUERY_INVALID_OPTIONS_ATTRIBUTE = (1539, HTTPStatus.BAD_REQUEST, "unknown/invalid OPTIONS attribute used")
     QUERY_FUNCTION_UNKNOWN = (1540, HTTPStatus.BAD_REQUEST, "usage of unknown function")
     QUERY_ARGUMENT_COUNT = (1541, HTTPStatus.BAD_REQUEST, "invalid number of arguments")
     QUERY_ARGUMENT_TYPE = (1542, HTTPStatus.BAD_REQUEST, "invalid argument type")

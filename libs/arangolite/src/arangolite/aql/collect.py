@@ -8,6 +8,7 @@ from arangolite.aql.context import Run, Share
 from arangolite.aql.expressions import Expressions
 from arangolite.aql.functions import FUNCTIONS
 from arangolite.aql.operators import number
+from arangolite.aql.options import read_options
 from arangolite.aql.scope import Code, DocumentVariable, Frame, Scope, Stage
 from arangolite.errors import ArangoError, Problem
 from arangolite.values import Value, encode, encode_many
@@ -166,6 +167,7 @@ class _Group:
 def compile_collect(node: tree.Collect, scope: Scope, outer: Scope, expressions: Expressions) -> tuple[Stage, Scope]:
     """Compile a COLLECT; in the scope behind it only its own variables and those of outer queries are left."""
     run = scope.run
+    read_options(node, scope, expressions)  # `method` is ArangoDB's choice of how; the groups come in order either way
     codes = [expressions.compile(group.value, scope) for group in node.groups]
     aggregates = [compile_aggregate(aggregate, scope, expressions) for aggregate in node.aggregates]
     member = None if node.into is None else _compile_member(node, scope, outer, expressions)

@@ -39,7 +39,9 @@ class Expressions:
         """Compute the object behind OPTIONS."""
         if any(isinstance(part, tree.Variable | tree.Subquery) for part in tree.walk(node)):
             raise ArangoError(Problem.QUERY_COMPILE_TIME_OPTIONS)
-        given: dict[str, Value] = self.compile(node, scope)([])
+        given: Value = self.compile(node, scope)([])
+        if type(given) is not dict:
+            raise ArangoError(Problem.QUERY_PARSE, "AQL: 'OPTIONS' have to be an object (while parsing)")
         return given
 
     def condition(self, node: tree.Expr, scope: Scope) -> Callable[[Frame], bool]:

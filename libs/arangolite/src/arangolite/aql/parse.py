@@ -111,12 +111,12 @@ class _TreeBuilder(Transformer[Token, tree.Query]):
         groups: tuple[tree.Let, ...] | None,
         aggregates: tuple[tree.Let, ...] | None,
         into: tuple[Any, ...] | str | None,
-        _options: object,
+        options: tree.Expr | None,
     ) -> tree.Collect:
         if isinstance(into, str):
-            return tree.Collect(groups or (), aggregates or (), None, None, None, into)
+            return tree.Collect(groups or (), aggregates or (), None, None, None, into, options)
         name, projection, keep = into or (None, None, None)
-        return tree.Collect(groups or (), aggregates or (), name, projection, keep, None)
+        return tree.Collect(groups or (), aggregates or (), name, projection, keep, None, options)
 
     def window(self, *parts: Any) -> tree.Window:
         _, place, *_, bounds, aggregates = parts

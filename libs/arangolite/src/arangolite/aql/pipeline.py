@@ -13,6 +13,7 @@ from arangolite.aql.explain import Step
 from arangolite.aql.expressions import Expressions
 from arangolite.aql.modify import compile_modification
 from arangolite.aql.operators import to_number
+from arangolite.aql.options import read_hint, read_options
 from arangolite.aql.paths import compile_path_search
 from arangolite.aql.plan import plan_scan
 from arangolite.aql.scope import Code, DocumentVariable, Frame, Scope, Stage
@@ -152,8 +153,9 @@ class Compiler:
         if name in self._modified:
             raise _after_modification(f"collection '{name}'")
         self._read_at.setdefault(name, self._depth)
+        hint = read_hint(read_options(node, block.scope, self.expressions))
         access, left = plan_scan(
-            collection, node.variable, following, block.scope, self.expressions, only_once=only_once
+            collection, node.variable, following, block.scope, self.expressions, only_once=only_once, hint=hint
         )
         if block.top:
             self.steps[-1] = (node, access)

@@ -12,8 +12,9 @@ from arangolite.aql import tree
 from arangolite.aql.access import Access, FullScan, IndexScan, KeyLookup, KeyRange
 from arangolite.aql.expressions import Expressions
 from arangolite.aql.functions import FUNCTIONS
+from arangolite.aql.options import IndexHint, unusable
 from arangolite.aql.scope import Code, Frame, Scope
-from arangolite.storage.catalog import EXPANSION, Collection, Index, IndexTable, Path
+from arangolite.storage.catalog import EXPANSION, PRIMARY, Collection, Index, IndexTable, Path
 from arangolite.values import AFTER_ANY, encode
 
 _FLIPPED = {"==": "==", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
@@ -51,6 +52,7 @@ def plan_scan(
     expressions: Expressions,
     *,
     only_once: bool,
+    hint: IndexHint,
 ) -> tuple[Access, tuple[tree.Operation, ...]]:
     """Choose the access for `FOR variable IN collection`; returns it and what is left of the operations that follow.
 
@@ -69,8 +71,28 @@ def plan_scan(
             candidate = _by_index(collection, index, table, variable, sort, builder)
             if candidate is not None:
                 candidates.append(candidate)
-    best = max(candidates, key=lambda candidate: candidate.score)
+    best = _best(candidates, hint)
     return best.access, tuple(_without(following, best, sort))
+
+
+def _best(candidates: Sequence[_Candidate], hint: IndexHint) -> _Candidate:
+    """Choose by what is saved, unless a hint says otherwise."""
+    if hint.disabled:
+        candidates = [candidate for candidate in candidates if not candidate.access.uses_index]
+    hinted = [candidate for name in hint.names for candidate in candidates if _index_name(candidate.access) == name]
+    if hint.forced and not hinted:
+        raise unusable(hint)
+    return hinted[0] if hinted else max(candidates, key=lambda candidate: candidate.score)
+
+
+def _index_name(access: Access) -> str | None:
+    match access:
+        case IndexScan():
+            return access.index.name
+        case KeyLookup():
+            return PRIMARY.name
+        case _:
+            return None
 
 
 def _conditions(variable: str, following: Sequence[tree.Operation], scope: Scope) -> Iterator[_Condition]:

@@ -247,6 +247,7 @@ class Collect:
     projection: "Expr | None"
     keep: tuple[str, ...] | None
     count: str | None
+    options: "Expr | None" = None
 
 
 @dataclass(frozen=True, slots=True)
