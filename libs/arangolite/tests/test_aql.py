@@ -1,6 +1,6 @@
 import pytest
 from arango.database import StandardDatabase
-from arango.exceptions import AQLQueryExecuteError
+from arango.exceptions import AQLQueryExecuteError, CursorNextError
 
 
 def run(db: StandardDatabase, query: str, **bind: object) -> list:
@@ -240,6 +240,63 @@ def test_warnings_are_told_and_may_be_errors(system: StandardDatabase) -> None:
     with pytest.raises(AQLQueryExecuteError) as refused:
         system.aql.execute("RETURN 1 / 0", fail_on_warning=True)
     assert refused.value.error_code == 1562
+
+
+@pytest.mark.parametrize(
+    ("query", "fits"),
+    [
+        ("FOR i IN 1..20000 SORT i DESC RETURN i", False),
+        ("FOR i IN 1..20000 SORT i DESC LIMIT 5 RETURN i", True),
+        ("FOR i IN 1..20000 COLLECT g = i RETURN g", False),
+        ("FOR i IN 1..20000 COLLECT g = i % 3 INTO members RETURN g", False),
+        ("FOR i IN 1..20000 COLLECT g = i % 3 AGGREGATE u = UNIQUE(i) RETURN g", False),
+        ("FOR i IN 1..20000 COLLECT g = i % 3 WITH COUNT INTO n RETURN [g, n]", True),
+        ("FOR i IN 1..20000 RETURN DISTINCT i", False),
+        ("FOR i IN 1..20000 RETURN DISTINCT i % 3", True),
+        ("LET numbers = 1..1000000 RETURN LENGTH(numbers)", False),
+        ("FOR i IN 1..2000 LET few = (FOR j IN 1..10 SORT j DESC RETURN j) RETURN few[0]", True),
+        ("RETURN (FOR i IN 1..20000 RETURN i)", False),
+        ("FOR i IN 1..20000 RETURN i", True),
+    ],
+)
+def test_a_query_that_holds_too_much_is_ended(system: StandardDatabase, query: str, fits: bool) -> None:
+    assert list(system.aql.execute(query)) != []
+    if fits:
+        assert list(system.aql.execute(query, memory_limit=300_000)) != []
+    else:
+        with pytest.raises((AQLQueryExecuteError, CursorNextError)) as refused:
+            list(system.aql.execute(query, memory_limit=300_000))
+        assert refused.value.error_code == 32
+
+
+def test_as_many_warnings_are_told_as_are_wanted(system: StandardDatabase) -> None:
+    query = "FOR i IN 1..50 RETURN i / 0"
+    assert len(system.aql.execute(query).warnings()) == 10
+    assert len(system.aql.execute(query, max_warning_count=3).warnings()) == 3
+
+
+@pytest.mark.parametrize(
+    ("expression", "code", "message"),
+    [
+        ("1 % 0", 1562, "division by zero"),
+        ("ATTRIBUTES(null)", 1542, "invalid argument type in call to function 'ATTRIBUTES()'"),
+        ("FIRST('a')", 1563, "array expected"),
+        ("SUM(5)", 1563, "array expected"),
+        ("DATE_YEAR('nonsense')", 1571, "invalid date value"),
+        ("REGEX_TEST('a', '(')", 1543, "invalid regex value"),
+        ("BIT_AND(['x'])", 1542, "invalid argument type in call to function 'BIT_AND()'"),
+        ("WARN(false, 'so')", 1594, "so"),
+        ("CALL('ATTRIBUTES', 1)", 1542, "invalid argument type in call to function 'ATTRIBUTES()'"),
+    ],
+)
+def test_a_value_that_cannot_be_used_gives_arangodbs_warning(
+    system: StandardDatabase, expression: str, code: int, message: str
+) -> None:
+    assert system.aql.execute(f"RETURN {expression}").warnings() == [{"code": code, "message": message}]
+
+
+def test_a_query_knows_where_it_runs(db: StandardDatabase) -> None:
+    assert run(db, "RETURN [CURRENT_DATABASE(), VERSION()]") == [[db.name, "3.12.4"]]
 
 
 def test_a_query_that_runs_too_long_is_killed(system: StandardDatabase) -> None:

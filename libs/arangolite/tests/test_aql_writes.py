@@ -94,3 +94,22 @@ def test_the_drivers_match_calls_work(things: StandardDatabase) -> None:
     assert contents(things) == {"b": {"n": 1, "x": 1}, "c": {"y": 1}}
     assert len(list(collection.keys())) == 2
     assert collection.random()["_key"] in ("b", "c")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "INSERT {v: 1} INTO things INSERT {v: 2} INTO things",
+        "INSERT {v: 1} INTO things FOR d IN things RETURN d",
+        "LET x = (INSERT {v: 1} INTO things) RETURN LENGTH(FOR d IN things RETURN d)",
+        "FOR d IN things LET x = (UPDATE d WITH {v: 2} IN things) RETURN x",
+        "INSERT {v: 1} INTO things FOR v IN OUTBOUND 'things/a' edges RETURN v",
+    ],
+)
+def test_a_query_never_reads_what_it_has_changed(db: StandardDatabase, query: str) -> None:
+    db.create_collection("things").insert({"_key": "a"})
+    db.create_collection("edges", edge=True)
+    with pytest.raises(AQLQueryExecuteError) as refused:
+        db.aql.execute(query)
+    assert refused.value.error_code == 1579
+    assert db.collection("things").count() == 1

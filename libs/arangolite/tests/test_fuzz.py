@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from arangolite import RunningServer
 from arangolite.aql.binding import bind
+from arangolite.aql.collect import AGGREGATES
+from arangolite.aql.functions import FUNCTIONS
 from arangolite.aql.parse import parse
 from arangolite.errors import ArangoError
 
@@ -101,6 +103,8 @@ def test_the_parser_gives_a_tree_or_refuses(text: str) -> None:
 @pytest.fixture(scope="session")
 def fuzzed(system: StandardDatabase) -> StandardDatabase:
     system.create_collection("things").import_bulk([{"_key": str(n), "x": n, "y": [n]} for n in range(5)])
+    roads = [{"_from": f"things/{n}", "_to": f"things/{(n + 2) % 5}"} for n in range(5)]
+    system.create_collection("roads", edge=True).import_bulk(roads)
     return system
 
 
@@ -111,6 +115,74 @@ def test_no_query_is_a_500(server: RunningServer, fuzzed: StandardDatabase, text
     query = {"query": text, "bindVars": values, "options": {"maxRuntime": 2}}
     answer = requests.post(f"{server.url}/_api/cursor", json=query, auth=("root", server.password), timeout=20)
     assert answer.status_code < 500 or answer.json()["errorNum"] == 9, (text, answer.text)
+
+
+# Sentences of the grammar: expressions of every kind around each other, with every function there is.
+CALLABLE = sorted(name for name in FUNCTIONS if name not in ("SLEEP", "CALL", "APPLY"))
+atoms = st.sampled_from(
+    [
+        *("null", "true", "0", "-1", "2.5", "1e308", "9223372036854775807", "-0.0", "''", "'a'", "'12'", "'(['"),
+        *("'2020-02-30'", "'P1Y'", "'things/1'", "'day'", "[]", "{}", "[1, 'x', null]", "[[0, 0], [1, 1]]", "{a: 1}"),
+        *("d", "d.y", "d._key", "d['x']", "things", "@v", "1..3", "NEW", "CURRENT"),
+        *("{type: 'Polygon', coordinates: [[[0, 0], [1, 0], [0, 1], [0, 0]]]}", "(FOR i IN 1..2 RETURN i)"),
+    ]
+)
+operators = st.sampled_from(
+    [
+        *("+", "-", "*", "/", "%", "==", "!=", "<", ">=", "IN", "NOT IN", "LIKE", "=~", "!~", "&&", "||", ".."),
+        *("ALL ==", "ANY IN", "NONE <", "AT LEAST (1) ==", "AT LEAST (2) IN", "?:"),
+    ]
+)
+
+
+@st.composite
+def calls(draw: st.DrawFn, inner: st.SearchStrategy[str]) -> str:
+    function = FUNCTIONS[draw(st.sampled_from(CALLABLE))]
+    count = draw(st.integers(function.least, min(function.most, function.least + 2)))
+    return f"{function.name}({', '.join(draw(inner) for _ in range(count))})"
+
+
+expressions = st.recursive(
+    atoms,
+    lambda inner: st.one_of(
+        calls(inner),
+        st.builds("({} {} {})".format, inner, operators, inner),
+        st.builds("({} ? {} : {})".format, inner, inner, inner),
+        st.builds("{}[{}]".format, inner, inner),
+        st.builds("{}[* FILTER {} LIMIT 2 RETURN {}]".format, inner, inner, inner),
+        st.builds("{}[? 1 FILTER {}]".format, inner, inner),
+        st.builds("{{a: {}, [{}]: {}}}".format, inner, inner, inner),
+        st.builds("!{}".format, inner),
+        st.builds("(FOR i IN {} SORT i LIMIT 2 RETURN {})".format, inner, inner),
+    ),
+    max_leaves=5,
+)
+clauses = st.one_of(
+    st.builds("FILTER {}".format, expressions),
+    st.builds("SORT {} DESC".format, expressions),
+    st.builds("LIMIT {}".format, st.sampled_from(["1", "1, 2", "0"])),
+    st.builds("LET l{} = {}".format, st.integers(0, 9), expressions),
+    st.builds("COLLECT c = {} INTO g".format, expressions),
+    st.builds(
+        "COLLECT c = {} AGGREGATE m = {}({})".format, expressions, st.sampled_from(sorted(AGGREGATES)), expressions
+    ),
+    st.builds("WINDOW {{preceding: 1}} AGGREGATE w = {}({})".format, st.sampled_from(sorted(AGGREGATES)), expressions),
+    st.builds("FOR v, e, p IN 1..2 ANY {} roads PRUNE {}".format, expressions, expressions),
+    st.builds("FOR p IN ANY K_SHORTEST_PATHS {} TO {} roads LIMIT 2".format, expressions, expressions),
+)
+sentences = st.builds("FOR d IN things {} RETURN {}".format, st.lists(clauses, max_size=3).map(" ".join), expressions)
+
+
+@settings(max_examples=400, deadline=None)
+@given(text=sentences, value=st.none() | st.integers() | st.text(max_size=3) | st.lists(st.integers(), max_size=2))
+def test_no_sentence_of_the_grammar_is_a_500(
+    server: RunningServer, fuzzed: StandardDatabase, text: str, value: object
+) -> None:
+    values = {"v": value} if "@v" in text else {}
+    query = {"query": text, "bindVars": values, "memoryLimit": 50_000_000, "options": {"maxRuntime": 2}}
+    answer = requests.post(f"{server.url}/_api/cursor", json=query, auth=("root", server.password), timeout=20)
+    number = answer.json().get("errorNum")
+    assert answer.status_code < 500 or number in (9, 32), (text, answer.text)
 
 
 paths = st.sampled_from(

@@ -3,7 +3,13 @@ from collections.abc import Callable
 
 import pytest
 from arango.database import StandardDatabase
-from arango.exceptions import DocumentInsertError, DocumentUpdateError, IndexCreateError, IndexDeleteError
+from arango.exceptions import (
+    AQLQueryExecuteError,
+    DocumentInsertError,
+    DocumentUpdateError,
+    IndexCreateError,
+    IndexDeleteError,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -211,8 +217,107 @@ def test_explain_shows_which_index_is_used(workflows: StandardDatabase) -> None:
     assert workflows.aql.validate("FOR w IN @@c FILTER w.x == @x RETURN w")["bind_vars"] == ["@c", "x"]
 
 
+@pytest.fixture
+def tagged(db: StandardDatabase) -> StandardDatabase:
+    collection = db.create_collection("tagged")
+    collection.import_bulk([{"_key": f"{n}", "tags": [f"t{n % 5}", "all", "all"], "n": n % 3} for n in range(60)])
+    collection.insert({"_key": "text", "tags": "all"})
+    collection.add_index({"type": "persistent", "fields": ["tags[*]", "n"]})
+    collection.add_index({"type": "persistent", "fields": ["n", "tags[*]"]})
+    return db
+
+
+@pytest.mark.parametrize(
+    ("condition", "indexed", "found"),
+    [
+        ("'t1' IN d.tags[*]", True, 12),
+        ("'all' IN d.tags[*]", True, 60),
+        ("'t1' IN d.tags[*] AND d.n >= 1", True, 8),
+        ("'t1' IN d.tags[*] AND 't2' IN d.tags[*]", True, 0),
+        ("'t1' IN d.tags", False, 12),
+        ("'t1' IN d.tags[* RETURN CURRENT]", False, 12),
+        ("d.tags[*] ANY == 't1'", False, 12),
+        ("d.n == 1", False, 20),
+        ("d.tags == 'all'", False, 1),
+    ],
+)
+def test_an_array_index_finds_documents_by_an_element(
+    tagged: StandardDatabase, condition: str, indexed: bool, found: int
+) -> None:
+    query = f"FOR d IN tagged FILTER {condition} RETURN d._key"
+    kinds = [node["type"] for node in tagged.aql.explain(query)["nodes"]]
+    assert ("IndexNode" in kinds) is indexed
+    keys = list(tagged.aql.execute(query))
+    assert len(keys) == len(set(keys)) == found
+
+
+def test_an_attribute_by_a_bind_parameter_uses_the_index_too(workflows: StandardDatabase) -> None:
+    query, bind = "FOR w IN workflows FILTER w[@name] == 'loading' RETURN w._key", {"name": "status"}
+    assert workflows.aql.explain(query, bind_vars=bind)["nodes"][1]["type"] == "IndexNode"
+    plain = "FOR w IN workflows FILTER w.status == 'loading' RETURN w._key"
+    assert list(workflows.aql.execute(query, bind_vars=bind)) == list(workflows.aql.execute(plain)) != []
+    assert list(workflows.aql.execute("RETURN [[5, 6][@place], {'1': 7}[@place]]", bind_vars={"place": "1"})) == [
+        [6, 7]
+    ]
+
+
 def test_a_sort_after_two_loops_is_about_both(workflows: StandardDatabase) -> None:
     query = """FOR s IN ['loading', 'completed']
                  FOR w IN workflows FILTER w.status == s SORT w.created_at LIMIT 900 RETURN w.created_at"""
     found = list(workflows.aql.execute(query))
     assert found == sorted(found)
+
+
+@pytest.mark.parametrize(
+    ("options", "index"),
+    [
+        ("{indexHint: 'by_b'}", "by_b"),
+        ("{indexHint: ['none', 'by_b'], forceIndexHint: true}", "by_b"),
+        ("{indexHint: 'none'}", "by_a"),
+        ("{disableIndex: true}", None),
+        ("{indexHint: 'by_b', disableIndex: true}", None),
+    ],
+)
+def test_a_hint_decides_which_index_is_used(db: StandardDatabase, options: str, index: str | None) -> None:
+    things = db.create_collection("things")
+    things.import_bulk([{"a": n % 3, "b": n % 2, "n": n} for n in range(12)])
+    things.add_index({"type": "persistent", "fields": ["a", "b"], "name": "by_a"})
+    things.add_index({"type": "persistent", "fields": ["b"], "name": "by_b"})
+    query = f"FOR d IN things OPTIONS {options} FILTER d.a == 1 AND d.b == 1 SORT d.n RETURN d.n"
+    nodes = db.aql.explain(query)["nodes"]
+    assert [used["name"] for node in nodes for used in node.get("indexes", [])] == ([] if index is None else [index])
+    assert list(db.aql.execute(query)) == [1, 7]
+    with pytest.raises(AQLQueryExecuteError) as refused:
+        db.aql.execute("FOR d IN things OPTIONS {indexHint: 'by_b', forceIndexHint: true} FILTER d.a == 1 RETURN d")
+    assert refused.value.error_code == 1577
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "FOR d IN things OPTIONS {nonsense: 1} RETURN d",
+        "FOR d IN things COLLECT a = d.a OPTIONS {method: 'hash', nonsense: 1} RETURN a",
+        "FOR d IN things UPDATE d WITH {c: 1} IN things OPTIONS {nonsense: 1}",
+        "UPSERT {a: 1} INSERT {a: 1} UPDATE {b: 1} IN things OPTIONS {nonsense: 1, indexHint: 'x'}",
+        "FOR v IN OUTBOUND 'things/a' edges OPTIONS {nonsense: 1} RETURN v",
+        "FOR v IN OUTBOUND SHORTEST_PATH 'things/a' TO 'things/b' edges OPTIONS {nonsense: 1} RETURN v",
+    ],
+)
+def test_an_unknown_option_is_warned_about(db: StandardDatabase, query: str) -> None:
+    db.create_collection("things")
+    db.create_collection("edges", edge=True)
+    assert [warning["code"] for warning in db.aql.execute(query).warnings()] == [1539]
+
+
+@pytest.mark.parametrize(
+    ("query", "number"),
+    [
+        ("FOR i IN 1..2 INSERT {} INTO things OPTIONS {waitForSync: i > 1}", 1575),
+        ("INSERT {} INTO things OPTIONS {versionAttribute: 'v'}", 9),
+    ],
+)
+def test_options_that_cannot_be_heeded_are_refused(db: StandardDatabase, query: str, number: int) -> None:
+    db.create_collection("things")
+    with pytest.raises(AQLQueryExecuteError) as refused:
+        db.aql.execute(query)
+    assert refused.value.error_code == number

@@ -47,13 +47,20 @@ def _bind(node: Any, values: Mapping[str, Any], names: set[str]) -> Any:
         return _bind_attribute(node, node.name, values, names)
     if isinstance(node, tree.Literal):
         return node
+    return _bind_parts(node, values, names)
+
+
+def _bind_parts(node: Any, values: Mapping[str, Any], names: set[str]) -> Any:
     changes = {}
     for part in fields(node):
         before = getattr(node, part.name)
         after = _bind(before, values, names)
         if after is not before:
             changes[part.name] = after
-    return replace(node, **changes) if changes else node
+    if not changes:
+        return node
+    bound = replace(node, **changes)
+    return tree.element(bound.base, bound.index) if isinstance(bound, tree.Index) else bound
 
 
 def _bind_attribute(

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from arangolite.aql import tree
-from arangolite.aql.context import Run
+from arangolite.aql.context import Run, Share
 from arangolite.aql.expressions import Expressions
 from arangolite.aql.functions import FUNCTIONS
 from arangolite.aql.operators import number
+from arangolite.aql.options import read_options
 from arangolite.aql.scope import Code, DocumentVariable, Frame, Scope, Stage
 from arangolite.errors import ArangoError, Problem
 from arangolite.values import Value, encode, encode_many
@@ -15,6 +16,8 @@ from arangolite.values import Value, encode, encode_many
 
 class _Count:
     """COUNT, LENGTH: the rows of the group, whatever their values."""
+
+    keeps = False
 
     def __init__(self, _: Run) -> None:
         self.total = 0
@@ -28,6 +31,8 @@ class _Count:
 
 class _Extreme:
     """MIN, MAX: nulls do not take part."""
+
+    keeps = False
 
     def __init__(self, pick: Callable[[bytes, bytes], bool]) -> None:
         self._better = pick
@@ -47,6 +52,8 @@ class _Extreme:
 
 class _Sum:
     """SUM, AVERAGE: nulls do not take part, anything else that is no number makes the result null; so does no row."""
+
+    keeps = False
 
     def __init__(self, *, average: bool) -> None:
         self._average = average
@@ -73,6 +80,8 @@ class _Sum:
 class _Gathered:
     """Every other aggregate: the function of the same name over the values of the group."""
 
+    keeps = True
+
     def __init__(self, run: Run, name: str) -> None:
         self._run = run
         self._function = FUNCTIONS[name].run
@@ -88,6 +97,8 @@ class _Gathered:
 class _Distinct:
     """UNIQUE, SORTED_UNIQUE, COUNT_DISTINCT: holds each value once."""
 
+    keeps = True
+
     def __init__(self, form: Callable[[dict[bytes, Value]], Value]) -> None:
         self._form = form
         self._seen: dict[bytes, Value] = {}
@@ -102,6 +113,8 @@ class _Distinct:
 class _Push:
     """PUSH: all values of the group."""
 
+    keeps = True
+
     def __init__(self, _: Run) -> None:
         self._values: list[Value] = []
 
@@ -114,7 +127,7 @@ class _Push:
 
 Aggregator = _Count | _Extreme | _Sum | _Gathered | _Distinct | _Push
 
-_AGGREGATES: dict[str, Callable[[Run], Aggregator]] = {
+AGGREGATES: dict[str, Callable[[Run], Aggregator]] = {
     "COUNT": _Count,
     "LENGTH": _Count,
     "MIN": lambda _: _Extreme(lambda new, old: new < old),
@@ -154,6 +167,7 @@ class _Group:
 def compile_collect(node: tree.Collect, scope: Scope, outer: Scope, expressions: Expressions) -> tuple[Stage, Scope]:
     """Compile a COLLECT; in the scope behind it only its own variables and those of outer queries are left."""
     run = scope.run
+    read_options(node, scope, expressions)  # `method` is ArangoDB's choice of how; the groups come in order either way
     codes = [expressions.compile(group.value, scope) for group in node.groups]
     aggregates = [compile_aggregate(aggregate, scope, expressions) for aggregate in node.aggregates]
     member = None if node.into is None else _compile_member(node, scope, outer, expressions)
@@ -162,18 +176,21 @@ def compile_collect(node: tree.Collect, scope: Scope, outer: Scope, expressions:
     last_slot = after.declare(name) if (name := node.count or node.into) else None
 
     def stage(rows: Iterator[Frame], template: Frame) -> Iterator[Frame]:
-        groups = _gather(rows, codes, aggregates, member, run)
-        if not groups and not codes:
-            groups[b""] = _Group([], [make(run) for make, _ in aggregates])  # without groups there is always one row
-        for place in sorted(groups):
-            group = groups[place]
-            frame = template.copy()
-            results = [aggregator.result() for aggregator in group.aggregators]
-            for slot, value in zip(slots, (*group.values, *results), strict=True):
-                frame[slot] = value
-            if last_slot is not None:
-                frame[last_slot] = group.rows if node.count else group.members
-            yield frame
+        with run.memory.share() as share:
+            groups = _gather(rows, codes, aggregates, member, run, share)
+            if not groups and not codes:
+                groups[b""] = _Group(
+                    [], [make(run) for make, _ in aggregates]
+                )  # without groups there is always one row
+            for place in sorted(groups):
+                group = groups[place]
+                frame = template.copy()
+                results = [aggregator.result() for aggregator in group.aggregators]
+                for slot, value in zip(slots, (*group.values, *results), strict=True):
+                    frame[slot] = value
+                if last_slot is not None:
+                    frame[last_slot] = group.rows if node.count else group.members
+                yield frame
 
     return stage, after
 
@@ -184,6 +201,7 @@ def _gather(
     aggregates: Sequence[tuple[Callable[[Run], Aggregator], Code]],
     member: Code | None,
     run: Run,
+    share: Share,
 ) -> dict[bytes, _Group]:
     groups: dict[bytes, _Group] = {}
     for frame in rows:
@@ -192,10 +210,15 @@ def _gather(
         group = groups.get(place)
         if group is None:
             group = groups[place] = _Group(values, [make(run) for make, _ in aggregates])
+            share.hold([place, values])
         for aggregator, (_, code) in zip(group.aggregators, aggregates, strict=True):
-            aggregator.add(code(frame))
+            value = code(frame)
+            aggregator.add(value)
+            if aggregator.keeps:
+                share.hold(value)
         if member is not None:
             group.members.append(member(frame))
+            share.hold(group.members[-1])
         group.rows += 1
     return groups
 
@@ -205,14 +228,14 @@ def compile_aggregate(
 ) -> tuple[Callable[[Run], Aggregator], Code]:
     """Compile one assignment of AGGREGATE: how its aggregator is made, and what is added to it."""
     call = node.value
-    if not isinstance(call, tree.Call) or call.name not in _AGGREGATES or len(call.arguments) > 1:
+    if not isinstance(call, tree.Call) or call.name not in AGGREGATES or len(call.arguments) > 1:
         raise ArangoError(
             Problem.QUERY_PARSE,
             "AQL: aggregate expression must be a function call that can aggregate, e.g. MAX(doc.value) (while parsing)",
         )
     if not call.arguments:
-        return _AGGREGATES[call.name], lambda _: None
-    return _AGGREGATES[call.name], expressions.compile(call.arguments[0], scope)
+        return AGGREGATES[call.name], lambda _: None
+    return AGGREGATES[call.name], expressions.compile(call.arguments[0], scope)
 
 
 def _compile_member(node: tree.Collect, scope: Scope, outer: Scope, expressions: Expressions) -> Code:

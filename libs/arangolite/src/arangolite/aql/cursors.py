@@ -19,7 +19,7 @@ from typing import IO, Any, TypeVar
 
 import msgspec
 
-from arangolite.aql.context import Run
+from arangolite.aql.context import Memory, Run
 from arangolite.aql.query import Statement, deadline, too_deep
 from arangolite.errors import ArangoError, Problem
 from arangolite.storage.database import Session, Transaction
@@ -42,6 +42,9 @@ class QueryOptions:
     ttl_s: float = 30.0
     fail_on_warning: bool = False
     max_runtime_s: float = 0.0
+    memory_limit: int = 0
+    """Bytes; 0 means no limit."""
+    max_warnings: int = 10
     allow_retry: bool = False
 
 
@@ -87,6 +90,19 @@ class Cursor:
             self.close()
         return Batch(msgspec.Raw(_encode(results)), bool(self._ahead))
 
+    def fetch_locked(self) -> Batch:
+        """Take the next batch and release the lock; after an error nothing is held any more.
+
+        All of it on one thread: a request that is given up leaves the fetching, and the lock with it, to the thread.
+        """
+        try:
+            return self.fetch()
+        except BaseException:
+            self.resources.__exit__(*sys.exc_info())
+            raise
+        finally:
+            self.lock.release()
+
     def close(self) -> None:
         """End the query and let go of what it holds; its half-read statements go first."""
         self.results, self._ahead = iter(()), []
@@ -111,7 +127,7 @@ class Cursor:
             "filtered": seen.filtered,
             "httpRequests": 0,
             "executionTime": time.monotonic() - self.started,
-            "peakMemoryUsage": 0,
+            "peakMemoryUsage": self.run.memory.peak,
             "intermediateCommits": 0,
         }
         if seen.full_count is not None:
@@ -157,13 +173,10 @@ class CursorStore:
         if not cursor.lock.acquire(blocking=False):
             raise ArangoError(Problem.CURSOR_BUSY)
         try:
-            batch = await self._on_thread(cursor.fetch)
-        except BaseException:
+            batch = await self._on_thread(cursor.fetch_locked)
+        except Exception:
             self._cursors.pop(cursor_id, None)
-            cursor.resources.__exit__(*sys.exc_info())
             raise
-        finally:
-            cursor.lock.release()
         cursor.batch_number += 1
         cursor.last_batch = batch
         if not batch.more and not cursor.options.allow_retry:
@@ -222,8 +235,11 @@ def _start(cursor_id: str, database: Session, statement: Statement, options: Que
         run = Run(
             connection,
             database.collections,
+            database=database.name,
             fail_on_warning=options.fail_on_warning,
+            max_warnings=options.max_warnings,
             deadline=deadline(options.max_runtime_s),
+            memory=Memory(options.memory_limit),
         )
         results = statement.run(run, full_count=options.full_count)
         count = None
@@ -256,8 +272,11 @@ def _write(
         transaction.connection,
         transaction.collections,
         transaction,
+        database=database.name,
         fail_on_warning=options.fail_on_warning,
+        max_warnings=options.max_warnings,
         deadline=deadline(options.max_runtime_s),
+        memory=Memory(options.memory_limit),
     )
     with contextlib.ExitStack() as resources:
         count, results = _complete(statement.run(run, full_count=options.full_count), resources)

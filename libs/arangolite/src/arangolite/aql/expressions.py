@@ -39,7 +39,9 @@ class Expressions:
         """Compute the object behind OPTIONS."""
         if any(isinstance(part, tree.Variable | tree.Subquery) for part in tree.walk(node)):
             raise ArangoError(Problem.QUERY_COMPILE_TIME_OPTIONS)
-        given: dict[str, Value] = self.compile(node, scope)([])
+        given: Value = self.compile(node, scope)([])
+        if type(given) is not dict:
+            raise ArangoError(Problem.QUERY_PARSE, "AQL: 'OPTIONS' have to be an object (while parsing)")
         return given
 
     def condition(self, node: tree.Expr, scope: Scope) -> Callable[[Frame], bool]:
@@ -249,7 +251,14 @@ class Expressions:
 
     def _range(self, node: tree.Range, scope: Scope) -> Code:
         low, high = self.compile(node.low, scope), self.compile(node.high, scope)
-        return lambda frame: operators.materialise(operators.check_range(low(frame), high(frame)))
+        memory = scope.run.memory
+
+        def numbers(frame: Frame) -> Value:
+            wanted = operators.check_range(low(frame), high(frame))
+            memory.see(wanted)
+            return operators.materialise(wanted)
+
+        return numbers
 
     def _call(self, node: tree.Call, scope: Scope) -> Code:
         function = FUNCTIONS.get(node.name)
@@ -334,6 +343,7 @@ _MISSING_FUNCTIONS = frozenset(
         ),
         *(
             "BOOST",
+            "CURRENT_USER",
             "EXISTS",
             "FULLTEXT",
             "MINHASH",

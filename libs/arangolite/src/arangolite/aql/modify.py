@@ -11,6 +11,7 @@ from typing import Any, cast
 from arangolite.aql import tree
 from arangolite.aql.context import Run
 from arangolite.aql.expressions import Expressions
+from arangolite.aql.options import read_options
 from arangolite.aql.parse import CURRENT
 from arangolite.aql.scope import Code, Frame, Scope, Stage
 from arangolite.errors import ArangoError, Problem
@@ -53,6 +54,7 @@ def compile_modification(node: tree.Modification, scope: Scope, expressions: Exp
 
     def stage(rows: Iterator[Frame], _: Frame) -> Iterator[Frame]:
         waiting = [frame.copy() for frame in rows]
+        run.memory.see(waiting)
         for frame, written in _apply_all(run, target, apply, waiting):
             frame[slots["OLD"]] = _shown(target.collection, written.old)
             frame[slots["NEW"]] = _shown(target.collection, written.new)
@@ -87,7 +89,7 @@ def _shown(collection: Collection, row: Row | None) -> Value:
 
 def _target(node: tree.Modification, scope: Scope, expressions: Expressions) -> _Target:
     assert isinstance(node.target, tree.CollectionName), "bind parameters have their values by now"
-    given = {} if node.options is None else expressions.constant(node.options, scope)
+    given = read_options(node, scope, expressions)
     mode = given.get("overwriteMode", "replace" if truthy(given.get("overwrite")) else "conflict")
     if mode not in _OVERWRITE_MODES:
         raise ArangoError(Problem.BAD_PARAMETER, f"invalid value for 'overwriteMode': {mode!r}")
@@ -158,12 +160,20 @@ def _compile_search(node: tree.Upsert, collection: Collection, scope: Scope, exp
     """Compile the search of an UPSERT to a query, so that it uses indexes like any other."""
     name = CURRENT if node.by_filter else _FOUND
     operations: tuple[tree.Operation, ...] = (
-        tree.For(name, tree.CollectionName(collection.name)),
+        tree.For(name, tree.CollectionName(collection.name), _hints(node.options)),
         *([tree.Filter(node.search)] if node.by_filter else _equalities(node.search)),
         tree.Limit(tree.Literal(0), tree.Literal(1)),
         tree.Return(tree.Variable(name), False),
     )
     return expressions.compile(tree.Subquery(tree.Query(operations)), scope)
+
+
+def _hints(options: tree.Expr | None) -> tree.Expr | None:
+    """Leave of the OPTIONS of an UPSERT what is about its search."""
+    if not isinstance(options, tree.Object):
+        return None
+    hints = ("indexHint", "forceIndexHint", "disableIndex")
+    return tree.Object(tuple(entry for entry in options.entries if getattr(entry[0], "value", "") in hints))
 
 
 def _equalities(search: tree.Expr) -> list[tree.Operation]:

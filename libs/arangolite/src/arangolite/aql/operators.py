@@ -2,18 +2,21 @@
 
 import math
 import re
+import threading
+import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from arangolite.errors import ArangoError, Problem
+from arangolite.errors import ArangoError, Problem, not_supported
 from arangolite.values import Value, equal, less, type_rank
 
 _INT64 = range(-(2**63), 2**63)
 _NUMBER = re.compile(r"\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
 _CACHED_PATTERNS = 512
+_COMPILING = threading.Lock()  # what warnings do is the whole process's
 
 Warn = Callable[[Problem], None]
 """Where a query notes that a value was not what an operator or a function wants; the result is then null."""
@@ -159,8 +162,19 @@ def matches_regex(value: Value, pattern: Value, warn: Warn, *, ignore_case: bool
 
 @lru_cache(_CACHED_PATTERNS)
 def compile_regex(pattern: str, ignore_case: bool) -> re.Pattern[str]:
-    """Compile a regular expression; ArangoDB's dialect is ICU's, of which this is what Python shares."""
-    return re.compile(pattern, re.IGNORECASE if ignore_case else 0)
+    """Compile a regular expression; ArangoDB's dialect is ICU's, of which this is what Python shares.
+
+    Raises:
+        re.error: It is none.
+        ArangoError: 501 where ICU would see an operation of sets and Python only letters.
+    """
+    try:
+        with _COMPILING, warnings.catch_warnings(action="error", category=FutureWarning):
+            return re.compile(pattern, re.IGNORECASE if ignore_case else 0)
+    except FutureWarning as exc:
+        raise not_supported("operations of sets in regular expressions, as in '[[a]--[b]]'") from exc
+    except (OverflowError, RecursionError) as exc:
+        raise re.error(str(exc)) from exc
 
 
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
@@ -203,10 +217,10 @@ MAX_RANGE_ITEMS = 10_000_000
 
 def materialise(numbers: range) -> list[Value]:
     """Make an array of a range, as far as ArangoDB does."""
-    if len(numbers) > MAX_RANGE_ITEMS:
+    items = abs(numbers.stop - numbers.start)  # it may be too long for len()
+    if items > MAX_RANGE_ITEMS:
         raise ArangoError(
-            Problem.RESOURCE_LIMIT,
-            f"a range may have at most {MAX_RANGE_ITEMS} items here, this one has {len(numbers)}",
+            Problem.RESOURCE_LIMIT, f"a range may have at most {MAX_RANGE_ITEMS} items here, this one has {items}"
         )
     return list(numbers)
 

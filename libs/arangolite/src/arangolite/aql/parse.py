@@ -111,12 +111,12 @@ class _TreeBuilder(Transformer[Token, tree.Query]):
         groups: tuple[tree.Let, ...] | None,
         aggregates: tuple[tree.Let, ...] | None,
         into: tuple[Any, ...] | str | None,
-        _options: object,
+        options: tree.Expr | None,
     ) -> tree.Collect:
         if isinstance(into, str):
-            return tree.Collect(groups or (), aggregates or (), None, None, None, into)
+            return tree.Collect(groups or (), aggregates or (), None, None, None, into, options)
         name, projection, keep = into or (None, None, None)
-        return tree.Collect(groups or (), aggregates or (), name, projection, keep, None)
+        return tree.Collect(groups or (), aggregates or (), name, projection, keep, None, options)
 
     def window(self, *parts: Any) -> tree.Window:
         _, place, *_, bounds, aggregates = parts
@@ -229,10 +229,7 @@ class _TreeBuilder(Transformer[Token, tree.Query]):
         return _extend(base, lambda inner: tree.Attribute(inner, tree.Bind(token[1:])))
 
     def index(self, base: tree.Expr, index: tree.Expr) -> tree.Expr:
-        if isinstance(index, tree.Literal) and type(index.value) is str:
-            name = index.value
-            return _extend(base, lambda inner: tree.Attribute(inner, name))
-        return _extend(base, lambda inner: tree.Index(inner, index))
+        return _extend(base, lambda inner: tree.element(inner, index))
 
     def expand(
         self, base: tree.Expr, levels: int, condition: tree.Expr | None, limit: Any, projection: tree.Expr | None

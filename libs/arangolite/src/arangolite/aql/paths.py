@@ -18,6 +18,7 @@ from arangolite.aql.graph import (
     read_vertex_id,
     read_weights,
 )
+from arangolite.aql.options import read_options
 from arangolite.aql.scope import Frame, Scope, Stage
 from arangolite.storage.batch import Document
 from arangolite.values import Value
@@ -57,7 +58,7 @@ def compile_path_search(node: tree.PathSearch, scope: Scope, expressions: Expres
     """Compile a FOR over paths; behind it the scope has its variables."""
     run = scope.run
     start, target = expressions.compile(node.start, scope), expressions.compile(node.target, scope)
-    given = {} if node.options is None else expressions.options(node.options, scope)
+    given = read_options(node, scope, expressions)
     depths = read_depths(node.depth, scope, expressions)
     sources = find_sources(node.graph, node.direction, scope, expressions)
     search = _search(node.kind, depths, given)

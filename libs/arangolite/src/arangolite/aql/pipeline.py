@@ -8,10 +8,12 @@ from typing import Any
 from arangolite.aql import operators, tree
 from arangolite.aql.access import Access, count, raw_documents, scan
 from arangolite.aql.collect import compile_collect, count_stage
+from arangolite.aql.context import Memory
 from arangolite.aql.explain import Step
 from arangolite.aql.expressions import Expressions
 from arangolite.aql.modify import compile_modification
 from arangolite.aql.operators import to_number
+from arangolite.aql.options import read_hint, read_options
 from arangolite.aql.paths import compile_path_search
 from arangolite.aql.plan import plan_scan
 from arangolite.aql.scope import Code, DocumentVariable, Frame, Scope, Stage
@@ -52,9 +54,20 @@ class Compiler:
         self.steps: list[Step] = []
         """The operations of the query itself, as they are run."""
         self._full_count = full_count
+        self._depth = 0
+        self._read_at: dict[str, int] = {}
+        """How deep in subqueries a collection is first read."""
+        self._modified: set[str] = set()
 
     def query(self, query: tree.Query, scope: Scope, *, top: bool) -> Producer:
         """Compile a query; the results of the top one may hold documents as raw JSON."""
+        self._depth += 1
+        try:
+            return self._query(query, scope, top=top)
+        finally:
+            self._depth -= 1
+
+    def _query(self, query: tree.Query, scope: Scope, *, top: bool) -> Producer:
         block = Block(scope, scope.child(), [], top)
         operations = list(query.operations)
         block.last_limit = _last_limit(operations) if top and self._full_count else None
@@ -82,7 +95,7 @@ class Compiler:
                 return self._for(operation, following, block)
             case tree.Traversal() | tree.PathSearch():
                 block.many_rows = True
-                block.stages.append(_compile_walk(operation, block.scope, self.expressions))
+                block.stages.append(self._walk(operation, block.scope))
             case tree.Let():
                 self._let(operation, block)
             case tree.Filter():
@@ -98,13 +111,35 @@ class Compiler:
             case tree.Window():
                 block.stages.append(compile_window(operation, block.scope, self.expressions))
             case tree.Insert() | tree.Change() | tree.Remove() | tree.Upsert():
-                block.stages.append(compile_modification(operation, block.scope, self.expressions))
+                block.stages.append(self._modification(operation, block.scope))
         return following
+
+    def _walk(self, node: tree.Traversal | tree.PathSearch, scope: Scope) -> Stage:
+        if self._modified:
+            raise _after_modification("a traversal")
+        if isinstance(node, tree.Traversal):
+            return compile_traversal(node, scope, self.expressions)
+        return compile_path_search(node, scope, self.expressions)
+
+    def _modification(self, node: tree.Modification, scope: Scope) -> Stage:
+        """Compile a modification; a query may change a collection once, and not read it later or further outside."""
+        name = getattr(node.target, "name", "")
+        if name in self._modified or self._read_at.get(name, self._depth) < self._depth:
+            raise _after_modification(f"collection '{name}'")
+        stage = compile_modification(node, scope, self.expressions)
+        self._modified.add(name)
+        return stage
 
     def subquery(self, query: tree.Query, scope: Scope) -> Code:
         """Compile a query inside another one."""
-        produce = self.query(query, scope, top=False)
-        return lambda frame: list(produce(frame))
+        produce, memory = self.query(query, scope, top=False), scope.run.memory
+
+        def results(frame: Frame) -> Value:
+            found = list(produce(frame))
+            memory.see(found)
+            return found
+
+        return results
 
     def _for(self, node: tree.For, following: list[tree.Operation], block: Block) -> list[tree.Operation]:
         only_once, block.many_rows = not block.many_rows, True
@@ -115,8 +150,12 @@ class Compiler:
             return following
         run = block.scope.run
         collection = run.collection(name)
+        if name in self._modified:
+            raise _after_modification(f"collection '{name}'")
+        self._read_at.setdefault(name, self._depth)
+        hint = read_hint(read_options(node, block.scope, self.expressions))
         access, left = plan_scan(
-            collection, node.variable, following, block.scope, self.expressions, only_once=only_once
+            collection, node.variable, following, block.scope, self.expressions, only_once=only_once, hint=hint
         )
         if block.top:
             self.steps[-1] = (node, access)
@@ -197,14 +236,14 @@ class Compiler:
         scope = block.scope
         keys = [(self.expressions.compile(item.value, scope), item.descending) for item in node.items]
         if node.presorted:
-            return _sort_groups(_sort_key(keys[: node.presorted]), _sort_key(keys[node.presorted :]))
+            return _sort_groups(_sort_key(keys[: node.presorted]), _sort_key(keys[node.presorted :]), scope.run.memory)
         key = _sort_key(keys)
         limit = following[0] if following and isinstance(following[0], tree.Limit) else None
         if limit is None or limit is block.last_limit:
-            return lambda rows, _: iter(_sorted_rows(rows, key, None))
+            return lambda rows, _: _sorted_rows(rows, key, None, scope.run.memory)
         offset, count = self._bounds(limit, scope)
         wanted = None if count is None else offset + count
-        return lambda rows, _: iter(_sorted_rows(rows, key, wanted))
+        return lambda rows, _: _sorted_rows(rows, key, wanted, scope.run.memory)
 
     def _limit(self, node: tree.Limit, scope: Scope, *, counts: bool) -> Stage:
         offset, count = self._bounds(node, scope)
@@ -239,7 +278,7 @@ class Compiler:
     def _return(self, node: tree.Return, block: Block) -> Producer:
         scope = block.scope
         if node.distinct:
-            return _producer(block.stages, _distinct(self.expressions.compile(node.value, scope)))
+            return _producer(block.stages, _distinct(self.expressions.compile(node.value, scope), scope.run.memory))
         if not block.top:
             inner = self.expressions.compile(node.value, scope)
             return _producer(block.stages, lambda rows: (inner(frame) for frame in rows))
@@ -269,10 +308,10 @@ class Compiler:
         return self.expressions.compile(node, scope)
 
 
-def _compile_walk(node: tree.Traversal | tree.PathSearch, scope: Scope, expressions: Expressions) -> Stage:
-    if isinstance(node, tree.Traversal):
-        return compile_traversal(node, scope, expressions)
-    return compile_path_search(node, scope, expressions)
+def _after_modification(what: str) -> ArangoError:
+    return ArangoError(
+        Problem.QUERY_ACCESS_AFTER_MODIFICATION, f"AQL: access after data-modification by {what} (while parsing)"
+    )
 
 
 def _producer(stages: list[Stage], finish: Callable[[Iterator[Frame]], Iterator[Any]]) -> Producer:
@@ -322,19 +361,25 @@ def _sort_key(keys: list[tuple[Code, bool]]) -> Callable[[Frame], bytes]:
     return key
 
 
-def _sorted_rows(rows: Iterator[Frame], key: Callable[[Frame], bytes], wanted: int | None) -> Iterator[Frame]:
+def _sorted_rows(
+    rows: Iterator[Frame], key: Callable[[Frame], bytes], wanted: int | None, memory: Memory
+) -> Iterator[Frame]:
     """Sort all rows; when only the first ones are wanted, keep only those."""
     kept: list[tuple[bytes, int, Frame]] = []
-    for position, frame in enumerate(rows):
-        kept.append((key(frame), position, frame.copy()))  # the position keeps equal rows in their order
-        if wanted is not None and len(kept) > 2 * wanted + _SPARE_ROWS:
-            kept.sort()
-            del kept[wanted:]
-    kept.sort()
-    return (frame for _, _, frame in kept)
+    with memory.share() as share:
+        for position, frame in enumerate(rows):
+            kept.append((key(frame), position, frame.copy()))  # the position keeps equal rows in their order
+            if wanted is None:
+                share.hold(frame)
+            elif len(kept) > 2 * wanted + _SPARE_ROWS:
+                kept.sort()
+                del kept[wanted:]
+        kept.sort()
+        for _, _, frame in kept:
+            yield frame
 
 
-def _sort_groups(group: Callable[[Frame], bytes], key: Callable[[Frame], bytes]) -> Stage:
+def _sort_groups(group: Callable[[Frame], bytes], key: Callable[[Frame], bytes], memory: Memory) -> Stage:
     """Sort rows that an index brings in the order of the first keys: only those equal there are sorted."""
 
     def stage(rows: Iterator[Frame], _: Frame) -> Iterator[Frame]:
@@ -343,22 +388,24 @@ def _sort_groups(group: Callable[[Frame], bytes], key: Callable[[Frame], bytes])
         for frame in rows:
             place = group(frame)
             if place != current:
-                yield from _sorted_rows(iter(kept), key, None)
+                yield from _sorted_rows(iter(kept), key, None, memory)
                 kept, current = [], place
             kept.append(frame.copy())
-        yield from _sorted_rows(iter(kept), key, None)
+        yield from _sorted_rows(iter(kept), key, None, memory)
 
     return stage
 
 
-def _distinct(code: Code) -> Callable[[Iterator[Frame]], Iterator[Value]]:
+def _distinct(code: Code, memory: Memory) -> Callable[[Iterator[Frame]], Iterator[Value]]:
     def finish(rows: Iterator[Frame]) -> Iterator[Value]:
         seen: set[bytes] = set()
-        for frame in rows:
-            value = code(frame)
-            place = encode(value)
-            if place not in seen:
-                seen.add(place)
-                yield value
+        with memory.share() as share:
+            for frame in rows:
+                value = code(frame)
+                place = encode(value)
+                if place not in seen:
+                    seen.add(place)
+                    share.hold(place)
+                    yield value
 
     return finish

@@ -12,8 +12,9 @@ from arangolite.aql import tree
 from arangolite.aql.access import Access, FullScan, IndexScan, KeyLookup, KeyRange
 from arangolite.aql.expressions import Expressions
 from arangolite.aql.functions import FUNCTIONS
+from arangolite.aql.options import IndexHint, unusable
 from arangolite.aql.scope import Code, Frame, Scope
-from arangolite.storage.catalog import EXPANSION, Collection, Index, IndexTable, Path
+from arangolite.storage.catalog import EXPANSION, PRIMARY, Collection, Index, IndexTable, Path
 from arangolite.values import AFTER_ANY, encode
 
 _FLIPPED = {"==": "==", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
@@ -22,7 +23,10 @@ _KEY, _ID = ("_key",), ("_id",)
 
 @dataclass(frozen=True)
 class _Condition:
-    """`path operator value`, where the value is known before the document is."""
+    """`path operator value`, where the value is known before the document is.
+
+    The operator `ELEMENT` stands for `value IN path[*]`.
+    """
 
     node: tree.Expr
     path: Path
@@ -48,6 +52,7 @@ def plan_scan(
     expressions: Expressions,
     *,
     only_once: bool,
+    hint: IndexHint,
 ) -> tuple[Access, tuple[tree.Operation, ...]]:
     """Choose the access for `FOR variable IN collection`; returns it and what is left of the operations that follow.
 
@@ -66,8 +71,28 @@ def plan_scan(
             candidate = _by_index(collection, index, table, variable, sort, builder)
             if candidate is not None:
                 candidates.append(candidate)
-    best = max(candidates, key=lambda candidate: candidate.score)
+    best = _best(candidates, hint)
     return best.access, tuple(_without(following, best, sort))
+
+
+def _best(candidates: Sequence[_Candidate], hint: IndexHint) -> _Candidate:
+    """Choose by what is saved, unless a hint says otherwise."""
+    if hint.disabled:
+        candidates = [candidate for candidate in candidates if not candidate.access.uses_index]
+    hinted = [candidate for name in hint.names for candidate in candidates if _index_name(candidate.access) == name]
+    if hint.forced and not hinted:
+        raise unusable(hint)
+    return hinted[0] if hinted else max(candidates, key=lambda candidate: candidate.score)
+
+
+def _index_name(access: Access) -> str | None:
+    match access:
+        case IndexScan():
+            return access.index.name
+        case KeyLookup():
+            return PRIMARY.name
+        case _:
+            return None
 
 
 def _conditions(variable: str, following: Sequence[tree.Operation], scope: Scope) -> Iterator[_Condition]:
@@ -97,6 +122,8 @@ def _as_condition(node: tree.Expr, variable: str, scope: Scope) -> _Condition | 
         path = _path(node.left, variable)
         if path is not None and _is_known(node.right, scope):
             return _Condition(node, path, node.operator, node.right)
+    if node.operator == "IN" and (array := _expanded_path(node.right, variable)) and _is_known(node.left, scope):
+        return _Condition(node, array, "ELEMENT", node.left)
     if node.operator in _FLIPPED:
         path = _path(node.right, variable)
         if path is not None and _is_known(node.left, scope):
@@ -113,6 +140,14 @@ def _path(node: tree.Expr, variable: str) -> Path | None:
     if names and isinstance(node, tree.Variable) and node.name == variable:
         return tuple(reversed(names))
     return None
+
+
+def _expanded_path(node: tree.Expr, variable: str) -> Path | None:
+    """Read `variable.path[*]`."""
+    if node != tree.Expand(getattr(node, "base", node), 1, None, None, None, None):
+        return None
+    path = _path(node.base, variable)
+    return None if path is None else (*path, EXPANSION)
 
 
 def _is_known(node: tree.Expr, scope: Scope) -> bool:
@@ -192,18 +227,18 @@ def _by_index(
     sort: tree.Sort | None,
     builder: _RangeBuilder,
 ) -> _Candidate | None:
-    if any(path[-1] == EXPANSION for path in table.paths):
-        return None
     prefix: list[_Condition] = []
     constant_fields = 0  # fields that have one value in the whole scan, so that they do not matter to the order
     for path in table.paths:
-        points = builder.on(path, "==") or builder.on(path, "IN")
+        points = builder.on(path, "==", "ELEMENT") or builder.on(path, "IN")
         if not points:
             break
-        if points[0].operator == "==" and constant_fields == len(prefix):
+        if points[0].operator != "IN" and constant_fields == len(prefix):
             constant_fields += 1
         prefix.append(points[0])
     rest = table.paths[len(prefix) :]
+    if any(path[-1] == EXPANSION for path in rest):
+        return None  # a document stands there once for each of its elements, so one of them must be given
     bounds = builder.on(rest[0], "<", "<=", ">", ">=") if rest else []
     if table.sparse and not _leaves_out_null(table, prefix, bounds):
         return None

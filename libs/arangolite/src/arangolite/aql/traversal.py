@@ -13,6 +13,7 @@ from typing import Any
 from arangolite.aql import tree
 from arangolite.aql.expressions import Expressions
 from arangolite.aql.graph import Graph, Sources, Weigh, find_sources, read_depths, read_vertex_id, read_weights
+from arangolite.aql.options import read_options
 from arangolite.aql.scope import Frame, Scope, Stage
 from arangolite.errors import ArangoError, Problem
 from arangolite.storage.batch import Document
@@ -66,7 +67,7 @@ def compile_traversal(node: tree.Traversal, scope: Scope, expressions: Expressio
     run = scope.run
     start = expressions.compile(node.start, scope)
     low, high = read_depths(node.depth, scope, expressions)
-    given = {} if node.options is None else expressions.options(node.options, scope)
+    given = read_options(node, scope, expressions)
     options = _read_options(given)
     sources = _restricted(find_sources(node.graph, node.direction, scope, expressions), given)
     show = _compile_show(node, scope, expressions)

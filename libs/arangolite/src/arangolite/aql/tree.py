@@ -247,6 +247,7 @@ class Collect:
     projection: "Expr | None"
     keep: tuple[str, ...] | None
     count: str | None
+    options: "Expr | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,6 +344,14 @@ class Query:
     """Operations one after the other; the last one is a RETURN or a modification."""
 
     operations: tuple[Operation, ...]
+
+
+def element(base: Expr, index: Expr) -> Expr:
+    """Make `base[index]`; a name is an attribute, unless it looks like a place in an array."""
+    name = index.value if isinstance(index, Literal) else None
+    if type(name) is str and not name[:1].isdigit():
+        return Attribute(base, name)
+    return Index(base, index)
 
 
 def children(node: Node) -> Iterator[Node]:

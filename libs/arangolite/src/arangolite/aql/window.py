@@ -38,6 +38,7 @@ def compile_window(node: tree.Window, scope: Scope, expressions: Expressions) ->
 
     def stage(rows: Iterator[Frame], _: Frame) -> Iterator[Frame]:
         kept = [frame.copy() for frame in rows]
+        run.memory.see(kept)
         if place is None:
             reach = _reach_by_rows(bounds, len(kept))
         else:

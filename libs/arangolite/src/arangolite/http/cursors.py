@@ -104,6 +104,8 @@ def _options(request: Json) -> QueryOptions:
         ttl_s=_number(request, "ttl", 30) or 30,
         fail_on_warning=_flag(options, "failOnWarning"),
         max_runtime_s=_number(options, "maxRuntime", 0),
+        memory_limit=int(_number(request, "memoryLimit", 0)),
+        max_warnings=int(_number(options, "maxWarningCount", 10)),
         allow_retry=_flag(options, "allowRetry"),
     )
 

@@ -55,7 +55,6 @@ def _shard_id(run: Run, name: Value, _keys: Value) -> Value:
 
 
 function("CURRENT_DATABASE", 0, needs=Needs.RUN, deterministic=False)(lambda run: run.database)
-function("CURRENT_USER", 0, needs=Needs.RUN, deterministic=False)(lambda run: run.user)
 function("VERSION", 0, deterministic=False)(lambda: SPOKEN_VERSION)
 function("CHECK_DOCUMENT", 1)(lambda value: type(value) is dict)
 

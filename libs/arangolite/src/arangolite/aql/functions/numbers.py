@@ -42,7 +42,7 @@ for _name, _compute in {
 }.items():
     _math(_name, _compute)  # type: ignore[arg-type]
 _math("ATAN2", math.atan2, 2)
-_math("POW", lambda base, exponent: float(base) ** exponent if isinstance(exponent, float) else base**exponent, 2)
+_math("POW", math.pow, 2)
 function("PI", 0)(lambda: math.pi)
 function("RAND", 0, deterministic=False)(random.random)
 

@@ -1,7 +1,7 @@
 """Functions that compute one value of an array of numbers."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from arangolite.aql.functions.registry import Implementation, alias, no_array, strict_function, wrong_argument
 from arangolite.aql.operators import Warn, number, to_number
@@ -30,7 +30,7 @@ def _sum(warn: Warn, values: Value) -> Value:
 @strict_function("PRODUCT", 1)
 def _product(warn: Warn, values: Value) -> Value:
     numbers = _numbers(warn, values)
-    return None if numbers is None else number(math.prod(numbers))
+    return None if numbers is None else number(math.prod(map(float, numbers)))
 
 
 @strict_function("AVERAGE", 1)
@@ -69,14 +69,23 @@ def _percentile(warn: Warn, values: Value, percent: Value, method: Value = "rank
     return number(numbers[below - 1] + (place - below) * (numbers[below] - numbers[below - 1]))
 
 
+def _squares(numbers: Sequence[int | float]) -> float:
+    """Sum the squared distances from the mean by Welford's method, as ArangoDB does, to the same last digit."""
+    mean = total = 0.0
+    for count, value in enumerate(numbers, 1):
+        distance = float(value) - mean
+        mean += distance / count
+        total += distance * (float(value) - mean)
+    return total
+
+
 def _variance(least: int, divisor: Callable[[int], int], *, root: bool) -> Implementation:
     def run(warn: Warn, values: Value) -> Value:
         numbers = _numbers(warn, values)
         if numbers is None or len(numbers) < least:
             return None
-        mean = math.fsum(numbers) / len(numbers)
-        spread = math.fsum((value - mean) ** 2 for value in numbers) / divisor(len(numbers))
-        return number(math.sqrt(spread) if root else spread)
+        spread = _squares(numbers) / divisor(len(numbers))
+        return number(math.sqrt(spread) if root and spread >= 0 else spread)
 
     return run
 

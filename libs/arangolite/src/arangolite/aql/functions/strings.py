@@ -18,6 +18,7 @@ from arangolite.errors import ArangoError, Problem
 from arangolite.values import Value, truthy
 
 _MAX_TOKEN_LENGTH = 65536
+_MAX_REPEATED_LENGTH = 16 << 20
 
 
 def _text(name: str, compute: Callable[[str], Value]) -> None:
@@ -140,9 +141,17 @@ def _substring_bytes(warn: Warn, text: Value, start: Value, length: Value = None
 
 function("LEFT", 2)(lambda text, length: to_string(text)[: max(int(to_number(length)), 0)])
 function("RIGHT", 2)(lambda text, length: to_string(text)[-count:] if (count := max(int(to_number(length)), 0)) else "")
-function("REPEAT", 2, 3)(
-    lambda text, count, separator="": to_string(separator).join([to_string(text)] * max(int(to_number(count)), 0))
-)
+
+
+@strict_function("REPEAT", 2, 3)
+def _repeat(warn: Warn, text: Value, count: Value, separator: Value = "") -> Value:
+    part, between, times = to_string(text), to_string(separator), int(to_number(count))
+    if times < 0:
+        return wrong_argument(warn)
+    if times * (len(part) + len(between)) > _MAX_REPEATED_LENGTH or times > _MAX_REPEATED_LENGTH:
+        warn(Problem.RESOURCE_LIMIT)
+        return None
+    return between.join([part] * times)
 
 
 @function("TRIM", 1, 2)
