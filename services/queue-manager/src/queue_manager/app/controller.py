@@ -35,7 +35,6 @@ from queue_manager.app.trails import Trails
 from queue_manager.app.wishes import NotPossibleError
 from queue_manager.app.workflow import Dataset, Deletion, Workflow, WorkflowStatus, new_workflow, rfc3339
 from streamforge_common import telemetry
-from streamforge_common.contract.commands import Command, CommandKind
 from streamforge_common.contract.events import Event
 from streamforge_common.errors import FatalError, TransientError
 from streamforge_common.exchanges import at_the_same_address
@@ -202,11 +201,13 @@ class Controller:
         task = workflow.task_of(event.producer)
         if event.banned_until is not None and task is not None:
             dataset = workflow.dataset_of(task)
+            is_news = event.banned_until > self._banned_until(dataset)
             for exchange, market in at_the_same_address(dataset.exchange, dataset.market):
                 await self._store.note_ban(exchange, market, event.banned_until)
                 self._bans[exchange, market] = max(event.banned_until, self._bans.get((exchange, market), 0.0))
-            for queue_id, _ in await self._store.unsettled():
-                self.wake(queue_id)
+            if is_news:
+                for queue_id, _ in await self._store.unsettled():
+                    self.wake(queue_id)
 
     def _banned_until(self, dataset: Dataset) -> float:
         return self._bans.get((dataset.exchange, dataset.market), 0.0)
@@ -364,17 +365,9 @@ class Controller:
             case actions.ReadEnds(topic):
                 lifecycle.note_ends(workflow, await self._log.end_offsets(topic))
             case actions.Tell(telemetry_id, command):
-                if command.command is CommandKind.START:
-                    command = self._with_ban(workflow, command)
                 appended_ms = await self._log.tell(command)
                 lifecycle.note_told(workflow, command, appended_ms, self._clock())
                 logger.bind(queue_id=workflow.queue_id).info("told {} to {}", telemetry_id, command.command)
-
-    def _with_ban(self, workflow: Workflow, start: Command) -> Command:
-        until_s = self._banned_until(workflow.datasets[0])
-        if until_s <= self._clock().timestamp():
-            return start
-        return start.model_copy(update={"options": {**start.options, "banned_until": until_s}})
 
     async def _launch(self, workflow: Workflow, spec: JobSpec) -> None:
         bound = logger.bind(queue_id=workflow.queue_id)

@@ -243,10 +243,10 @@ def _run(workflow: Workflow, banned_until_s: float, now: datetime) -> list[Actio
         if task.finished:
             continue
         if task.started_since_ms is None:
-            actions.append(_tell(workflow, task, CommandKind.START, now))
+            actions.append(_start(workflow, task, banned_until_s, now))
             continue
         if task.target == LOADER and banned_until_s > max(task.told_ban_until_s, now.timestamp()):
-            actions.append(_tell(workflow, task, CommandKind.START, now))
+            actions.append(_start(workflow, task, banned_until_s, now))
         if not task.launched:
             actions.append(Launch(_job_spec(workflow, task, task.started_since_ms)))
         if wants_pause != task.told_pause:
@@ -291,6 +291,15 @@ def _drain(workflow: Workflow, jobs: Mapping[str, Job], now: datetime) -> list[A
     if workflow.control.drain_offsets is None:
         return [ReadEnds(workflow.datasets[0].kafka_topic)]
     return [_tell(workflow, task, CommandKind.DRAIN, now, workflow.control.drain_offsets) for task in waiting]
+
+
+def _start(workflow: Workflow, task: Task, banned_until_s: float, now: datetime) -> Tell:
+    """Tell a task to start, and of a ban that lasts."""
+    told = _tell(workflow, task, CommandKind.START, now)
+    if banned_until_s <= now.timestamp():
+        return told
+    options = {**told.command.options, "banned_until": banned_until_s}
+    return Tell(task.telemetry_id, told.command.model_copy(update={"options": options}))
 
 
 def _tell(
