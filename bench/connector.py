@@ -21,7 +21,7 @@ from streamforge_common.settings import ArangoSettings, KafkaSettings
 _HOW = (
     "Candles on a topic, stored by the connector's own code (`RecordReader`, `Storing`, `RecordStore`) in an "
     "empty collection of arangolite with the connector's indexes, `waitForSync`. **bare loop**: posts the same "
-    "JSON lines from memory to `/_api/import`, in batches of the same size, one at a time as the connector does. "
+    "JSON lines from memory to `/_api/import`, in batches of the same size, two at a time as the connector does. "
     "**counted**: the connector against a server that only counts lines. The first batch of each run does not "
     "count."
 )

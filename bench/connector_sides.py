@@ -4,6 +4,7 @@ Both tell their wall time from the first batch that is stored to the last: joini
 a rate, and the first batch pays for them on either side.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from time import perf_counter, process_time
 
@@ -27,6 +28,8 @@ from streamforge_common.settings import ArangoSettings
 
 _BATCH_RECORDS = 5_000
 """As many as the connector takes at once."""
+_IMPORTS = 2
+"""As many as the connector runs at a time."""
 
 
 class Given(msgspec.Struct):
@@ -108,6 +111,7 @@ async def _through_the_connector(given: Given) -> Mapping[str, float]:
 async def _bare(given: Given) -> Mapping[str, float]:
     lines = [value for _, value in make_records(read_pages(given.pages))]
     batches = [b"\n".join(lines[first : first + _BATCH_RECORDS]) for first in range(0, len(lines), _BATCH_RECORDS)]
+    waiting = iter(batches)
     del lines
     clock = _Clock()
     settings = _database(given)
@@ -118,12 +122,16 @@ async def _bare(given: Given) -> Mapping[str, float]:
     start = start_command("arango-connector", given.records, given.collection)
     # Its indexes are the connector's.
     async with _store(given, Dataset.of(start)), aiohttp.ClientSession(headers={"Authorization": login}) as session:
-        for batch in batches:
-            async with session.post(url, params=parameters, data=batch) as response:
-                result = await response.json()
-            assert response.status == 201, result
-            assert not result["errors"], result
-            clock.stored(result["created"])
+
+        async def post() -> None:
+            for batch in waiting:
+                async with session.post(url, params=parameters, data=batch) as response:
+                    result = await response.json()
+                assert response.status == 201, result
+                assert not result["errors"], result
+                clock.stored(result["created"])
+
+        await asyncio.gather(*(post() for _ in range(_IMPORTS)))
     return clock.told()
 
 

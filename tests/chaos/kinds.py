@@ -18,7 +18,7 @@ KINDS: dict[str, Callable[[], Fault]] = {
     "kill-queue-manager-at-launch": lambda: KillQueueManager(1.5),
     "queue-manager-reads-again": ReadEventsAgain,
     "die-around-post": lambda: DieAround({"claim-key": 0, "insert": 0, "confirm-key": 0}),
-    "die-around-keeping": lambda: DieAround({"replace": 6, "copy-audit": 6, "commit-place": 3}),
+    "die-around-keeping": lambda: DieAround({"replace": 3, "copy-audit": 3, "commit-place": 1}),
     "die-around-launch": lambda: DieAround({"create-topic": 0, "tell": 2, "launch": 1}),
     "die-around-retention": lambda: DieAround({"set-retention": 0}),
     "die-around-ban": lambda: Together(

@@ -1,7 +1,7 @@
 """What of a batch is a document, what a repetition, what is rejected and why."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,13 +26,22 @@ class Batch:
 
     messages: Sequence[RecordMessage]
     """All of them, to be acknowledged together."""
-    documents: Sequence[RecordMessage]
+    by_key: Mapping[str, RecordMessage]
     """One message for each `_key`, in the order in which the keys appeared."""
     rejected: Sequence[Rejected]
     repeated: int
     """Messages whose `_key` another one of this batch carries too."""
     out_of_range: int
     """Records, repetitions included, whose time is outside of the dataset's range; they are stored all the same."""
+
+    @property
+    def documents(self) -> Sequence[RecordMessage]:
+        """Return the messages to be stored."""
+        return list(self.by_key.values())
+
+    def shares_keys(self, other: "Batch") -> bool:
+        """Say whether both have a message for the same document."""
+        return not self.by_key.keys().isdisjoint(other.by_key)
 
 
 class Sorting:
@@ -71,7 +80,7 @@ class Sorting:
     def batch(self) -> Batch:
         """Return what they come to."""
         repeated = len(self._messages) - len(self._by_key) - len(self._rejected)
-        return Batch(self._messages, list(self._by_key.values()), self._rejected, repeated, self._out_of_range)
+        return Batch(self._messages, self._by_key, self._rejected, repeated, self._out_of_range)
 
 
 def _refused_by_loader(message: RecordMessage) -> str | None:

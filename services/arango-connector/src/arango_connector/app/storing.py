@@ -5,14 +5,14 @@
 3. Store the documents, then what is rejected; both are on disk before the next step.
 4. Acknowledge: the group's committed place moves behind the batch.
 
-While a batch is at 3 the one before it is at 4 and the next one at 1 and 2, and no further; batches are stored and
-acknowledged in order.
+Two batches may be at 3 at a time, if they share no `_key`: a later document of the same `_key` is stored later. Batches
+are acknowledged in order, and the next one is read while another is being stored.
 Whatever ends the process before step 4 makes the same messages come again, and storing them again changes nothing.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol
@@ -33,6 +33,8 @@ _WAIT_MS = 500
 """How long an empty topic is waited on before commands are looked at again."""
 _AHEAD_MS = 50
 """The same while a batch is being stored: about as long as that takes, so that an end is noticed soon."""
+_IMPORTS = 2
+"""At a time: the database works on one while the other is on its way there or back."""
 _SERVICE = "arango-connector"
 
 
@@ -49,13 +51,11 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class _Done:
-    """A batch that is stored, and waits to be acknowledged; the counts are of messages."""
+class _Import:
+    """A batch that is being stored, or that is stored and waits to be acknowledged."""
 
     batch: Batch
-    written: int
-    repeated: int
-    rejected: int
+    stored: "asyncio.Task[Stored]"
 
 
 class Reader(Protocol):
@@ -100,42 +100,40 @@ class Storing:
 
     async def store(self) -> Ending:
         """Store what comes until no more can come, or the work must end."""
-        batch: Batch | None = None
-        done: _Done | None = None
+        ending: Ending | None = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                ending = await self._store_all(group)
+        except* TransientError:
+            # The database was still waited for when the work had to end; those batches come again.
+            ending = self._run.ending
+            if ending is None:
+                raise
+        assert ending is not None
+        return ending
+
+    async def _store_all(self, group: asyncio.TaskGroup) -> Ending:
+        imports: deque[_Import] = deque()
         while (ending := self._run.ending) is None:
             if self._run.is_paused:
-                if done is not None:
-                    await self._acknowledge(done)
-                    done = None
+                await self._acknowledge(imports)
                 await self._run.report_progress("paused")
                 await self._reader.idle(wait_ms=_WAIT_MS)
                 continue
-            batch, done = await self._step(batch, done)
+            if len(imports) == _IMPORTS:
+                await self._acknowledge_first(imports)
+                continue
+            batch = await self._read(_AHEAD_MS if imports else _WAIT_MS)
+            if batch is None or any(batch.shares_keys(earlier.batch) for earlier in imports):
+                await self._acknowledge(imports)
+            if batch is not None:
+                imports.append(_Import(batch, group.create_task(self._store_batch(batch))))
             CONSUMER_LAG.labels(self._dataset.type).set(self._reader.lag())
             await self._run.report_progress(self._summary(), out_of_range=self._tally.out_of_range)
-            if batch is None and done is None and await self._is_drained():
+            if batch is None and await self._is_drained():
                 return Completed(self._summary(), out_of_range=self._tally.out_of_range)
-        if done is not None:
-            with suppress(TransientError):  # then the batch comes again
-                await self._acknowledge(done)
+        await self._acknowledge(imports)
         return ending
-
-    async def _step(self, batch: Batch | None, done: _Done | None) -> tuple[Batch | None, _Done | None]:
-        """Store a batch while the one before it is acknowledged and the next one is read; return the latter two."""
-        ahead, storing = None, None
-        try:
-            async with asyncio.TaskGroup() as group:
-                if batch is not None:
-                    storing = group.create_task(self._store_batch(batch))
-                if done is not None:
-                    group.create_task(self._acknowledge(done))
-                ahead = await self._read(_WAIT_MS if batch is None and done is None else _AHEAD_MS)
-        except* TransientError:
-            # The database was still waited for when the work had to end; the batch comes again.
-            if self._run.ending is None:
-                raise
-            storing = None
-        return ahead, storing.result() if storing is not None else None
 
     async def _read(self, wait_ms: int) -> Batch | None:
         """Take and check what has come; None where that is nothing."""
@@ -153,29 +151,35 @@ class Storing:
         BATCH_SECONDS.labels(_SERVICE, "check").observe(check_s)
         return sorting.batch()
 
-    async def _store_batch(self, batch: Batch) -> _Done:
+    async def _store_batch(self, batch: Batch) -> Stored:
         began_s = perf_counter()
-        stored = await self._store.store(batch.documents) if batch.documents else Stored(0, 0, ())
+        stored = await self._store.store(batch.documents) if batch.by_key else Stored(0, 0, ())
         rejected = [*batch.rejected, *stored.refused]
         if rejected:
             await self._store.keep_rejected(rejected)
         BATCH_SECONDS.labels(_SERVICE, "store").observe(perf_counter() - began_s)
-        return _Done(batch, stored.written, batch.repeated + stored.repeated, len(rejected))
+        return stored
 
-    async def _acknowledge(self, done: _Done) -> None:
+    async def _acknowledge(self, imports: deque[_Import]) -> None:
+        while imports:
+            await self._acknowledge_first(imports)
+
+    async def _acknowledge_first(self, imports: deque[_Import]) -> None:
+        """Wait until the earliest batch is stored, and acknowledge it; the counts are of messages."""
+        first = imports.popleft()
+        batch, stored = first.batch, await first.stored
         began_s = perf_counter()
+        repeated = batch.repeated + stored.repeated
+        rejected = len(batch.rejected) + len(stored.refused)
         tally = self._tally.plus(
-            stored=done.written + done.repeated,
-            repeated=done.repeated,
-            rejected=done.rejected,
-            out_of_range=done.batch.out_of_range,
+            stored=stored.written + repeated, repeated=repeated, rejected=rejected, out_of_range=batch.out_of_range
         )
-        await self._reader.ack(done.batch.messages, tally.encode())
+        await self._reader.ack(batch.messages, tally.encode())
         self._tally = tally
         self._run.records_written = tally.stored
         BATCH_SECONDS.labels(_SERVICE, "ack").observe(perf_counter() - began_s)
-        for outcome in ("written", "repeated", "rejected"):
-            RECORDS.labels(_SERVICE, self._dataset.type, outcome).inc(getattr(done, outcome))
+        for outcome, count in (("written", stored.written), ("repeated", repeated), ("rejected", rejected)):
+            RECORDS.labels(_SERVICE, self._dataset.type, outcome).inc(count)
 
     async def _is_drained(self) -> bool:
         end_offsets = self._run.end_offsets
