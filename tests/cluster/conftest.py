@@ -23,7 +23,7 @@ _HAPPENS_WITHIN_S = 100
 _ACCOUNT = "queue-manager"
 RULES = [
     {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "list", "watch", "delete"]},
-    {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]},
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
 ]
 """As docs/operations.md has them: all that queue-manager may."""

@@ -93,6 +93,29 @@ async def test_a_pod_that_fails_is_made_anew_until_that_was_often_enough(launchi
         assert await launcher.logs(job.name) == b"no\nno\n"
 
 
+async def test_a_pod_that_is_told_to_end_is_followed_by_the_next_of_its_job(launching, administrator, namespace):
+    """However long the job has run: without its pod, for the back-off, it is not taken for one that never had any."""
+    ends_well = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(int(os.environ['INTERRUPTED_EXIT_CODE'])))"
+    code = f"import os, signal, sys, time; {ends_well}; print('up'); time.sleep(600)"
+    async with launching(python(code), kubernetes_job_start_seconds=1, kubernetes_job_backoff_limit=0) as launcher:
+        core, job = client.CoreV1Api(administrator), spec()
+        selector = f"streamforge.io/queue-id={job.queue_id}"
+        await launcher.launch(job)
+        await logged(launcher, job.name, b"up\n")
+        (first,) = core.list_namespaced_pod(namespace, label_selector=selector).items
+        core.delete_namespaced_pod(first.metadata.name, namespace)
+
+        def another(job):
+            assert job.status.is_live
+            assert not job.is_stuck
+            pods = core.list_namespaced_pod(namespace, label_selector=selector).items
+            return any(pod.metadata.uid != first.metadata.uid for pod in pods)
+
+        assert (await seen(launcher, job.name, another)).restarts == 0
+        await logged(launcher, job.name, b"up\n")
+        await launcher.delete(job.name)
+
+
 async def test_a_job_that_takes_too_much_memory_says_so(launching):
     target = python("hoard = [bytearray(1 << 20) for _ in range(4096)]")
     target[TARGET] |= {"requests": {"memory": "48Mi"}, "limits": {"memory": "48Mi"}}

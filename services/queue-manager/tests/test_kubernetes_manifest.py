@@ -67,6 +67,10 @@ def test_a_job_is_this_and_nothing_else():
                             "action": "FailJob",
                             "onExitCodes": {"containerName": "job", "operator": "In", "values": [42]},
                         },
+                        {
+                            "action": "Ignore",
+                            "onExitCodes": {"containerName": "job", "operator": "In", "values": [143]},
+                        },
                         {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
                     ]
                 },
@@ -108,6 +112,7 @@ def test_a_job_is_this_and_nothing_else():
                                     {"name": "ATTEMPT", "value": "1"},
                                     {"name": "COMMANDS_SINCE", "value": "1722500000000"},
                                     {"name": "METRICS_PORT", "value": "9090"},
+                                    {"name": "INTERRUPTED_EXIT_CODE", "value": "143"},
                                 ],
                                 "ports": [{"name": "metrics", "containerPort": 9090}],
                                 "readinessProbe": {
