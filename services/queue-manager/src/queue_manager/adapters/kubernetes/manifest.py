@@ -26,6 +26,8 @@ the Job would be complete."""
 
 _METRICS_PORT = 9090
 """The same in every pod: each has an address of its own."""
+_FILES = "/etc/streamforge"
+"""Where a pod finds the files that are laid down."""
 _USER = 10001
 """As in our images; nobody's on the node."""
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -117,6 +119,8 @@ def _pod(spec: JobSpec, plan: JobPlan, target: TargetPlan) -> Manifest:
         "containers": [_container(spec, plan, target)],
         "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}],
     }
+    if plan.files_secret:
+        pod["volumes"].append({"name": "files", "secret": {"secretName": plan.files_secret}})
     optional = {
         "imagePullSecrets": [{"name": name} for name in plan.image_pull_secrets],
         "nodeSelector": dict(target.node_selector),
@@ -149,6 +153,8 @@ def _container(spec: JobSpec, plan: JobPlan, target: TargetPlan) -> Manifest:
     sources += [{"secretRef": {"name": name}} for name in plan.secrets]
     if sources:
         container["envFrom"] = sources
+    if plan.files_secret:
+        container["volumeMounts"].append({"name": "files", "mountPath": _FILES, "readOnly": True})
     return container
 
 
