@@ -2,11 +2,8 @@
 
 import asyncio
 import secrets
-import shutil
-import subprocess
 from contextlib import aclosing
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import yaml
@@ -20,6 +17,7 @@ from queue_manager.app.workflow import WorkflowStatus
 from queue_manager.settings import KubernetesLauncherSettings
 from queue_manager.testing import Crash, MemoryLog, MemoryStore
 from streamforge_common.errors import FatalError
+from tests import programs
 from tests.cluster.conftest import IMAGE, logged, seen
 
 TARGET = "dummy-service"
@@ -235,22 +233,6 @@ async def test_a_workflow_whose_image_does_not_exist_ends_in_error_and_leaves_no
         assert await launcher.jobs(queue_id) == []
 
 
-def test_the_manifest_keeps_to_the_schemas_of_the_api(tmp_path):
-    kubeconform = shutil.which("kubeconform")
-    if kubeconform is None:
-        pytest.skip("kubeconform is not on the PATH")
-    schemas = sorted(Path(kubeconform).resolve().parents[1].glob("schemas-*"))
-    if not schemas:
-        pytest.skip("there are no schemas beside kubeconform's folder")
-    manifest = tmp_path / "job.yaml"
+def test_the_manifest_keeps_to_the_schemas_of_the_api():
     plan = KubernetesLauncherSettings(kubernetes_job_targets=python("print()") | {TARGET: {"image": IMAGE}}).plan()
-    manifest.write_text(yaml.safe_dump(job_manifest(spec(), plan)))
-    location = f"{schemas[-1]}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json"
-    checked = subprocess.run(
-        [kubeconform, "-strict", "-summary", "-schema-location", location, str(manifest)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert "Valid: 1" in checked.stdout
+    programs.assert_keeps_to_the_schemas(yaml.safe_dump(job_manifest(spec(), plan)))
