@@ -8,7 +8,8 @@ import pytest
 
 from streamforge_local.settings import Settings
 
-_WITHIN_S = 60
+_WITHIN_S = 300
+"""Only so that a program that hangs is named; Helm waits for pods."""
 
 
 def find(name: str) -> str:
