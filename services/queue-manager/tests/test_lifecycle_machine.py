@@ -130,6 +130,13 @@ class WorkflowWorld(RuleBasedStateMachine):
             self.speak(job, TaskStatus.ERROR)
         self.launcher.end(job.name, JobStatus.FAILED)
 
+    @rule(data=st.data())
+    @precondition(lambda self: self.live_jobs())
+    def job_stops_as_it_likes(self, data):
+        job = data.draw(st.sampled_from(self.live_jobs()))
+        if not self.has_spoken_last(job):
+            self.speak(job, TaskStatus.STOPPED)
+
     @rule(status=st.sampled_from(list(TaskStatus)), attempt=st.integers(0, 1))
     def zombie_speaks(self, status, attempt):
         for task in self.workflow.tasks:

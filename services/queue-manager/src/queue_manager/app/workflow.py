@@ -154,6 +154,8 @@ class Control(BaseModel):
     """Whether nothing is left to do: the workflow has ended, and what was to be done after that is done."""
     delete: Deletion | None = None
     """Set once a person wants the ended workflow removed."""
+    topic_asked_for: bool = False
+    """Whether the data topic may be there; stored before it is made, so that none is left behind."""
     topic_created: bool = False
     topic_expires: bool = False
     """Whether the data topic forgets after a while, as it does once the workflow has ended."""
