@@ -1,4 +1,5 @@
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -134,6 +135,22 @@ def test_a_loader_that_fails_for_good_ends_the_workflow_in_error_with_what_was_p
     platform.ends(CONNECTOR)
     assert platform.workflow.status is WorkflowStatus.ERROR
     assert platform.workflow.error == error
+
+
+@pytest.mark.parametrize("side_effects", range(6))
+def test_a_command_that_is_obeyed_is_in_the_audit_trail_wherever_its_telling_was_cut_off(platform, side_effects):
+    platform.store.crash.arm(side_effects, after=True)
+    with suppress(CrashError):
+        platform.says(LOADER, TaskStatus.COMPLETED, end_offsets={"0": 10})
+    platform.store.crash.side_effects_left = None
+    if CommandKind.DRAIN not in [kind for kind, _, _ in platform.told()]:
+        platform.look()
+    platform.says(CONNECTOR, TaskStatus.COMPLETED)
+    platform.ends(LOADER)
+    platform.ends(CONNECTOR)
+    assert platform.workflow.status is WorkflowStatus.COMPLETED
+    trail = platform.store.audit[platform.queue_id].values()
+    assert [item.data["command"] for item in trail if item.kind == "command"] == ["start", "start", "drain"]
 
 
 def test_a_loader_that_stops_unasked_ends_the_workflow_in_error_with_what_was_published_stored(platform):

@@ -1,6 +1,7 @@
 """The controller in a world of crashes, duplicates, late events, twins and impatient people."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import HealthCheck, settings
@@ -174,6 +175,17 @@ class WorkflowWorld(RuleBasedStateMachine):
         asyncio.run(self.store.get(self.queue_id))
         trail = self.store.audit[self.queue_id]
         assert sorted(trail) == list(range(1, self.workflow.control.next_seq))
+
+    @invariant()
+    def every_command_is_in_the_audit_trail_once(self):
+        if not hasattr(self, "queue_id"):
+            return
+        noted = [item.data for item in self.store.audit[self.queue_id].values() if item.kind == "command"]
+        told = [command.model_dump(mode="json", exclude_none=True) for command in self.log.commands]
+        untold = [it.model_dump(mode="json", exclude_none=True) for it in self.workflow.control.untold]
+        assert len(noted) == len({json.dumps(it) for it in noted})
+        assert all(it in noted for it in told)
+        assert all(it in told or it in untold for it in noted)
 
     @invariant()
     def every_delivered_event_is_in_the_audit_trail_once(self):

@@ -355,7 +355,7 @@ class Controller:
                 lifecycle.note_ends(workflow, await self._log.end_offsets(topic))
             case actions.Tell(telemetry_id, command):
                 appended_ms = await self._log.tell(command)
-                lifecycle.note_told(workflow, command, appended_ms, self._clock())
+                lifecycle.note_told(workflow, command, appended_ms)
                 logger.bind(queue_id=workflow.queue_id).info("told {} to {}", telemetry_id, command.command)
 
     async def _launch(self, workflow: Workflow, spec: JobSpec) -> None:

@@ -86,9 +86,9 @@ def note_retention_set(workflow: Workflow, *, expires: bool) -> None:
     workflow.control.topic_expires = expires
 
 
-def note_told(workflow: Workflow, command: Command, appended_ms: int, now: datetime) -> None:
+def note_told(workflow: Workflow, command: Command, appended_ms: int) -> None:
     """A command is on the log."""
-    workflow.audit("command", command.model_dump(mode="json", exclude_none=True), now)
+    workflow.control.untold.remove(command)
     task = workflow.task_of(command.telemetry_id)
     if task is None or task.attempt != command.attempt:
         return
@@ -148,6 +148,9 @@ def advance(workflow: Workflow, seen: Seen, now: datetime, stop_grace_s: float) 
     live = [job.name for job in seen.jobs.values() if job.status.is_live]
     if workflow.status.is_terminal:
         return [DeleteJob(name) for name in live] or _settle(workflow, seen.jobs)
+    if workflow.control.untold:
+        # Whoever decided them may have died before or after telling; a task that is told twice does nothing twice.
+        return [Tell(command.telemetry_id, command) for command in workflow.control.untold]
     for task in workflow.tasks:
         task.launched = task.launched or task.job_name in seen.jobs
     if seen.events_are_read:
@@ -160,6 +163,10 @@ def advance(workflow: Workflow, seen: Seen, now: datetime, stop_grace_s: float) 
     elif seen.may_start:
         actions += _run(workflow, seen.banned_until_s, now)
     actions += _drain(workflow, seen.jobs, now)
+    for action in actions:
+        if isinstance(action, Tell):
+            workflow.control.untold.append(action.command)
+            workflow.audit("command", action.command.model_dump(mode="json", exclude_none=True), now)
     _update_status(workflow, seen.jobs, now)
     return actions
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from queue_manager.app.catalog import CONNECTOR, LOADER
 from queue_manager.app.requests import CheckedRequest
+from streamforge_common.contract.commands import Command
 from streamforge_common.contract.events import TaskError, TaskStatus
 from streamforge_common.ids import (
     QueueId,
@@ -166,6 +167,9 @@ class Control(BaseModel):
     events_read: dict[str, int] = Field(default_factory=dict)
     """Partition of `queue-events` to the offset behind the last event taken in: reading again adds nothing."""
     next_seq: int = 1
+    untold: list[Command] = Field(default_factory=list)
+    """Commands that are decided, and in the audit trail, and may not be on `queue-control` yet: all of them are before
+    anything else is decided."""
     outbox: list[AuditItem] = Field(default_factory=list)
     """Audit items written with this document, on their way to `workflow_events`."""
 
