@@ -37,6 +37,7 @@ class Problem(Enum):
     DOCUMENT_HANDLE_BAD = (1205, HTTPStatus.BAD_REQUEST, "illegal document identifier")
     DUPLICATE_NAME = (1207, HTTPStatus.CONFLICT, "duplicate name")
     ILLEGAL_NAME = (1208, HTTPStatus.BAD_REQUEST, "illegal name")
+    NO_INDEX = (1209, HTTPStatus.NOT_FOUND, "no suitable index known")
     UNIQUE_CONSTRAINT = (1210, HTTPStatus.CONFLICT, "unique constraint violated")
     INDEX_NOT_FOUND = (1212, HTTPStatus.NOT_FOUND, "index not found")
     INDEX_HANDLE_BAD = (1214, HTTPStatus.BAD_REQUEST, "illegal index identifier")
