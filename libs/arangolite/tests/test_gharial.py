@@ -136,3 +136,12 @@ def test_a_graph_follows_the_new_name_of_a_collection(gharial: Gharial, db: Stan
     assert graph["edgeDefinitions"] == [edges("streets", ["cities"], ["cities"])]
     assert graph["orphanCollections"] == ["gardens"]
     assert gharial("POST", "/map/edge/streets", {"_from": "cities/a", "_to": "cities/b"})[0] == 202
+
+
+def test_a_document_that_defines_no_graph_is_none(gharial: Gharial, db: StandardDatabase) -> None:
+    stored = [{"_key": "odd", "edgeDefinitions": 5}, {"_key": "bad", "orphanCollections": [5]}, {"_key": "bare"}]
+    db.collection("_graphs").insert_many(stored)
+    assert [graph["name"] for graph in gharial("GET", "")[1]["graphs"]] == ["bare", "map"]
+    assert gharial("GET", "/odd")[1]["errorNum"] == 1924
+    assert gharial("POST", "", {"name": "g", "edgeDefinitions": [edges("e")]})[0] == 202
+    assert gharial("DELETE", "/map/vertex/towns/a")[1]["removed"]

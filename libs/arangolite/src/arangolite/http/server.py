@@ -120,7 +120,7 @@ class Server:
     def application(self) -> web.Application:
         """Make the application that aiohttp runs."""
         application = web.Application(client_max_size=MAX_BODY_BYTES)
-        application.router.add_route("*", "/{path:.*}", self.handle)
+        application.router.add_route("*", r"/{path:[\s\S]*}", self.handle)  # a path may hold line breaks
         return application
 
     async def drop_database(self, name: str) -> None:

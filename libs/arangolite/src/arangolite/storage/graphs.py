@@ -4,6 +4,8 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from arangolite.errors import ArangoError, Problem, not_supported
 from arangolite.storage import schema
 from arangolite.storage.batch import row_from_columns
@@ -25,12 +27,32 @@ def read_graph(connection: sqlite3.Connection, collections: Mapping[str, Collect
 
 
 def list_graphs(connection: sqlite3.Connection, collections: Mapping[str, Collection]) -> list[Json]:
-    """Read all graphs."""
+    """Read all graphs; a document that somebody else has put there and that defines none is left out."""
     store = collections.get(GRAPHS)
     if store is None:
         return []
     rows = connection.execute(f"SELECT id, key, rev, doc FROM {store.table} ORDER BY key")
-    return [row_from_columns(columns).full(GRAPHS) for columns in rows]
+    documents = [row_from_columns(columns).full(GRAPHS) for columns in rows]
+    return [{"edgeDefinitions": [], "orphanCollections": [], **doc} for doc in documents if _is_definition(doc)]
+
+
+class _EdgeDefinition(msgspec.Struct):
+    collection: str
+    source: list[str] = msgspec.field(name="from")
+    target: list[str] = msgspec.field(name="to")
+
+
+class _Definition(msgspec.Struct, rename="camel"):
+    edge_definitions: list[_EdgeDefinition] = []
+    orphan_collections: list[str] = []
+
+
+def _is_definition(document: Json) -> bool:
+    try:
+        msgspec.convert(document, _Definition)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def create_graph(request: Mapping[str, Any]) -> Work[Json]:
