@@ -240,7 +240,7 @@ async def test_the_catalog_shows_every_market_with_its_intervals_spelt_out(platf
         assert (entry["live"], entry["targets"]) == (False, ["loader-producer", "arango-connector"])
         types.setdefault((entry["exchange"], entry["market"]), set()).add(entry["type"])
     assert {market: len(found) for market, found in types.items()} == {
-        ("binance", "spot"): 17,
+        ("binance", "spot"): 18,
         ("binance", "um"): 71,
         ("bybit", "spot"): 13,
         ("bybit", "linear"): 59,

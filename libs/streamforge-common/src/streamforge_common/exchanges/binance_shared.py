@@ -20,11 +20,12 @@ from streamforge_common.contract.records import (
     PriceCandle,
     Record,
     TimeMs,
+    Trade,
     TradeId,
     record_key_prefix,
 )
 from streamforge_common.errors import RejectedRecordError
-from streamforge_common.exchanges.rest import EndRequests, History, Pool, Reach, Refusal, Request
+from streamforge_common.exchanges.rest import End, EndRequests, History, Pool, Reach, Refusal, Request
 
 EXCHANGE = "binance"
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -87,6 +88,17 @@ class _AggTradeRow(msgspec.Struct, frozen=True, gc=False):
     m: bool
 
 
+class _TradeRow(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """One row of historicalTrades."""
+
+    id: Count
+    price: Finite
+    qty: Finite
+    quote_qty: Finite
+    time: TimeMs
+    is_buyer_maker: bool
+
+
 class _ServerTime(msgspec.Struct, frozen=True, rename="camel"):
     server_time: TimeMs
 
@@ -125,6 +137,7 @@ class _Error(msgspec.Struct, frozen=True):
 _klines_decoder = msgspec.json.Decoder(list[_Kline], strict=False)
 _price_klines_decoder = msgspec.json.Decoder(list[_PriceKline], strict=False)
 _agg_trades_decoder = msgspec.json.Decoder(list[_AggTradeRow], strict=False)
+_trades_decoder = msgspec.json.Decoder(list[_TradeRow], strict=False)
 _rows_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _info_decoder = msgspec.json.Decoder(ExchangeInfo)
 _time_decoder = msgspec.json.Decoder(_ServerTime)
@@ -180,28 +193,69 @@ def candles(
 
 
 def agg_trades(market: str, endpoint: Endpoint, reach: Reach | None = None) -> History:
-    """Declare the aggregate trades: pages by id, which cannot be asked for together with a time.
-
-    With nothing but a start the exchange gives the oldest trades from there on; with nothing but an end, which it takes
-    as inclusive, the latest up to there. From an id on the answer begins at the id or behind it.
-    """
-
-    def ask(symbol: str, bound: str, value: int, limit: int) -> Request:
-        params = {"symbol": symbol, bound: str(value), "limit": str(limit)}
-        return Request(endpoint.path, params, endpoint.weight, endpoint.pool)
-
+    """Declare the aggregate trades: pages by id, which cannot be asked for together with a time."""
     return History(
         record_kind("agg_trades"),
         endpoint.rows,
-        lambda symbol, first_id, last_id: ask(symbol, "fromId", first_id, last_id - first_id + 1),
+        lambda symbol, first_id, last_id: _ask_from(endpoint, symbol, first_id, last_id),
         lambda body, symbol: parse_agg_trades(body, Origin(market, symbol, "agg_trades")),
         split_rows,
-        ends=EndRequests(
-            lambda symbol, start_ms: ask(symbol, "startTime", start_ms, 1),
-            lambda symbol, end_ms: ask(symbol, "endTime", end_ms - 1, 1),
-        ),
+        ends=_ends(market, endpoint, lambda trade: trade.agg_trade_id, lambda trade: trade.agg_trade_id),
         runs_on=True,
         reach=reach,
+    )
+
+
+def trades(market: str, endpoint: Endpoint, aggregated: Endpoint) -> History:
+    """Declare the single trades, which can be asked for by id alone.
+
+    Args:
+        market: As the contract names it.
+        endpoint: Where they are asked for.
+        aggregated: Where the aggregate trades are, which can be asked for by time and name the trades in them.
+    """
+    return History(
+        record_kind("trades"),
+        endpoint.rows,
+        lambda symbol, first_id, last_id: _ask_from(endpoint, symbol, first_id, last_id),
+        lambda body, symbol: parse_trades(body, Origin(market, symbol, "trades")),
+        split_rows,
+        ends=_ends(market, aggregated, lambda trade: trade.first_trade_id, lambda trade: trade.last_trade_id),
+        runs_on=True,
+    )
+
+
+def _ask_from(endpoint: Endpoint, symbol: str, first_id: int, last_id: int) -> Request:
+    """Ask for trades by id: the answer begins at the first id or behind it."""
+    params = {"symbol": symbol, "fromId": str(first_id), "limit": str(last_id - first_id + 1)}
+    return Request(endpoint.path, params, endpoint.weight, endpoint.pool)
+
+
+def _ends(
+    market: str, endpoint: Endpoint, first_id_of: Callable[[AggTrade], int], last_id_of: Callable[[AggTrade], int]
+) -> EndRequests:
+    """Ask for the first and the last aggregate trade of a range.
+
+    With nothing but a start the exchange gives the oldest ones from there on; with nothing but an end, which it takes
+    as inclusive, the latest up to there.
+    """
+
+    def ask(symbol: str, bound: str, time_ms: int) -> Request:
+        return Request(
+            endpoint.path, {"symbol": symbol, bound: str(time_ms), "limit": "1"}, endpoint.weight, endpoint.pool
+        )
+
+    def parse(body: bytes, symbol: str, id_of: Callable[[AggTrade], int]) -> list[End]:
+        found = parse_agg_trades(body, Origin(market, symbol, "agg_trades"))
+        if any(id_of(trade) < 0 for trade in found):
+            raise RejectedRecordError("an aggregate trade that does not name its trades")
+        return [End(id_of(trade), trade.trade_time) for trade in found]
+
+    return EndRequests(
+        first=lambda symbol, start_ms: ask(symbol, "startTime", start_ms),
+        last=lambda symbol, end_ms: ask(symbol, "endTime", end_ms - 1),
+        parse_first=lambda body, symbol: parse(body, symbol, first_id_of),
+        parse_last=lambda body, symbol: parse(body, symbol, last_id_of),
     )
 
 
@@ -302,6 +356,37 @@ def parse_agg_trades(body: bytes, origin: Origin) -> list[AggTrade]:
         ]
     except UNREADABLE as exc:
         raise RejectedRecordError(f"not a page of aggregate trades: {exc}") from exc
+
+
+def parse_trades(body: bytes, origin: Origin) -> list[Trade]:
+    """Read a page of `GET /api/v3/historicalTrades`.
+
+    Sample: `[{"id":28457,"price":"4.00000100","qty":"12.00000000","quoteQty":"48.000012","time":1499865549590,
+    "isBuyerMaker":true,"isBestMatch":true}]`
+
+    Raises:
+        RejectedRecordError: The body is no such page.
+    """
+    prefix, market, symbol, kind = origin.prefix, origin.market, origin.symbol, origin.kind
+    try:
+        return [
+            Trade(
+                key=f"{prefix}{row.id}",
+                exchange=EXCHANGE,
+                market=market,
+                symbol=symbol,
+                type=kind,
+                trade_id=row.id,
+                price=row.price,
+                quantity=row.qty,
+                quote_quantity=row.quote_qty,
+                trade_time=row.time,
+                is_buyer_maker=row.is_buyer_maker,
+            )
+            for row in _trades_decoder.decode(body)
+        ]
+    except UNREADABLE as exc:
+        raise RejectedRecordError(f"not a page of trades: {exc}") from exc
 
 
 def split_rows(body: bytes) -> list[bytes]:

@@ -50,6 +50,15 @@ class RefusedError(RejectedRecordError):
 
 
 @dataclass(frozen=True, slots=True)
+class End:
+    """The record at one end of a time range."""
+
+    id: int
+    time_ms: int
+    """Its event time."""
+
+
+@dataclass(frozen=True, slots=True)
 class EndRequests:
     """How the ends of a time range are asked for, apart from the pages between them."""
 
@@ -57,6 +66,10 @@ class EndRequests:
     """(symbol, Unix milliseconds) to the request for the first record at or after that time, alone."""
     last: Callable[[str, int], Request]
     """(symbol, Unix milliseconds) to the request for the last record before that time, alone."""
+    parse_first: Callable[[bytes, str], Sequence[End]]
+    """(body, symbol) of the answer to `first` to as many ends as it has rows. Raises RejectedRecordError."""
+    parse_last: Callable[[bytes, str], Sequence[End]]
+    """The same of `last`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,10 @@ from loader_producer.app.budget import Budget
 from loader_producer.app.dataset import Dataset
 from loader_producer.app.ends import judge_first, judge_last
 from loader_producer.app.pages import Page, PageContent, judge_page
-from streamforge_common.contract.records import Record
+from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.errors import FatalError, RejectedRecordError, TransientError
 from streamforge_common.exchanges.rest import (
+    End,
     EndRequests,
     Pool,
     Refusal,
@@ -142,18 +143,17 @@ class ExchangeClient:
 
         return await self._ask(history.request(dataset.symbol, page.first, page.last), read)
 
-    async def fetch_ends(self, dataset: Dataset, ends: EndRequests) -> tuple[Record | None, Record | None]:
+    async def fetch_ends(self, symbol: str, time_range: TimeRange, ends: EndRequests) -> tuple[End | None, End | None]:
         """Return the first record at or after the start of the range, and the last one before its end."""
-        history, time_range = dataset.history, dataset.time_range
 
-        def read_first(body: bytes) -> Record | None:
-            return judge_first(history.kind, time_range.start_ms, history.parse(body, dataset.symbol))
+        def read_first(body: bytes) -> End | None:
+            return judge_first(time_range.start_ms, ends.parse_first(body, symbol))
 
-        def read_last(body: bytes) -> Record | None:
-            return judge_last(history.kind, time_range.end_ms, history.parse(body, dataset.symbol))
+        def read_last(body: bytes) -> End | None:
+            return judge_last(time_range.end_ms, ends.parse_last(body, symbol))
 
-        first = await self._ask(ends.first(dataset.symbol, time_range.start_ms), read_first)
-        last = await self._ask(ends.last(dataset.symbol, time_range.end_ms), read_last)
+        first = await self._ask(ends.first(symbol, time_range.start_ms), read_first)
+        last = await self._ask(ends.last(symbol, time_range.end_ms), read_last)
         return first, last
 
     async def _ask(self, request: Request, read: Callable[[bytes], Result]) -> Result:

@@ -19,9 +19,10 @@ from loader_producer.app.gaps import GapFinder
 from loader_producer.app.pages import Ends, Page, PageContent, PagePlan, closed_ends, join_gaps
 from loader_producer.app.place import Place
 from streamforge_common.contract.events import ExchangeGap, TaskStatus
-from streamforge_common.contract.records import RECEIPT_TIME_HEADER, REJECTED_HEADER, Record
+from streamforge_common.contract.records import RECEIPT_TIME_HEADER, REJECTED_HEADER
+from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.errors import FatalError
-from streamforge_common.exchanges.rest import EndRequests, SpacingRequest
+from streamforge_common.exchanges.rest import End, EndRequests, SpacingRequest
 from streamforge_common.job import Completed, Ending, JobRun
 from streamforge_common.telemetry import BATCH_SECONDS, RECORDS
 
@@ -64,7 +65,7 @@ class Exchange(Protocol):
     async def fetch(self, dataset: Dataset, page: Page) -> PageContent:
         """Return what it has of a page."""
 
-    async def fetch_ends(self, dataset: Dataset, ends: EndRequests) -> tuple[Record | None, Record | None]:
+    async def fetch_ends(self, symbol: str, time_range: TimeRange, ends: EndRequests) -> tuple[End | None, End | None]:
         """Return the first record at or after the start of the range, and the last one before its end."""
 
 
@@ -184,7 +185,7 @@ class Loading:
         settles_in_ms = dataset.time_range.end_ms + SETTLED_AFTER_MS - now_ms
         await asyncio.sleep(max(0, settles_in_ms) / 1000)
         return await find_ends(
-            dataset.history.kind, dataset.time_range, lambda: self._exchange.fetch_ends(dataset, requests)
+            dataset.time_range, lambda: self._exchange.fetch_ends(dataset.symbol, dataset.time_range, requests)
         )
 
     def _resume(self, place: Place) -> None:
