@@ -5,9 +5,9 @@ USDⓈ-M connector, state of 2026-08-21.
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 
@@ -48,35 +48,39 @@ class Origin:
         return record_key_prefix(EXCHANGE, self.market, self.symbol, self.kind)
 
 
-class _Kline(msgspec.Struct, frozen=True, array_like=True, gc=False):
+_Time = TypeVar("_Time", bound=int)
+"""How times are bounded: in answers they are milliseconds, in archives of either unit."""
+
+
+class Kline(msgspec.Struct, Generic[_Time], frozen=True, array_like=True, gc=False):
     """One row of klines; decimal numbers are strings, which the decoder reads as the nearest doubles."""
 
-    open_time: TimeMs
+    open_time: _Time
     open: Finite
     high: Finite
     low: Finite
     close: Finite
     volume: Finite
-    close_time: TimeMs
+    close_time: _Time
     quote_volume: Finite
     trades: Count
     taker_buy_volume: Finite
     taker_buy_quote_volume: Finite
 
 
-class _PriceKline(msgspec.Struct, frozen=True, array_like=True):
+class PriceKline(msgspec.Struct, Generic[_Time], frozen=True, array_like=True):
     """One row of klines of a price that is not traded: the columns of volumes are there and mean nothing."""
 
-    open_time: TimeMs
+    open_time: _Time
     open: Finite
     high: Finite
     low: Finite
     close: Finite
     no_volume: Any
-    close_time: TimeMs
+    close_time: _Time
 
 
-class _AggTradeRow(msgspec.Struct, frozen=True, gc=False):
+class AggTradeRow(msgspec.Struct, Generic[_Time], frozen=True, gc=False):
     """One row of aggTrades, under the exchange's own one-letter names."""
 
     a: Count
@@ -84,18 +88,18 @@ class _AggTradeRow(msgspec.Struct, frozen=True, gc=False):
     q: Finite
     f: TradeId
     l: TradeId  # noqa: E741
-    T: TimeMs
+    T: _Time
     m: bool
 
 
-class _TradeRow(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+class TradeRow(msgspec.Struct, Generic[_Time], frozen=True, gc=False, rename="camel"):
     """One row of historicalTrades."""
 
     id: Count
     price: Finite
     qty: Finite
     quote_qty: Finite
-    time: TimeMs
+    time: _Time
     is_buyer_maker: bool
 
 
@@ -134,10 +138,10 @@ class _Error(msgspec.Struct, frozen=True):
 
 
 # Not strict: numbers in strings are numbers.
-_klines_decoder = msgspec.json.Decoder(list[_Kline], strict=False)
-_price_klines_decoder = msgspec.json.Decoder(list[_PriceKline], strict=False)
-_agg_trades_decoder = msgspec.json.Decoder(list[_AggTradeRow], strict=False)
-_trades_decoder = msgspec.json.Decoder(list[_TradeRow], strict=False)
+_klines_decoder = msgspec.json.Decoder(list[Kline[TimeMs]], strict=False)
+_price_klines_decoder = msgspec.json.Decoder(list[PriceKline[TimeMs]], strict=False)
+_agg_trades_decoder = msgspec.json.Decoder(list[AggTradeRow[TimeMs]], strict=False)
+_trades_decoder = msgspec.json.Decoder(list[TradeRow[TimeMs]], strict=False)
 _rows_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _info_decoder = msgspec.json.Decoder(ExchangeInfo)
 _time_decoder = msgspec.json.Decoder(_ServerTime)
@@ -268,31 +272,36 @@ def parse_candles(body: bytes, origin: Origin) -> list[Candle]:
     Raises:
         RejectedRecordError: The body is no such page.
     """
-    prefix, market, symbol, kind = origin.prefix, origin.market, origin.symbol, origin.kind
     try:
-        return [
-            Candle(
-                key=f"{prefix}{row.open_time}",
-                exchange=EXCHANGE,
-                market=market,
-                symbol=symbol,
-                type=kind,
-                open_time=row.open_time,
-                close_time=row.close_time,
-                open=row.open,
-                high=row.high,
-                low=row.low,
-                close=row.close,
-                volume=row.volume,
-                quote_volume=row.quote_volume,
-                trades=row.trades,
-                taker_buy_volume=row.taker_buy_volume,
-                taker_buy_quote_volume=row.taker_buy_quote_volume,
-            )
-            for row in _klines_decoder.decode(body)
-        ]
+        return make_candles(_klines_decoder.decode(body), origin)
     except UNREADABLE as exc:
         raise RejectedRecordError(f"not a page of klines: {exc}") from exc
+
+
+def make_candles(rows: Iterable[Kline[int]], origin: Origin, units_per_ms: int = 1) -> list[Candle]:
+    """Make candles of rows; `units_per_ms` tells the unit of their times."""
+    prefix, market, symbol, kind = origin.prefix, origin.market, origin.symbol, origin.kind
+    return [
+        Candle(
+            key=f"{prefix}{row.open_time // units_per_ms}",
+            exchange=EXCHANGE,
+            market=market,
+            symbol=symbol,
+            type=kind,
+            open_time=row.open_time // units_per_ms,
+            close_time=row.close_time // units_per_ms,
+            open=row.open,
+            high=row.high,
+            low=row.low,
+            close=row.close,
+            volume=row.volume,
+            quote_volume=row.quote_volume,
+            trades=row.trades,
+            taker_buy_volume=row.taker_buy_volume,
+            taker_buy_quote_volume=row.taker_buy_quote_volume,
+        )
+        for row in rows
+    ]
 
 
 def parse_price_candles(body: bytes, origin: Origin) -> list[PriceCandle]:
@@ -304,26 +313,31 @@ def parse_price_candles(body: bytes, origin: Origin) -> list[PriceCandle]:
     Raises:
         RejectedRecordError: The body is no such page.
     """
-    prefix = origin.prefix
     try:
-        return [
-            PriceCandle(
-                key=f"{prefix}{row.open_time}",
-                exchange=EXCHANGE,
-                market=origin.market,
-                symbol=origin.symbol,
-                type=origin.kind,
-                open_time=row.open_time,
-                close_time=row.close_time,
-                open=row.open,
-                high=row.high,
-                low=row.low,
-                close=row.close,
-            )
-            for row in _price_klines_decoder.decode(body)
-        ]
+        return make_price_candles(_price_klines_decoder.decode(body), origin)
     except UNREADABLE as exc:
         raise RejectedRecordError(f"not a page of klines of a price: {exc}") from exc
+
+
+def make_price_candles(rows: Iterable[PriceKline[int]], origin: Origin, units_per_ms: int = 1) -> list[PriceCandle]:
+    """Make candles of a price; `units_per_ms` tells the unit of the rows' times."""
+    prefix = origin.prefix
+    return [
+        PriceCandle(
+            key=f"{prefix}{row.open_time // units_per_ms}",
+            exchange=EXCHANGE,
+            market=origin.market,
+            symbol=origin.symbol,
+            type=origin.kind,
+            open_time=row.open_time // units_per_ms,
+            close_time=row.close_time // units_per_ms,
+            open=row.open,
+            high=row.high,
+            low=row.low,
+            close=row.close,
+        )
+        for row in rows
+    ]
 
 
 def parse_agg_trades(body: bytes, origin: Origin) -> list[AggTrade]:
@@ -335,27 +349,32 @@ def parse_agg_trades(body: bytes, origin: Origin) -> list[AggTrade]:
     Raises:
         RejectedRecordError: The body is no such page.
     """
-    prefix, market, symbol, kind = origin.prefix, origin.market, origin.symbol, origin.kind
     try:
-        return [
-            AggTrade(
-                key=f"{prefix}{row.a}",
-                exchange=EXCHANGE,
-                market=market,
-                symbol=symbol,
-                type=kind,
-                agg_trade_id=row.a,
-                price=row.p,
-                quantity=row.q,
-                first_trade_id=row.f,
-                last_trade_id=row.l,
-                trade_time=row.T,
-                is_buyer_maker=row.m,
-            )
-            for row in _agg_trades_decoder.decode(body)
-        ]
+        return make_agg_trades(_agg_trades_decoder.decode(body), origin)
     except UNREADABLE as exc:
         raise RejectedRecordError(f"not a page of aggregate trades: {exc}") from exc
+
+
+def make_agg_trades(rows: Iterable[AggTradeRow[int]], origin: Origin, units_per_ms: int = 1) -> list[AggTrade]:
+    """Make aggregate trades of rows; `units_per_ms` tells the unit of their times."""
+    prefix, market, symbol, kind = origin.prefix, origin.market, origin.symbol, origin.kind
+    return [
+        AggTrade(
+            key=f"{prefix}{row.a}",
+            exchange=EXCHANGE,
+            market=market,
+            symbol=symbol,
+            type=kind,
+            agg_trade_id=row.a,
+            price=row.p,
+            quantity=row.q,
+            first_trade_id=row.f,
+            last_trade_id=row.l,
+            trade_time=row.T // units_per_ms,
+            is_buyer_maker=row.m,
+        )
+        for row in rows
+    ]
 
 
 def parse_trades(body: bytes, origin: Origin) -> list[Trade]:
@@ -367,26 +386,31 @@ def parse_trades(body: bytes, origin: Origin) -> list[Trade]:
     Raises:
         RejectedRecordError: The body is no such page.
     """
-    prefix, market, symbol, kind = origin.prefix, origin.market, origin.symbol, origin.kind
     try:
-        return [
-            Trade(
-                key=f"{prefix}{row.id}",
-                exchange=EXCHANGE,
-                market=market,
-                symbol=symbol,
-                type=kind,
-                trade_id=row.id,
-                price=row.price,
-                quantity=row.qty,
-                quote_quantity=row.quote_qty,
-                trade_time=row.time,
-                is_buyer_maker=row.is_buyer_maker,
-            )
-            for row in _trades_decoder.decode(body)
-        ]
+        return make_trades(_trades_decoder.decode(body), origin)
     except UNREADABLE as exc:
         raise RejectedRecordError(f"not a page of trades: {exc}") from exc
+
+
+def make_trades(rows: Iterable[TradeRow[int]], origin: Origin, units_per_ms: int = 1) -> list[Trade]:
+    """Make single trades of rows; `units_per_ms` tells the unit of their times."""
+    prefix, market, symbol, kind = origin.prefix, origin.market, origin.symbol, origin.kind
+    return [
+        Trade(
+            key=f"{prefix}{row.id}",
+            exchange=EXCHANGE,
+            market=market,
+            symbol=symbol,
+            type=kind,
+            trade_id=row.id,
+            price=row.price,
+            quantity=row.qty,
+            quote_quantity=row.quote_qty,
+            trade_time=row.time // units_per_ms,
+            is_buyer_maker=row.is_buyer_maker,
+        )
+        for row in rows
+    ]
 
 
 def split_rows(body: bytes) -> list[bytes]:
