@@ -90,6 +90,11 @@ class Ledger:
                 _, times = served.open_rows.get(position, (row, 0))
                 served.open_rows[position] = row, times + 1
 
+    def record_all(self, series: Series, positions: range) -> None:
+        """Count items that will not change any more and were sent as one file."""
+        served = self._served.setdefault((series.market, series.symbol, series.kind), _Served(series))
+        served.runs.add(positions.start, positions.stop)
+
     def items(
         self, symbol: str | None, kind: str | None, now_us: int, market: str | None = None
     ) -> Iterator[ServedItem]:

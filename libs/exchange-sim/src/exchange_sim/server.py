@@ -32,6 +32,7 @@ async def serving(exchange: Exchange, host: str, port: int) -> AsyncIterator[str
         yield f"http://{f'[{host}]' if ':' in host else host}:{chosen_port}"
     finally:
         await runner.cleanup()
+        exchange.close()
 
 
 async def wait_for_signal() -> None:

@@ -109,5 +109,7 @@ class ExchangeSettings(SettingsGroup):
     """Binance spot, REST."""
     binance_futures_rest_url: str = "https://fapi.binance.com"
     """Binance USDⓈ-M futures, REST."""
+    binance_dumps_url: str = "https://data.binance.vision"
+    """Binance's public archives, of all markets."""
     bybit_rest_url: str = "https://api.bybit.com"
     """Bybit v5, all markets, REST."""

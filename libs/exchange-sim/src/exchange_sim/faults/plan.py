@@ -5,7 +5,7 @@ several that are due the first in the list takes the request, the others wait fo
 on an answer (there are no rows to leave out) waits too, so that `fired` proves what the client was really given.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Annotated, Final
@@ -31,11 +31,14 @@ class FaultKind(StrEnum):
     SHORT_PAGE = "short_page"
     DUPLICATED_ROWS = "duplicated_rows"
     MISSING_ROWS = "missing_rows"
+    WRONG_CHECKSUM = "wrong_checksum"
+    CORRUPT_ZIP = "corrupt_zip"
+    MISSING_FILE = "missing_file"
 
 
 _DEFAULT_SECONDS: Final = {FaultKind.TOO_MANY_REQUESTS: 1.0, FaultKind.BAN: 120.0, FaultKind.SLOW: 2.0}
 
-_LEAST_ROWS: Final = {FaultKind.SHORT_PAGE: 2, FaultKind.DUPLICATED_ROWS: 1, FaultKind.MISSING_ROWS: 3}
+LEAST_ROWS: Final = {FaultKind.SHORT_PAGE: 2, FaultKind.DUPLICATED_ROWS: 1, FaultKind.MISSING_ROWS: 3}
 """How many rows an answer must have for the fault to show; missing rows are taken from between others."""
 
 
@@ -66,10 +69,10 @@ class PlannedFault(msgspec.Struct):
     """Requests to its path so far."""
     fired: int = 0
 
-    def is_due(self, rows: int) -> bool:
-        """Whether it takes this request, which it has already seen."""
-        fault = self.fault
-        return self.seen > fault.after and self.fired < fault.count and rows >= _LEAST_ROWS.get(fault.kind, 0)
+    @property
+    def is_due(self) -> bool:
+        """Whether it would take this request, which it has already seen."""
+        return self.seen > self.fault.after and self.fired < self.fault.count
 
 
 class FaultPlan:
@@ -82,17 +85,17 @@ class FaultPlan:
         """Forget the old plan and begin a new one; what fired before is counted no more."""
         self.planned = [PlannedFault(fault) for fault in faults]
 
-    def take(self, path: str, rows: int) -> Fault | None:
+    def take(self, path: str, shows: Callable[[FaultKind], bool]) -> Fault | None:
         """Show a request to the plan; the fault that it meets, if any.
 
         Args:
             path: The request's path.
-            rows: How many items its answer would have.
+            shows: Whether a fault could be seen on its answer.
         """
         watching = [planned for planned in self.planned if fnmatchcase(path, planned.fault.path)]
         for planned in watching:
             planned.seen += 1
-        due = next((planned for planned in watching if planned.is_due(rows)), None)
+        due = next((it for it in watching if it.is_due and shows(it.fault.kind)), None)
         if due is None:
             return None
         due.fired += 1

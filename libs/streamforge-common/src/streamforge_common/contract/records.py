@@ -104,6 +104,24 @@ class AggTrade(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"key
     """Whether the taker sold."""
 
 
+class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"key": "_key"}):
+    """One trade between two orders; numbers as in `Candle`."""
+
+    key: str
+    exchange: str
+    market: str
+    symbol: str
+    type: str
+    trade_id: Count
+    price: float
+    quantity: float
+    quote_quantity: float
+    """In the quote asset: price times quantity, as the exchange gives it."""
+    trade_time: TimeMs
+    is_buyer_maker: bool
+    """Whether the taker sold."""
+
+
 class FundingRate(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"key": "_key"}):
     """What longs paid to shorts at one time, as a share of their positions; numbers as in `Candle`."""
 
@@ -133,7 +151,7 @@ class OpenInterest(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={
     """In the quote asset."""
 
 
-Record = Candle | PriceCandle | AggTrade | FundingRate | OpenInterest
+Record = Candle | PriceCandle | AggTrade | Trade | FundingRate | OpenInterest
 
 
 def record_key_prefix(exchange: str, market: str, symbol: str, kind: str) -> str:

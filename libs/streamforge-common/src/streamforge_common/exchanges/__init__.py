@@ -1,19 +1,27 @@
 """One module per exchange and market: declarations and pure parsers, no I/O.
 
-- `rest`: what the declarations are made of.
+- `rest`, `archives`: what the declarations are made of.
 - `binance`, `binance_um`: Binance spot and USDⓈ-M futures; `binance_shared` has what both use.
+- `binance_archives`: the archives of both.
 - `bybit`: Bybit v5, spot and linear.
 
-`REST_MARKETS` is the table of what can be asked for; adding an exchange is adding a module and a line here.
+`REST_MARKETS` and `ARCHIVE_MARKETS` are the tables of what can be asked for; adding an exchange is adding a module and
+a line here.
 """
 
-from streamforge_common.exchanges import binance, binance_um, bybit
+from streamforge_common.exchanges import binance, binance_archives, binance_um, bybit
+from streamforge_common.exchanges.archives import ArchiveMarket
 from streamforge_common.exchanges.rest import RestMarket
 
 REST_MARKETS: dict[tuple[str, str], RestMarket] = {
     (market.exchange, market.market): market for market in (binance.SPOT, binance_um.UM, bybit.SPOT, bybit.LINEAR)
 }
 """(exchange, market) to its REST history."""
+
+ARCHIVE_MARKETS: dict[tuple[str, str], ArchiveMarket] = {
+    (market.exchange, market.market): market for market in (binance_archives.SPOT, binance_archives.UM)
+}
+"""(exchange, market) to its archives."""
 
 
 def at_the_same_address(exchange: str, market: str) -> list[tuple[str, str]]:

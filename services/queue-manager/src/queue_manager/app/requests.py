@@ -1,11 +1,12 @@
 """What a person asks for, checked: from the body of `POST /workflows` to a dataset that can be loaded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from queue_manager.app.catalog import types_of
 from streamforge_common.contract.data_types import DataType, Source
 from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.exchanges import REST_MARKETS
@@ -121,21 +122,23 @@ def _check_combination(request: WorkflowRequest, fault: Fault) -> RestMarket | N
     except ValueError as exc:
         fault("type", str(exc))
     else:
-        if data_type.source is not Source.API or data_type.kind not in market.histories:
-            why = _why(data_type, market)
+        types = types_of(market.exchange, market.market)
+        if data_type not in types:
+            why = _why(data_type, market, types)
             fault("type", f"{request.exchange} {request.market} cannot give {request.type!r}: {why}")
     return market
 
 
-def _why(data_type: DataType, market: RestMarket) -> str:
+def _why(data_type: DataType, market: RestMarket, types: Sequence[DataType]) -> str:
     """Say why there is no such type, and what to ask for instead."""
     kind, family = data_type.kind, data_type.family
+    same_kind = [str(known) for known in types if known.kind == kind]
+    if same_kind and data_type.source is not Source.API:
+        return f"not in this version, or not in the archives; ask for {' or '.join(same_kind)}"
     if why := market.lacks.get(kind) or market.lacks.get(family or ""):
         return why
-    if kind in market.histories:
-        return f"this version loads REST history only; ask for {DataType(Source.API, kind)}"
-    types = [DataType(Source.API, known) for known in market.histories]
-    intervals = [known.interval.name for known in types if family and known.family == family]
+    histories = [known for known in types if known.source is Source.API]
+    intervals = [known.interval.name for known in histories if family and known.family == family]
     if intervals:
         return f"there is no such interval; ask for {Source.API}_{family}_<interval> with one of {', '.join(intervals)}"
     names = [f"{known.source}_{known.family}_<interval>" if known.family else str(known) for known in types]
