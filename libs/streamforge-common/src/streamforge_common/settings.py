@@ -107,7 +107,13 @@ class ExchangeSettings(SettingsGroup):
 
     binance_spot_rest_url: str = "https://api.binance.com"
     """Binance spot, REST."""
+    binance_spot_ws_url: str = "wss://stream.binance.com:9443"
+    """Binance spot, live streams."""
     binance_futures_rest_url: str = "https://fapi.binance.com"
     """Binance USDⓈ-M futures, REST."""
+    binance_futures_ws_url: str = "wss://fstream.binance.com"
+    """Binance USDⓈ-M futures, live streams."""
     bybit_rest_url: str = "https://api.bybit.com"
     """Bybit v5, all markets, REST."""
+    bybit_ws_url: str = "wss://stream.bybit.com"
+    """Bybit v5, all markets, live streams."""
