@@ -77,12 +77,14 @@ class Ledger:
     """Everything served since the start."""
 
     def __init__(self) -> None:
-        self._served: dict[tuple[str, str, str], _Served] = {}
+        self._served: dict[tuple[str, str, str, str], _Served] = {}
+        """By market, symbol, kind, and the class of the series: a recorded connection numbers items in its own way."""
 
     def record(self, page: Page) -> None:
         """Count the items of a page that was sent."""
         series = page.series
-        served = self._served.setdefault((series.market, series.symbol, series.kind), _Served(series))
+        of = (series.market, series.symbol, series.kind, type(series).__name__)
+        served = self._served.setdefault(of, _Served(series))
         for first, end in _neighbours([position for position in page.positions if position < page.settled]):
             served.runs.add(first, end)
         for position, row in zip(page.positions, page.rows, strict=True):
@@ -95,7 +97,7 @@ class Ledger:
     ) -> Iterator[ServedItem]:
         """Every item that was served of these, oldest first; a candle that was also sent closed counts as that."""
         for of, served in sorted(self._served.items(), key=lambda item: item[0]):
-            if all(wanted in (None, found) for wanted, found in zip((market, symbol, kind), of, strict=True)):
+            if all(wanted in (None, found) for wanted, found in zip((market, symbol, kind), of, strict=False)):
                 yield from self._items_of(served, now_us)
 
     def _items_of(self, served: _Served, now_us: int) -> Iterator[ServedItem]:
