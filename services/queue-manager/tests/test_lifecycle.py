@@ -15,20 +15,20 @@ from streamforge_common.contract.commands import CommandKind
 from streamforge_common.contract.events import Event, TaskError, TaskStatus
 
 LOADER, CONNECTOR = 0, 1
+HISTORY = {"symbol": "btcusdt", "type": "api_candles_5m", "time_range": "2024-08-01:2024-08-02"}
 
 
 class Platform:
     """One workflow on the in-memory twins; every call ends with a look at it."""
 
-    def __init__(self, most_running=16):
+    def __init__(self, most_running=16, request=None):
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         crash = Crash()
         self.store, self.launcher, self.log = MemoryStore(crash), MemoryLauncher(crash), MemoryLog(crash)
         self.controller = Controller(
             self.store, self.log, self.launcher, clock=lambda: self.now, stop_grace_s=60, most_running=most_running
         )
-        request = WorkflowRequest(symbol="btcusdt", type="api_candles_5m", time_range="2024-08-01:2024-08-02")
-        self.queue_id = asyncio.run(self.controller.submit(request)).queue_id
+        self.queue_id = asyncio.run(self.controller.submit(WorkflowRequest(**(request or HISTORY)))).queue_id
         self.look()
 
     @property
@@ -485,3 +485,29 @@ def test_a_job_that_cannot_start_is_not_given_up_before_all_events_are_read(plat
     platform.look()
     assert platform.workflow.error is None
     assert len(platform.live()) == 2
+
+
+def test_a_live_workflow_runs_until_it_is_stopped_and_stores_what_was_published():
+    platform = Platform(request={"symbol": "btcusdt", "type": "ws_trades", "options": {"duration": 60}})
+    start = platform.log.commands[0]
+    assert (start.target, start.time_range, start.options) == ("loader-ws", "", {"duration": 60})
+    platform.says(LOADER, TaskStatus.LOADING, first_id=7, last_id=9)
+    platform.steer(wishes.stop)
+    assert platform.told()[-1] == (CommandKind.STOP, "loader-ws", 1)
+    platform.says(LOADER, TaskStatus.STOPPED)
+    platform.ends(LOADER)
+    assert platform.told()[-1] == (CommandKind.DRAIN, "arango-connector", 1)
+    platform.says(CONNECTOR, TaskStatus.COMPLETED)
+    platform.ends(CONNECTOR)
+    assert platform.workflow.status is WorkflowStatus.STOPPED
+    assert (platform.workflow.tasks[LOADER].first_id, platform.workflow.tasks[LOADER].last_id) == (7, 9)
+
+
+def test_a_live_loader_whose_time_is_over_completes_the_workflow():
+    platform = Platform(request={"symbol": "btcusdt", "type": "ws_trades", "options": {"duration": 60}})
+    platform.says(LOADER, TaskStatus.COMPLETED, end_offsets={"0": 3}, first_id=7, last_id=9)
+    assert platform.log.commands[-1].end_offsets == {"0": 3}
+    platform.ends(LOADER)
+    platform.says(CONNECTOR, TaskStatus.COMPLETED)
+    platform.ends(CONNECTOR)
+    assert platform.workflow.status is WorkflowStatus.COMPLETED

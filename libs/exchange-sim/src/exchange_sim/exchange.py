@@ -10,13 +10,16 @@ import socket
 import struct
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NoReturn
 
 from aiohttp import web
 
 from exchange_sim.binance.archives import Archives, missing_file
 from exchange_sim.binance.futures import Futures
+from exchange_sim.binance.messages import futures_source, spot_source
 from exchange_sim.binance.spot import Spot
+from exchange_sim.binance.streams import DAY_S, BinanceStreams
 from exchange_sim.bybit.interface import Bybit
 from exchange_sim.clock import SECOND_US, Clock
 from exchange_sim.errors import ExchangeError
@@ -28,6 +31,9 @@ from exchange_sim.limits import Verdict
 from exchange_sim.market import Derivatives, Market
 from exchange_sim.packed_files import Download
 from exchange_sim.pages import Page, Selection, make_page
+from exchange_sim.streaming.feed import Feed
+from exchange_sim.streaming.hub import Hub
+from exchange_sim.streaming.simulated import SimulatedFeed, Sources
 from exchange_sim.venue import Answer, Venue
 
 _Content = bytes | Page | Download | ExchangeError
@@ -46,7 +52,16 @@ class OtherMarkets:
 class Exchange:
     """Everything but the tool's own pages."""
 
-    def __init__(self, market: Market, *, weight_limit: int, clock: Clock, others: OtherMarkets | None = None) -> None:
+    def __init__(
+        self,
+        market: Market,
+        *,
+        weight_limit: int,
+        clock: Clock,
+        others: OtherMarkets | None = None,
+        feed: Feed | None = None,
+        connection_s: float = DAY_S,
+    ) -> None:
         """Open the exchange.
 
         Args:
@@ -54,6 +69,8 @@ class Exchange:
             weight_limit: Of Binance spot.
             clock: What time it is.
             others: The other markets, where there are any.
+            feed: Where live messages come from; None for the simulated markets themselves.
+            connection_s: After which a connection to streams is cut, seconds.
         """
         self.market = market
         self.markets: Sequence[Market | Derivatives] = (
@@ -72,6 +89,24 @@ class Exchange:
         }
         self.close = archives.close
         self.roots = tuple(self._venues)
+        self.hub = Hub(feed or self._live_markets(market, others), self.faults, self._shutdown_message)
+        streams = {
+            name: BinanceStreams(name, self.hub, self.journal, self.ledger, clock, longest_s=connection_s)
+            for name in ("binance:spot", "binance:um")
+        }
+        self.stream_routes = [
+            *streams["binance:spot"].routes([""]),
+            *streams["binance:um"].routes(["/public", "/market"]),
+        ]
+
+    def _live_markets(self, market: Market, others: OtherMarkets | None) -> Feed:
+        sources: dict[str, Sources] = {"binance:spot": partial(spot_source, market)}
+        if others is not None:
+            sources["binance:um"] = partial(futures_source, others.um)
+        return SimulatedFeed(self.clock, sources)
+
+    def _shutdown_message(self) -> bytes:
+        return b'{"e":"serverShutdown","E":%d}' % (self.clock() // 1000)
 
     async def handle(self, http: web.Request) -> web.StreamResponse:
         """Answer one request and write it down."""

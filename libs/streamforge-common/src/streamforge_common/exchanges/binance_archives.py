@@ -16,6 +16,7 @@ from streamforge_common.contract.records import AggTrade, Candle, PriceCandle, R
 from streamforge_common.errors import RejectedRecordError
 from streamforge_common.exchanges import binance_shared as shared
 from streamforge_common.exchanges.archives import Archive, ArchiveMarket, ArchiveTime, Period
+from streamforge_common.exchanges.decoding import UNREADABLE
 
 _ROOTS = {"spot": "spot", "um": "futures/um"}
 """Market to its folder."""
@@ -49,7 +50,7 @@ def _parse_candles(lines: bytes, origin: shared.Origin, units_per_ms: int) -> li
     """
     try:
         return shared.make_candles(_klines_decoder.decode(lines), origin, units_per_ms)
-    except shared.UNREADABLE as exc:
+    except UNREADABLE as exc:
         raise RejectedRecordError(f"not a line of klines: {exc}") from exc
 
 
@@ -60,7 +61,7 @@ def _parse_price_candles(lines: bytes, origin: shared.Origin, units_per_ms: int)
     """
     try:
         return shared.make_price_candles(_price_klines_decoder.decode(lines), origin, units_per_ms)
-    except shared.UNREADABLE as exc:
+    except UNREADABLE as exc:
         raise RejectedRecordError(f"not a line of klines of a price: {exc}") from exc
 
 
@@ -68,7 +69,7 @@ def _parse_agg_trades(lines: bytes, origin: shared.Origin, units_per_ms: int) ->
     """Read lines of `aggTrades`. Sample: `26129,0.01633102,4.70443515,27781,27781,1498793709153,True,True`."""
     try:
         return shared.make_agg_trades(_agg_trades_decoder.decode(lines), origin, units_per_ms)
-    except shared.UNREADABLE as exc:
+    except UNREADABLE as exc:
         raise RejectedRecordError(f"not a line of aggregate trades: {exc}") from exc
 
 
@@ -76,7 +77,7 @@ def _parse_trades(lines: bytes, origin: shared.Origin, units_per_ms: int) -> lis
     """Read lines of `trades`. Sample: `28457,4.00000100,12.00000000,48.00001200,1499865549590,True,True`."""
     try:
         return shared.make_trades(_trades_decoder.decode(lines), origin, units_per_ms)
-    except shared.UNREADABLE as exc:
+    except UNREADABLE as exc:
         raise RejectedRecordError(f"not a line of trades: {exc}") from exc
 
 

@@ -4,7 +4,6 @@ Source: binance-spot-api-docs, rest-api.md, state of 2026-07-21 (read 2026-11-21
 USDⓈ-M connector, state of 2026-08-21.
 """
 
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
@@ -25,13 +24,10 @@ from streamforge_common.contract.records import (
     record_key_prefix,
 )
 from streamforge_common.errors import RejectedRecordError
+from streamforge_common.exchanges.decoding import UNREADABLE, Finite
 from streamforge_common.exchanges.rest import End, EndRequests, History, Pool, Reach, Refusal, Request
 
 EXCHANGE = "binance"
-UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What a decoder raises for bytes that are not what was expected, however deeply they are nested."""
-Finite = Annotated[float, msgspec.Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
-"""Spelt out because "nan" and "inf" are read as numbers otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

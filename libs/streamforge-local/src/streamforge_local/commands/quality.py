@@ -64,7 +64,8 @@ def _print_gaps(console: Console, dataset: Dataset, gaps: list[Gap], total: int)
     unit = "ID" if dataset.has_ids else "UTC"
     table = plain_table(f"GAP FROM ({unit})", "TO (EXCLUSIVE)", ">MISSING", "CAUSE")
     for gap in gaps[:_GAPS_SHOWN]:
-        table.add_row(*_edges(dataset, gap), count(gap.missing), _CAUSES.get(gap.cause, gap.cause))
+        missing = "unknown" if gap.missing is None else count(gap.missing)
+        table.add_row(*_edges(dataset, gap), missing, _CAUSES.get(gap.cause, gap.cause))
     console.print()
     console.print(table)
     if total > _GAPS_SHOWN:
@@ -72,8 +73,10 @@ def _print_gaps(console: Console, dataset: Dataset, gaps: list[Gap], total: int)
 
 
 def _edges(dataset: Dataset, gap: Gap) -> Iterator[str]:
+    # Where nobody can know how many are missing, nothing is numbered.
+    has_ids = dataset.has_ids and gap.missing is not None
     for edge in (gap.start, gap.end):
-        if dataset.has_ids:
+        if has_ids:
             yield str(edge)
         else:
             moment = datetime.fromtimestamp(edge / 1000, UTC)

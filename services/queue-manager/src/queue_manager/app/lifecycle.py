@@ -70,6 +70,10 @@ def note_event(workflow: Workflow, event: Event, partition: int, offset: int, no
             setattr(task, field, told)
     for gap in event.exchange_gaps or ():
         workflow.note_exchange_gap(Span(n=task.n, start=gap.start, end=gap.end))
+    for hole in event.gaps or ():
+        # Where ids lie one behind the other the database tells what is missing, and better.
+        if hole.missing is None:
+            workflow.note_stream_gap(Span(n=task.n, start=hole.start, end=hole.end))
     return progress
 
 
@@ -285,7 +289,7 @@ def _wind_down(workflow: Workflow, jobs: Mapping[str, Job], now: datetime, stop_
     for task in workflow.tasks:
         if _is_live(task, jobs) and too_late:
             actions.append(DeleteJob(task.job_name))
-        elif task.started_since_ms is not None and not task.finished and task.target == LOADER and not task.told_stop:
+        elif task.started_since_ms is not None and not task.finished and task.is_loader and not task.told_stop:
             actions.append(_tell(workflow, task, CommandKind.STOP, now))
         elif not task.launched and not task.finished:
             task.finished, task.status, task.message = True, TaskStatus.STOPPED, "stopped before it was launched"
@@ -294,11 +298,11 @@ def _wind_down(workflow: Workflow, jobs: Mapping[str, Job], now: datetime, stop_
 
 def _drain(workflow: Workflow, jobs: Mapping[str, Job], now: datetime) -> list[Action]:
     """Tell connectors where their input ends, as soon as that is known."""
-    loaders = [task for task in workflow.tasks if task.target == LOADER]
+    loaders = [task for task in workflow.tasks if task.is_loader]
     waiting = [
         task
         for task in workflow.tasks
-        if task.target != LOADER and task.started_since_ms is not None and not task.finished and not task.told_drain
+        if not task.is_loader and task.started_since_ms is not None and not task.finished and not task.told_drain
     ]
     if not waiting:
         return []
@@ -343,6 +347,7 @@ def _tell(
         time_range=dataset.time_range,
         kafka_topic=dataset.kafka_topic,
         collection_name=dataset.collection_name,
+        options=dataset.options,
         end_offsets=None if end_offsets is None else dict(end_offsets),
         timestamp=now.timestamp(),
     )
