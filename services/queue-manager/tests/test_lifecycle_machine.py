@@ -4,6 +4,7 @@ import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -262,6 +263,7 @@ class WorkflowWorld(RuleBasedStateMachine):
 
 
 TestWorkflowWorld = WorkflowWorld.TestCase
+TestWorkflowWorld.pytestmark = [pytest.mark.timeout(600)]
 TestWorkflowWorld.settings = settings(
     max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
