@@ -1,8 +1,7 @@
 """The errors that ArangoDB's HTTP API knows: one number, one text and one HTTP status each.
 
 Every refusal in this package is an `ArangoError`; the HTTP layer turns it into ArangoDB's error body. Numbers and texts
-are those of
-ArangoDB 3.12 (its published table of error codes), because drivers decide by the number.
+are those of ArangoDB 3.12 (its published table of error codes), because drivers decide by the number.
 """
 
 from enum import Enum
@@ -97,10 +96,8 @@ class Problem(Enum):
     USER_INVALID_NAME = (1700, HTTPStatus.BAD_REQUEST, "invalid user name")
     USER_DUPLICATE = (1702, HTTPStatus.CONFLICT, "duplicate user")
     USER_NOT_FOUND = (1703, HTTPStatus.NOT_FOUND, "user not found")
-
     TOKEN_NOT_FOUND = (404, HTTPStatus.NOT_FOUND, "access token not found")
     TOKEN_NAME_TAKEN = (409, HTTPStatus.CONFLICT, "the user has an access token with this name already")
-
     GRAPH_COLLECTION_MULTI_USE = (1920, HTTPStatus.BAD_REQUEST, "multi use of edge collection in edge def")
     GRAPH_COLLECTION_IN_MULTI_GRAPHS = (
         1921,

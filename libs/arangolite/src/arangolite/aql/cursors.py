@@ -1,8 +1,7 @@
 """Open cursors: queries whose results are fetched batch by batch.
 
 A cursor that is fetched from goes on where its query stands, so a result of any size needs the memory of one batch.
-While it is open it keeps a
-read transaction of its own and sees the database as it was when the query began.
+While it is open it keeps a read transaction of its own and sees the database as it was when the query began.
 """
 
 import asyncio
@@ -26,9 +25,8 @@ from arangolite.storage.database import Session, Transaction
 
 T = TypeVar("T")
 
-_SPOOL_BYTES = (
-    16 << 20
-)  # results that must be complete before the first batch are kept in memory up to this size, then in a file
+_SPOOL_BYTES = 16 << 20
+"""Results that must be complete before the first batch are kept in memory up to this size, then in a file."""
 _encode = msgspec.json.encode
 
 
