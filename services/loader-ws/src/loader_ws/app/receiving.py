@@ -49,7 +49,8 @@ class Receiving:
     """Receives one dataset for as long as it is let."""
 
     def __init__(self, dataset: Dataset, exchange: Exchange, backlog: Backlog, sequence: Sequence) -> None:
-        self.reconnects = 0
+        self.connections = 0
+        """That were opened."""
         self.repeated = 0
         """Records that were received before."""
         self.trouble = ""
@@ -106,6 +107,7 @@ class Receiving:
         try:
             async with self._exchange.connect(self._dataset) as connection:
                 self._sequence.note_reconnect()
+                self.connections += 1
                 self.trouble = ""
                 await self._take_all(connection)
         except TransientError as exc:
@@ -114,8 +116,6 @@ class Receiving:
                 self._silent_connections += 1
                 raise
             logger.warning("connecting anew: {}", exc)
-        finally:
-            self.reconnects += 1
 
     async def _take_all(self, connection: Connection) -> None:
         """Take frames until the server says that it is leaving."""
