@@ -219,13 +219,17 @@ async def test_the_catalog_lists_every_combination_with_its_targets(platform):
     [
         ({"type": "api_mark_candles_5m"}, "#/type", "market um"),
         ({"market": "um", "type": "api_candles_1s"}, "#/type", "1m, 3m"),
-        ({"market": "um", "type": "api_trades"}, "#/type", "agg_trades"),
+        ({"market": "um", "type": "api_trades"}, "#/type", "dump_trades"),
+        ({"market": "um", "type": "dump_funding_rate"}, "#/type", "ask for api_funding_rate"),
+        ({"type": "dump_candles_1w"}, "#/type", "ask for api_candles_1w"),
+        ({"type": "dump_mark_candles_5m"}, "#/type", "market um"),
+        ({"exchange": "bybit", "type": "dump_candles_5m"}, "#/type", "ask for api_candles_5m"),
         ({"market": "um", "type": "ws_agg_trades"}, "#/time_range", "leave it out"),
         (LIVE | {"type": "ws_mark_price"}, "#/type", "market um"),
         (LIVE | {"type": "ws_order_book"}, "#/type", "ws_book_ticker"),
         (LIVE | {"market": "um", "type": "ws_candles_1s"}, "#/type", "1m, 3m"),
         (LIVE | {"market": "um", "type": "ws_open_interest_5m"}, "#/type", "ask for api_open_interest_5m"),
-        (LIVE | {"market": "um", "type": "poll_agg_trades"}, "#/type", "api_agg_trades or ws_agg_trades"),
+        (LIVE | {"market": "um", "type": "poll_agg_trades"}, "#/type", "api_agg_trades or dump_agg_trades or ws_agg"),
         (LIVE | {"exchange": "bybit", "type": "ws_agg_trades"}, "#/type", "ask for ws_trades"),
         (LIVE | {"options": {"duration": 0}}, "#/options/duration", "more than 0"),
         (LIVE | {"options": {"duration": True}}, "#/options/duration", "expected seconds"),
@@ -238,8 +242,8 @@ async def test_the_catalog_lists_every_combination_with_its_targets(platform):
         ({"exchange": "bybit", "market": "um"}, "#/market", "linear, spot"),
         ({"exchange": "kraken"}, "#/exchange", "binance, bybit"),
         ({"market": "um", "type": "api_poetry"}, "#/type", "api_premium_candles_<interval>"),
-        ({"market": "um", "type": "api_agg_trades"}, "#/time_range", "dump_agg_trades"),
-        ({"market": "um", "type": "api_open_interest_5m"}, "#/time_range", "dump_metrics"),
+        ({"market": "um", "type": "api_agg_trades"}, "#/time_range", "ask for dump_agg_trades"),
+        ({"market": "um", "type": "api_open_interest_5m"}, "#/time_range", "does not load it"),
     ],
 )
 async def test_what_cannot_be_had_is_refused_with_what_to_ask_for_instead(platform, change, pointer, advice):
@@ -264,12 +268,13 @@ async def test_the_catalog_shows_every_market_with_its_intervals_spelt_out(platf
         assert (entry["live"], entry["targets"]) == (is_live, [loader, "arango-connector"])
         types.setdefault((entry["exchange"], entry["market"]), set()).add(entry["type"])
     assert {market: len(found) for market, found in types.items()} == {
-        ("binance", "spot"): 17 + 19,
-        ("binance", "um"): 71 + 20,
+        ("binance", "spot"): 33 + 19,
+        ("binance", "um"): 121 + 20,
         ("bybit", "spot"): 13 + 15,
         ("bybit", "linear"): 59 + 17,
     }
     assert {"api_funding_rate", "api_open_interest_5m", "api_index_candles_1mo"} <= types["bybit", "linear"]
+    assert {"dump_trades", "dump_agg_trades", "dump_premium_candles_1d"} <= types["binance", "um"]
 
 
 async def test_a_live_workflow_has_no_range_its_own_loader_and_is_named_after_today(platform):

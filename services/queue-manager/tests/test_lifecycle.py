@@ -1,4 +1,5 @@
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -136,6 +137,32 @@ def test_a_loader_that_fails_for_good_ends_the_workflow_in_error_with_what_was_p
     assert platform.workflow.error == error
 
 
+@pytest.mark.parametrize("side_effects", range(6))
+def test_a_command_that_is_obeyed_is_in_the_audit_trail_wherever_its_telling_was_cut_off(platform, side_effects):
+    platform.store.crash.arm(side_effects, after=True)
+    with suppress(CrashError):
+        platform.says(LOADER, TaskStatus.COMPLETED, end_offsets={"0": 10})
+    platform.store.crash.side_effects_left = None
+    if CommandKind.DRAIN not in [kind for kind, _, _ in platform.told()]:
+        platform.look()
+    platform.says(CONNECTOR, TaskStatus.COMPLETED)
+    platform.ends(LOADER)
+    platform.ends(CONNECTOR)
+    assert platform.workflow.status is WorkflowStatus.COMPLETED
+    trail = platform.store.audit[platform.queue_id].values()
+    assert [item.data["command"] for item in trail if item.kind == "command"] == ["start", "start", "drain"]
+
+
+def test_a_loader_that_stops_unasked_ends_the_workflow_in_error_with_what_was_published_stored(platform):
+    platform.says(LOADER, TaskStatus.STOPPED)
+    platform.ends(LOADER)
+    assert platform.told()[-1][:2] == (CommandKind.DRAIN, "arango-connector")
+    platform.says(CONNECTOR, TaskStatus.COMPLETED)
+    platform.ends(CONNECTOR)
+    assert platform.workflow.status is WorkflowStatus.ERROR
+    assert platform.workflow.error.code == "stopped_unasked"
+
+
 def test_a_connector_that_fails_for_good_stops_the_loader(platform):
     error = TaskError(code="data_expired", detail="gone", retryable=False)
     platform.says(CONNECTOR, TaskStatus.ERROR, finished=True, error=error)
@@ -270,6 +297,21 @@ def test_the_topic_of_an_ended_workflow_forgets_and_keeps_again_on_retry(platfor
     assert platform.workflow.control.settled
     platform.steer(wishes.retry)
     assert platform.log.topics == {topic: False}
+
+
+def test_a_topic_whose_making_was_cut_off_is_not_left_behind_keeping_everything(platform):
+    request = WorkflowRequest(symbol="ethusdt", type="api_candles_5m", time_range="2024-08-01:2024-08-02")
+    platform.queue_id = asyncio.run(platform.controller.submit(request)).queue_id
+    platform.store.crash.arm(1, after=True)
+    with pytest.raises(CrashError):
+        platform.look()
+    topic = platform.workflow.datasets[0].kafka_topic
+    assert platform.log.topics[topic] is False
+    platform.steer(wishes.stop)
+    assert platform.workflow.status is WorkflowStatus.STOPPED
+    assert platform.log.topics[topic] is True
+    asyncio.run(platform.controller.delete(platform.queue_id, Deletion.WITHOUT_DATA))
+    assert topic not in platform.log.topics
 
 
 def test_what_an_ended_workflow_shows_does_not_change_any_more(platform):

@@ -82,15 +82,21 @@ class Ledger:
 
     def record(self, page: Page) -> None:
         """Count the items of a page that was sent."""
-        series = page.series
-        of = (series.market, series.symbol, series.kind, type(series).__name__)
-        served = self._served.setdefault(of, _Served(series))
+        served = self._served_of(page.series)
         for first, end in _neighbours([position for position in page.positions if position < page.settled]):
             served.runs.add(first, end)
         for position, row in zip(page.positions, page.rows, strict=True):
             if position >= page.settled:
                 _, times = served.open_rows.get(position, (row, 0))
                 served.open_rows[position] = row, times + 1
+
+    def record_all(self, series: Series, positions: range) -> None:
+        """Count items that will not change any more and were sent as one file."""
+        self._served_of(series).runs.add(positions.start, positions.stop)
+
+    def _served_of(self, series: Series) -> _Served:
+        of = (series.market, series.symbol, series.kind, type(series).__name__)
+        return self._served.setdefault(of, _Served(series))
 
     def items(
         self, symbol: str | None, kind: str | None, now_us: int, market: str | None = None

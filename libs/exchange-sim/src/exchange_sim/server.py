@@ -36,6 +36,7 @@ async def serving(exchange: Exchange, host: str, port: int) -> AsyncIterator[str
             streaming.cancel()
     finally:
         await runner.cleanup()
+        exchange.close()
 
 
 async def wait_for_signal() -> None:

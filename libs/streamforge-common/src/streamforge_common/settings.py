@@ -113,6 +113,8 @@ class ExchangeSettings(SettingsGroup):
     """Binance USDⓈ-M futures, REST."""
     binance_futures_ws_url: str = "wss://fstream.binance.com"
     """Binance USDⓈ-M futures, live streams."""
+    binance_dumps_url: str = "https://data.binance.vision"
+    """Binance's public archives, of all markets."""
     bybit_rest_url: str = "https://api.bybit.com"
     """Bybit v5, all markets, REST."""
     bybit_ws_url: str = "wss://stream.bybit.com"

@@ -16,7 +16,7 @@ from streamforge_local.supervisor import Component
 _PROBE_WITHIN = aiohttp.ClientTimeout(total=2.0)
 
 
-_SIMULATED = ("BINANCE_SPOT_REST_URL", "BINANCE_FUTURES_REST_URL", "BYBIT_REST_URL")
+_SIMULATED = ("BINANCE_SPOT_REST_URL", "BINANCE_FUTURES_REST_URL", "BINANCE_DUMPS_URL", "BYBIT_REST_URL")
 """Whose place the simulator takes; all of them answer at one address."""
 _SIMULATED_STREAMS = ("BINANCE_SPOT_WS_URL", "BINANCE_FUTURES_WS_URL", "BYBIT_WS_URL")
 """The same of live streams."""

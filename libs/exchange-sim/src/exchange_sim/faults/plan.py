@@ -6,7 +6,7 @@ next one. A fault that cannot show on an answer (there are no rows to leave out)
 the client was really given.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Annotated, Final
@@ -32,6 +32,9 @@ class FaultKind(StrEnum):
     SHORT_PAGE = "short_page"
     DUPLICATED_ROWS = "duplicated_rows"
     MISSING_ROWS = "missing_rows"
+    WRONG_CHECKSUM = "wrong_checksum"
+    CORRUPT_ZIP = "corrupt_zip"
+    MISSING_FILE = "missing_file"
     DISCONNECT = "disconnect"
     STALL = "stall"
     LOST_MESSAGE = "lost_message"
@@ -58,7 +61,7 @@ _DEFAULT_SECONDS: Final = {
     FaultKind.SERVER_SHUTDOWN: 5.0,
 }
 
-_LEAST_ROWS: Final = {FaultKind.SHORT_PAGE: 2, FaultKind.DUPLICATED_ROWS: 1, FaultKind.MISSING_ROWS: 3}
+LEAST_ROWS: Final = {FaultKind.SHORT_PAGE: 2, FaultKind.DUPLICATED_ROWS: 1, FaultKind.MISSING_ROWS: 3}
 """How many rows an answer must have for the fault to show; missing rows are taken from between others."""
 
 
@@ -90,10 +93,10 @@ class PlannedFault(msgspec.Struct):
     """Requests to its path so far."""
     fired: int = 0
 
-    def is_due(self, rows: int) -> bool:
-        """Whether it takes this request, which it has already seen."""
-        fault = self.fault
-        return self.seen > fault.after and self.fired < fault.count and rows >= _LEAST_ROWS.get(fault.kind, 0)
+    @property
+    def is_due(self) -> bool:
+        """Whether it would take this request, which it has already seen."""
+        return self.seen > self.fault.after and self.fired < self.fault.count
 
 
 class FaultPlan:
@@ -106,20 +109,20 @@ class FaultPlan:
         """Forget the old plan and begin a new one; what fired before is counted no more."""
         self.planned = [PlannedFault(fault) for fault in faults]
 
-    def take(self, path: str, rows: int) -> Fault | None:
+    def take(self, path: str, shows: Callable[[FaultKind], bool]) -> Fault | None:
         """Show a request to the plan; the fault that it meets, if any.
 
         Args:
             path: The request's path.
-            rows: How many items its answer would have.
+            shows: Whether a fault could be seen on its answer.
         """
-        return self._take(path, rows, is_stream=False)
+        return self._take(path, shows, is_stream=False)
 
     def take_on_stream(self, stream: str) -> Fault | None:
         """Show a message that is about to be sent to one client; the fault that it meets, if any."""
-        return self._take(stream, 1, is_stream=True)
+        return self._take(stream, lambda _: True, is_stream=True)
 
-    def _take(self, path: str, rows: int, *, is_stream: bool) -> Fault | None:
+    def _take(self, path: str, shows: Callable[[FaultKind], bool], *, is_stream: bool) -> Fault | None:
         watching = [
             planned
             for planned in self.planned
@@ -127,7 +130,7 @@ class FaultPlan:
         ]
         for planned in watching:
             planned.seen += 1
-        due = next((planned for planned in watching if planned.is_due(rows)), None)
+        due = next((it for it in watching if it.is_due and shows(it.fault.kind)), None)
         if due is None:
             return None
         due.fired += 1

@@ -75,11 +75,11 @@ def _candles(family: str, record: type[Record], interval: Interval) -> RecordKin
     return RecordKind(f"{family}_{interval.name}", record, "open_time", "open_time", interval, fault_of)
 
 
-def _agg_trades() -> RecordKind:
-    def fault_of(_: AggTrade) -> None:
+def _trades(name: str, record: type[Record], id_field: str) -> RecordKind:
+    def fault_of(_: Record) -> None:
         return None
 
-    return RecordKind("agg_trades", AggTrade, "agg_trade_id", "trade_time", EveryNumber(), fault_of)
+    return RecordKind(name, record, id_field, "trade_time", EveryNumber(), fault_of)
 
 
 def _funding_rate() -> RecordKind:
@@ -100,13 +100,6 @@ def _open_interest(period: Interval) -> RecordKind:
 
 _UNCOUNTED = EveryNumber()
 """The grid of kinds whose ids have holes by nature: nothing counts on it."""
-
-
-def _trades() -> RecordKind:
-    def fault_of(_: Trade) -> None:
-        return None
-
-    return RecordKind("trades", Trade, "trade_id", "trade_time", EveryNumber(), fault_of)
 
 
 def _book_ticker() -> RecordKind:
@@ -151,8 +144,8 @@ def _all_kinds() -> Iterator[RecordKind]:
         for price in ("mark", "index", "premium"):
             yield _candles(f"{price}_candles", PriceCandle, interval)
         yield _open_interest(interval)
-    yield _agg_trades()
-    yield _trades()
+    yield _trades("agg_trades", AggTrade, "agg_trade_id")
+    yield _trades("trades", Trade, "trade_id")
     yield _funding_rate()
     yield _book_ticker()
     yield _mark_price()

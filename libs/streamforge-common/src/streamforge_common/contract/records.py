@@ -107,7 +107,7 @@ class AggTrade(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"key
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"key": "_key"}):
-    """One trade; numbers as in `Candle`."""
+    """One trade between two orders; numbers as in `Candle`."""
 
     key: str
     exchange: str
@@ -118,6 +118,7 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"key": 
     price: float
     quantity: float
     quote_quantity: float | msgspec.UnsetType = msgspec.UNSET
+    """In the quote asset: price times quantity, as the exchange gives it."""
     trade_time: TimeMs
     is_buyer_maker: bool
     """Whether the taker sold."""

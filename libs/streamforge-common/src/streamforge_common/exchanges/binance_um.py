@@ -38,7 +38,7 @@ _FUNDING_HOURS = 8
 """Of a symbol that `fundingInfo` does not list."""
 _MEASUREMENT_ROWS = 500
 _PERIODS = ("5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d")
-_MEASUREMENTS_REACH = Reach(30 * _DAY_MS, "month (30 days)", "dump_metrics")
+_MEASUREMENTS_REACH = Reach(30 * _DAY_MS, "month (30 days)", None)
 
 
 class _FundingRow(msgspec.Struct, frozen=True, rename="camel"):
@@ -237,6 +237,6 @@ UM = RestMarket(
     parse_limit=_parse_limit,
     parse_refusal=shared.parse_refusal,
     lacks={
-        "trades": "over REST it gives single trades for one month and to holders of a key only; ask for agg_trades",
+        "trades": "over REST it gives single trades for one month and to holders of a key only; ask for dump_trades",
     },
 )

@@ -1,14 +1,15 @@
 """What a person asks for, checked: from the body of `POST /workflows` to a dataset that can be loaded."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from queue_manager.app.catalog import Offer, offers_of
 from streamforge_common.contract.data_types import DataType, Source
 from streamforge_common.contract.time_range import TimeRange
-from streamforge_common.exchanges import REST_MARKETS, STREAM_MARKETS
+from streamforge_common.exchanges import REST_MARKETS
 from streamforge_common.ids import COLLECTION_PATTERN, SYMBOL_PATTERN
 
 Fault = Callable[[str, str], None]
@@ -108,32 +109,13 @@ def check_request(request: WorkflowRequest, now: datetime) -> CheckedRequest:
     )
 
 
-class _Offer(NamedTuple):
-    """What a market gives by one source."""
-
-    kinds: Collection[str]
-    lacks: Mapping[str, str]
-    """Kinds that users look for in vain to why, and what to ask for instead."""
-
-
-def _offers(exchange: str, market: str) -> dict[Source, _Offer]:
-    """Return what there is of a market; nothing where there is no such market."""
-    rest, streams = REST_MARKETS.get((exchange, market)), STREAM_MARKETS.get((exchange, market))
-    offers = {}
-    if rest is not None:
-        offers[Source.API] = _Offer(rest.histories.keys(), rest.lacks)
-    if streams is not None:
-        offers[Source.WS] = _Offer(streams.streams.keys(), streams.lacks)
-    return offers
-
-
 def _check_combination(request: WorkflowRequest, fault: Fault) -> DataType | None:
     """Return the type, None where it is none or there is no such market."""
     exchanges = sorted({exchange for exchange, _ in REST_MARKETS})
     if request.exchange not in exchanges:
         fault("exchange", f"unknown exchange {request.exchange!r}; available: {', '.join(exchanges)}")
         return None
-    offers = _offers(request.exchange, request.market)
+    offers = offers_of(request.exchange, request.market)
     if not offers:
         markets = ", ".join(sorted(market for exchange, market in REST_MARKETS if exchange == request.exchange))
         fault("market", f"{request.exchange} has no market {request.market!r} here; available: {markets}")
@@ -149,7 +131,7 @@ def _check_combination(request: WorkflowRequest, fault: Fault) -> DataType | Non
     return data_type
 
 
-def _why(data_type: DataType, offers: Mapping[Source, _Offer]) -> str:
+def _why(data_type: DataType, offers: Mapping[Source, Offer]) -> str:
     """Say why there is no such type, and what to ask for instead."""
     kind, family = data_type.kind, data_type.family
     own = offers.get(data_type.source, offers[Source.API])
@@ -184,7 +166,7 @@ def _check_bounded(request: WorkflowRequest, data_type: DataType | None, now: da
     time_range = _check_time_range(request.time_range, now, fault)
     if time_range is None:
         return now
-    if data_type is not None:
+    if data_type is not None and data_type.source is Source.API:
         _check_reach(request, data_type.kind, time_range.start_ms, now, fault)
     return time_range.start
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from queue_manager.app.catalog import LOADERS, targets_of
 from queue_manager.app.requests import CheckedRequest
+from streamforge_common.contract.commands import Command
 from streamforge_common.contract.data_types import DataType
 from streamforge_common.contract.events import TaskError, TaskStatus
 from streamforge_common.ids import (
@@ -167,6 +168,8 @@ class Control(BaseModel):
     """Whether nothing is left to do: the workflow has ended, and what was to be done after that is done."""
     delete: Deletion | None = None
     """Set once a person wants the ended workflow removed."""
+    topic_asked_for: bool = False
+    """Whether the data topic may be there; stored before it is made, so that none is left behind."""
     topic_created: bool = False
     topic_expires: bool = False
     """Whether the data topic forgets after a while, as it does once the workflow has ended."""
@@ -181,6 +184,9 @@ class Control(BaseModel):
     events_read: dict[str, int] = Field(default_factory=dict)
     """Partition of `queue-events` to the offset behind the last event taken in: reading again adds nothing."""
     next_seq: int = 1
+    untold: list[Command] = Field(default_factory=list)
+    """Commands that are decided, and in the audit trail, and may not be on `queue-control` yet: all of them are before
+    anything else is decided."""
     outbox: list[AuditItem] = Field(default_factory=list)
     """Audit items written with this document, on their way to `workflow_events`."""
 
