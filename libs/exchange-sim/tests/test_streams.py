@@ -1,5 +1,6 @@
 """Live streams over real connections: the protocol, what is sent, what counts as served, and the faults."""
 
+import asyncio
 import gzip
 import json
 from collections.abc import Callable
@@ -11,10 +12,13 @@ from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, WSServerH
 
 from exchange_sim.errors import RecordingError
 from exchange_sim.exchange import OtherMarkets
+from exchange_sim.ledger import Ledger
 from exchange_sim.recording.market import RecordedMarket
 from exchange_sim.simulation.derivatives import SimulatedDerivatives
 from exchange_sim.simulation.market import SimulatedMarket
 from exchange_sim.streaming.captures import CaptureFeed, read_captures
+from exchange_sim.streaming.connection import Connection
+from exchange_sim.streaming.feed import Push, Topic
 
 AUGUST_2024_US = 1_722_470_400_000_000
 TRADE = {"e": "trade", "E": 1_723_161_255_343, "s": "BTCUSDT", "p": "61837.63000000", "q": "0.02000000", "m": True}
@@ -233,6 +237,18 @@ async def test_a_connection_is_cut_on_demand_and_the_next_one_goes_on(open_excha
     assert 5 in numbers
     assert 2 not in numbers
     assert set(numbers) <= {line["item"]["t"] for line in lines}
+
+
+async def test_who_leaves_with_a_full_backlog_holds_up_nobody() -> None:
+    connection = Connection(None, None, Ledger(), is_combined=False)
+    push = Push(Topic("binance:spot", "btcusdt@trade"), b"{}", None)
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        for _ in range(10_000):
+            await connection.put(push, waits=True)
+        waiting = group.create_task(connection.put(push, waits=True))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        connection.end()
 
 
 async def test_a_shutdown_is_told_before_the_connection_is_cut(open_exchange, six_trades) -> None:

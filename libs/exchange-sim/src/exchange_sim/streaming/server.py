@@ -113,6 +113,7 @@ class StreamServer:
         except StreamRefusedError as exc:
             await socket.close(code=1008, message=exc.msg.encode())
         finally:
+            connection.end()
             for stream in list(connection.streams):
                 self.hub.unsubscribe(connection, Topic(dialect.market, stream))
         return socket
