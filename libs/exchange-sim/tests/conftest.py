@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
-from exchange_sim.binance.streams import DAY_S
 from exchange_sim.clock import real_time_us
 from exchange_sim.exchange import Exchange, OtherMarkets
 from exchange_sim.market import Market
@@ -15,6 +14,7 @@ from exchange_sim.recording.files import read_recording
 from exchange_sim.recording.market import RecordedMarket
 from exchange_sim.server import serving
 from exchange_sim.streaming.feed import Feed
+from exchange_sim.streaming.server import DAY_S
 
 FIRST_MS = 1_657_756_800_000
 STEP_MS = 300_000

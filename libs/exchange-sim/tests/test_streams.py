@@ -1,5 +1,6 @@
 """Live streams over real connections: the protocol, what is sent, what counts as served, and the faults."""
 
+import asyncio
 import gzip
 import json
 from collections.abc import Callable
@@ -11,10 +12,13 @@ from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, WSServerH
 
 from exchange_sim.errors import RecordingError
 from exchange_sim.exchange import OtherMarkets
+from exchange_sim.ledger import Ledger
 from exchange_sim.recording.market import RecordedMarket
 from exchange_sim.simulation.derivatives import SimulatedDerivatives
 from exchange_sim.simulation.market import SimulatedMarket
 from exchange_sim.streaming.captures import CaptureFeed, read_captures
+from exchange_sim.streaming.connection import Connection
+from exchange_sim.streaming.feed import Push, Topic
 
 AUGUST_2024_US = 1_722_470_400_000_000
 TRADE = {"e": "trade", "E": 1_723_161_255_343, "s": "BTCUSDT", "p": "61837.63000000", "q": "0.02000000", "m": True}
@@ -75,6 +79,29 @@ def open_and_closed_candle(tmp_path: Path) -> CaptureFeed:
         kept += [{"t": "recv", "conn": conn, "ts": 2.0 + number, "data": json.dumps(frame)} for conn in "ab"]
     (tmp_path / "some.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in kept))
     return CaptureFeed(read_captures(tmp_path), speed=0)
+
+
+@pytest.fixture
+def two_candles(tmp_path: Path) -> CaptureFeed:
+    """A closed candle and the one behind it in one message of Bybit."""
+    bars = [{"start": 1, "confirm": True}, {"start": 2, "confirm": False}]
+    frame = {"topic": "kline.1.ETHUSDT", "data": bars, "ts": 3}
+    lines = [
+        {"t": "connect", "conn": "a", "addr": "wss://stream.bybit.com/v5/public/linear"},
+        {"t": "recv", "conn": "a", "ts": 2.0, "data": json.dumps({"success": True, "op": "subscribe"})},
+        {"t": "recv", "conn": "a", "ts": 2.0, "data": json.dumps(frame)},
+    ]
+    (tmp_path / "bybit.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return CaptureFeed(read_captures(tmp_path), speed=0)
+
+
+@pytest.fixture
+def other_markets() -> OtherMarkets:
+    return OtherMarkets(
+        um=SimulatedDerivatives(0, "binance:um"),
+        bybit_spot=SimulatedMarket(0, "bybit:spot"),
+        linear=SimulatedDerivatives(0, "bybit:linear"),
+    )
 
 
 async def test_subscriptions_are_answered_listed_and_taken_back_and_nonsense_is_refused(open_exchange) -> None:
@@ -148,14 +175,9 @@ async def test_what_happens_in_the_simulated_market_is_pushed_and_is_what_rest_g
     assert [line["item"]["price"] for line in lines] == [it["p"] for it in trades]
 
 
-async def test_futures_have_their_own_paths_and_trades(open_exchange) -> None:
+async def test_futures_have_their_own_paths_and_trades(open_exchange, other_markets) -> None:
     clock = MovedClock()
-    others = OtherMarkets(
-        um=SimulatedDerivatives(0, "binance:um"),
-        bybit_spot=SimulatedMarket(0, "bybit:spot"),
-        linear=SimulatedDerivatives(0, "bybit:linear"),
-    )
-    session = await open_exchange(SimulatedMarket(0), clock=clock, others=others)
+    session = await open_exchange(SimulatedMarket(0), clock=clock, others=other_markets)
     async with session.ws_connect("/market/stream?streams=btcusdt@aggTrade") as socket:
         messages = await pushed_as_time_goes_by(socket, clock, bool)
     lines = await served(session, kind="agg_trades", market="binance:um")
@@ -217,6 +239,18 @@ async def test_a_connection_is_cut_on_demand_and_the_next_one_goes_on(open_excha
     assert set(numbers) <= {line["item"]["t"] for line in lines}
 
 
+async def test_who_leaves_with_a_full_backlog_holds_up_nobody() -> None:
+    connection = Connection(None, None, Ledger(), is_combined=False)
+    push = Push(Topic("binance:spot", "btcusdt@trade"), b"{}", None)
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        for _ in range(10_000):
+            await connection.put(push, waits=True)
+        waiting = group.create_task(connection.put(push, waits=True))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        connection.end()
+
+
 async def test_a_shutdown_is_told_before_the_connection_is_cut(open_exchange, six_trades) -> None:
     session = await open_exchange(RecordedMarket({}), feed=six_trades)
     await plan(session, "server_shutdown", after=1, seconds=0.1)
@@ -234,3 +268,59 @@ async def test_a_connection_ends_when_its_time_is_over(open_exchange) -> None:
     async with session.get("/_sim/requests") as response:
         (line,) = (await response.text()).splitlines()
     assert (json.loads(line)["path"], json.loads(line)["status"]) == ("/ws", 101)
+
+
+async def test_topics_of_bybit_are_granted_and_refused_and_a_ping_is_answered(open_exchange) -> None:
+    session = await open_exchange(SimulatedMarket(0), clock=MovedClock())
+
+    async def send(socket: ClientWebSocketResponse, **message: object) -> tuple[bool, str, str]:
+        await socket.send_json({"req_id": "7", **message})
+        answer = await socket.receive_json()
+        assert answer["req_id"] == "7"
+        return answer["success"], answer["op"], answer["ret_msg"]
+
+    async with session.ws_connect("/v5/public/spot") as socket:
+        assert await send(socket, op="subscribe", args=["publicTrade.BTCUSDT"]) == (True, "subscribe", "")
+        assert await send(socket, op="subscribe", args=["poetry.BTCUSDT"]) == (
+            False,
+            "subscribe",
+            "Invalid topic: poetry.BTCUSDT",
+        )
+        many = [f"publicTrade.S{number}USDT" for number in range(11)]
+        assert (await send(socket, op="subscribe", args=many))[0] is False
+        assert await send(socket, op="ping") == (True, "ping", "pong")
+    async with session.ws_connect("/v5/public/linear") as socket:
+        assert (await send(socket, op="subscribe", args=many))[0] is True
+        far_too_many = [f"publicTrade.S{number}USDT" for number in range(1_200)]
+        assert (await send(socket, op="subscribe", args=far_too_many))[0] is False
+
+
+async def test_trades_and_candles_of_bybit_are_pushed(open_exchange, other_markets) -> None:
+    clock = MovedClock()
+    session = await open_exchange(SimulatedMarket(0), clock=clock, others=other_markets)
+    for market in ("spot", "linear"):
+        async with session.ws_connect(f"/v5/public/{market}") as socket:
+            await socket.send_json({"op": "subscribe", "args": ["publicTrade.BTCUSDT", "kline.1.BTCUSDT"]})
+            messages = await pushed_as_time_goes_by(socket, clock, lambda it: any(map(closes, it)))
+        query = {"symbol": "BTCUSDT", "market": f"bybit:{market}"}
+        trades = [line["item"] for line in await served(session, **query, kind="trades")]
+        pushed = [item for it in messages if it.get("topic") == "publicTrade.BTCUSDT" for item in it["data"]]
+        name = "id" if market == "spot" else "a"
+        assert [item["i"] for item in pushed] == [str(row[name]) for row in trades]
+        (candle,) = [it["data"][0] for it in messages if closes(it)]
+        (line,) = [line for line in await served(session, **query, kind="candles_1m") if not line["open"]]
+        assert [candle[it] for it in ("start", "open", "high", "low", "close", "volume")] == line["item"][:6]
+
+
+def closes(message) -> bool:
+    return message.get("topic", "").startswith("kline") and message["data"][0]["confirm"]
+
+
+async def test_of_a_recorded_message_with_two_candles_the_closed_one_is_served(open_exchange, two_candles) -> None:
+    session = await open_exchange(RecordedMarket({}), feed=two_candles)
+    async with session.ws_connect("/v5/public/linear") as socket:
+        await socket.send_json({"op": "subscribe", "args": ["kline.1.ETHUSDT"]})
+        messages = [await socket.receive_json() for _ in range(2)]
+    assert [bar["confirm"] for message in messages if "topic" in message for bar in message["data"]] == [True, False]
+    (line,) = await served(session, kind="candles_1m")
+    assert (line["market"], line["item"]["start"]) == ("bybit:linear", 1)

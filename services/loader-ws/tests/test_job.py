@@ -6,6 +6,7 @@ import json
 import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,13 @@ async def replayed(capture: Path) -> AsyncIterator[str]:
 
 
 @pytest.fixture
+async def twenty_times_faster() -> AsyncIterator[str]:
+    """A simulated market whose minutes take three seconds."""
+    async with exchange_served("--speed", "20") as url:
+        yield url
+
+
+@pytest.fixture
 async def simulated() -> AsyncIterator[str]:
     async with exchange_served() as url:
         yield url
@@ -72,16 +80,22 @@ async def driver_of(broker: Broker, **fields: object) -> TaskDriver:
 
 
 def address(exchange: str) -> dict[str, str]:
-    return {"BINANCE_SPOT_WS_URL": exchange.replace("http", "ws")}
+    names = ("BINANCE_SPOT_WS_URL", "BINANCE_FUTURES_WS_URL", "BYBIT_WS_URL")
+    return dict.fromkeys(names, exchange.replace("http", "ws"))
 
 
-async def served(exchange: str, kind: str) -> dict[str, dict[str, Any]]:
-    """What the exchange has sent, by the id that the record must have."""
-    query = {"symbol": "BTCUSDT", "kind": kind}
+async def served(exchange: str, kind: str, market: str = "binance:spot") -> dict[str, Any]:
+    """What the exchange has sent, by the key that the record must have; of candles those that were closed."""
+    query = {"symbol": "BTCUSDT", "kind": kind, "market": market}
     async with aiohttp.ClientSession() as session, session.get(f"{exchange}/_sim/served", params=query) as response:
-        items = [json.loads(line)["item"] for line in (await response.text()).splitlines()]
-    name = "a" if kind == "agg_trades" else "t"
-    return {f"binance:spot:BTCUSDT:{kind}:{item[name]}": item for item in items}
+        lines = [json.loads(line) for line in (await response.text()).splitlines()]
+    items = [line["item"] for line in lines if not line["open"]]
+    return {f"{market}:BTCUSDT:{kind}:{id_of(item)}": item for item in items}
+
+
+def id_of(item: Any) -> int:
+    """A candle's open time, or a trade's id by one of its names."""
+    return item[0] if isinstance(item, list) else next(item[name] for name in ("a", "t", "id") if name in item)
 
 
 async def plan(exchange: str, *faults: dict[str, object]) -> None:
@@ -202,6 +216,49 @@ async def test_for_its_duration_it_loads_what_happens_and_then_is_complete(
     assert (last.first_id, last.last_id) == (records[0]["agg_trade_id"], records[-1]["agg_trade_id"])
 
 
+@pytest.mark.parametrize(
+    ("exchange", "market", "kind"),
+    [
+        ("binance", "um", "agg_trades"),
+        ("binance", "um", "candles_1m"),
+        ("bybit", "spot", "trades"),
+        ("bybit", "linear", "candles_1m"),
+    ],
+)
+async def test_every_exchange_is_listened_to_in_its_own_protocol(
+    kafka_broker: Broker, twenty_times_faster: str, log: Path, exchange: str, market: str, kind: str
+) -> None:
+    fields = {"exchange": exchange, "market": market, "type": f"ws_{kind}", "options": {"duration": 5}}
+    driver = await driver_of(kafka_broker, **fields)
+    async with driver.job(log, **address(twenty_times_faster)) as job:
+        assert await job.exit_code() == 0, job.log()
+
+    keys = [record["_key"] for record in await published(driver)]
+    # What was on its way when the time was over is not part of it.
+    assert keys == list(await served(twenty_times_faster, kind, f"{exchange}:{market}"))[: len(keys)]
+    assert keys
+    assert not any(event.gaps for event in await driver.events())
+
+
+async def test_where_nothing_is_numbered_a_reconnect_is_a_gap_in_time(
+    kafka_broker: Broker, twenty_times_faster: str, log: Path
+) -> None:
+    await plan(twenty_times_faster, {"kind": "disconnect", "after": 100})
+    fields = {"exchange": "bybit", "market": "linear", "type": "ws_trades", "options": {"duration": 5}}
+    driver = await driver_of(kafka_broker, **fields)
+    async with driver.job(log, **address(twenty_times_faster)) as job:
+        assert await job.exit_code() == 0, job.log()
+
+    records = await published(driver)
+    keys = [record["_key"] for record in records]
+    (gap,) = [gap for event in await driver.events() for gap in event.gaps or ()]
+    assert len(keys) == len(set(keys)) > 100
+    assert set(keys) <= (await served(twenty_times_faster, "trades", "bybit:linear")).keys()
+    times = [record["trade_time"] for record in records]
+    assert gap.missing is None
+    assert (gap.start, gap.end) in list(pairwise(times))
+
+
 async def test_a_pause_is_a_gap_and_the_work_goes_on_behind_it(kafka_broker: Broker, simulated: str, log: Path) -> None:
     driver = await driver_of(kafka_broker, type="ws_agg_trades")
     async with driver.job(log, **address(simulated)) as job:
@@ -245,11 +302,14 @@ async def test_an_exchange_that_is_away_is_tried_again_and_found_when_it_comes(
             await stop(driver, job)
 
 
-async def test_an_address_without_streams_ends_the_job(kafka_broker: Broker, simulated: str, log: Path) -> None:
+@pytest.mark.parametrize(("scheme", "code"), [("ws", "exchange_refused"), ("http", "bad_address")])
+async def test_an_address_without_streams_ends_the_job(
+    kafka_broker: Broker, simulated: str, log: Path, scheme: str, code: str
+) -> None:
     driver = await driver_of(kafka_broker)
-    async with driver.job(log, BINANCE_SPOT_WS_URL=f"{address(simulated)['BINANCE_SPOT_WS_URL']}/nothing") as job:
+    async with driver.job(log, BINANCE_SPOT_WS_URL=f"{simulated.replace('http', scheme)}/nothing") as job:
         assert await job.exit_code() == 42, await asyncio.to_thread(job.log)
 
     last = (await driver.events())[-1]
     assert last.error is not None
-    assert (last.status, last.error.code) == (TaskStatus.ERROR, "exchange_refused")
+    assert (last.status, last.error.code) == (TaskStatus.ERROR, code)

@@ -62,10 +62,12 @@ def dataset_of(**fields: object) -> Dataset:
     return replace(dataset, market=replace(dataset.market, connect_every_s=0.0))
 
 
-async def receive(connections: Sequence[Sequence[object]]) -> tuple[Receiving, Backlog, ScriptedExchange]:
-    dataset, exchange, backlog = dataset_of(), ScriptedExchange(connections), Backlog()
+async def receive(
+    connections: Sequence[Sequence[object]], backlog: Backlog | None = None
+) -> tuple[Receiving, Backlog, ScriptedExchange]:
+    dataset, exchange, backlog = dataset_of(), ScriptedExchange(connections), backlog or Backlog()
     receiving = Receiving(dataset, exchange, backlog, sequence_of(dataset.stream, Mark()))
-    with stamina.set_testing(True, attempts=100):
+    with stamina.set_testing(True, attempts=2_000):
         async with asyncio.TaskGroup() as group:
             task = group.create_task(receiving.receive())
             await exchange.is_over.wait()
@@ -90,6 +92,19 @@ async def test_a_server_that_is_leaving_is_left_at_once() -> None:
 async def test_a_quiet_symbol_is_given_more_time_by_each_connection_and_an_answer_is_no_data() -> None:
     _, _, exchange = await receive([[GRANTED], [GRANTED], [GRANTED], [GRANTED, trade(1)], []])
     assert [round(patience_s or 0) for patience_s in exchange.patience_s] == [60, 120, 240, 480, 10]
+
+
+async def test_even_after_months_of_silence_a_connection_is_given_ten_minutes() -> None:
+    _, _, exchange = await receive([[GRANTED]] * 1_100)
+    assert round(exchange.patience_s[-1] or 0) == 600
+
+
+async def test_while_there_is_no_room_the_exchange_is_not_called_silent() -> None:
+    backlog = Backlog()
+    backlog.add([(b"k", b"v", [])] * 20_000)
+    asyncio.get_running_loop().call_later(1.0, backlog.take)
+    _, _, exchange = await receive([[]], backlog)
+    assert [round(patience_s or 0) for patience_s in exchange.patience_s] == [10]
 
 
 async def test_what_is_no_record_is_kept_as_it_came_and_the_rest_goes_on() -> None:

@@ -7,7 +7,6 @@ import signal
 import sys
 from pathlib import Path
 
-from exchange_sim.binance.streams import DAY_S
 from exchange_sim.clock import faster_time_us, real_time_us
 from exchange_sim.errors import RecordingError
 from exchange_sim.exchange import Exchange, OtherMarkets
@@ -18,6 +17,7 @@ from exchange_sim.server import serving, wait_for_signal
 from exchange_sim.simulation.derivatives import SimulatedDerivatives
 from exchange_sim.simulation.market import SimulatedMarket
 from exchange_sim.streaming.captures import CaptureFeed, read_captures
+from exchange_sim.streaming.server import DAY_S
 
 _MOST_SPEED = 10_000.0
 

@@ -15,12 +15,16 @@ from typing import NoReturn
 
 from aiohttp import web
 
+from exchange_sim.binance import messages as binance_messages
+from exchange_sim.binance import streams as binance
 from exchange_sim.binance.archives import Archives, missing_file
 from exchange_sim.binance.futures import Futures
-from exchange_sim.binance.messages import futures_source, spot_source
 from exchange_sim.binance.spot import Spot
-from exchange_sim.binance.streams import DAY_S, BinanceStreams
+from exchange_sim.binance.streams import BinanceStreams
+from exchange_sim.bybit import messages as bybit_messages
+from exchange_sim.bybit import streams as bybit
 from exchange_sim.bybit.interface import Bybit
+from exchange_sim.bybit.streams import BybitStreams
 from exchange_sim.clock import SECOND_US, Clock
 from exchange_sim.errors import ExchangeError
 from exchange_sim.faults import effects
@@ -33,6 +37,7 @@ from exchange_sim.packed_files import Download
 from exchange_sim.pages import Page, Selection, make_page
 from exchange_sim.streaming.feed import Feed
 from exchange_sim.streaming.hub import Hub
+from exchange_sim.streaming.server import DAY_S, Rate, StreamServer
 from exchange_sim.streaming.simulated import SimulatedFeed, Sources
 from exchange_sim.venue import Answer, Venue
 
@@ -90,22 +95,36 @@ class Exchange:
         self.close = archives.close
         self.roots = tuple(self._venues)
         self.hub = Hub(feed or self._live_markets(market, others), self.faults, self._shutdown_message)
-        streams = {
-            name: BinanceStreams(name, self.hub, self.journal, self.ledger, clock, longest_s=connection_s)
-            for name in ("binance:spot", "binance:um")
-        }
+
+        def server(connects: Rate, messages: Rate | None = None) -> StreamServer:
+            return StreamServer(
+                self.hub,
+                self.journal,
+                self.ledger,
+                clock,
+                connects=connects,
+                messages=messages,
+                longest_s=connection_s,
+            )
+
         self.stream_routes = [
-            *streams["binance:spot"].routes([""]),
-            *streams["binance:um"].routes(["/public", "/market"]),
+            *BinanceStreams("binance:spot", server(binance.CONNECTS, binance.MESSAGES)).routes([""]),
+            *BinanceStreams("binance:um", server(binance.CONNECTS, binance.MESSAGES)).routes(["/public", "/market"]),
+            *BybitStreams("bybit:spot", server(bybit.CONNECTS)).routes(),
+            *BybitStreams("bybit:linear", server(bybit.CONNECTS)).routes(),
         ]
 
     def _live_markets(self, market: Market, others: OtherMarkets | None) -> Feed:
-        sources: dict[str, Sources] = {"binance:spot": partial(spot_source, market)}
+        sources: dict[str, Sources] = {"binance:spot": partial(binance_messages.spot_source, market)}
         if others is not None:
-            sources["binance:um"] = partial(futures_source, others.um)
+            sources["binance:um"] = partial(binance_messages.futures_source, others.um)
+            sources["bybit:spot"] = partial(bybit_messages.spot_source, others.bybit_spot)
+            sources["bybit:linear"] = partial(bybit_messages.linear_source, others.linear)
         return SimulatedFeed(self.clock, sources)
 
-    def _shutdown_message(self) -> bytes:
+    def _shutdown_message(self, market: str) -> bytes | None:
+        if not market.startswith("binance:"):
+            return None
         return b'{"e":"serverShutdown","E":%d}' % (self.clock() // 1000)
 
     async def handle(self, http: web.Request) -> web.StreamResponse:

@@ -17,8 +17,10 @@ from typing import Final
 
 import msgspec
 
+from exchange_sim.bybit.query import INTERVAL_NAMES
 from exchange_sim.clock import SECOND_US
 from exchange_sim.errors import RecordingError
+from exchange_sim.intervals import INTERVALS
 from exchange_sim.market import TimeUnit
 from exchange_sim.pages import Page
 from exchange_sim.streaming.feed import Audience, Push, Topic
@@ -26,13 +28,25 @@ from exchange_sim.streaming.feed import Audience, Push, Topic
 _NAME: Final = re.compile(r"(?P<futures>usdm_)?[a-z0-9]+_.+\.gz|.+\.jsonl(?:\.gz)?")
 _LONGEST_PAUSE_US: Final = SECOND_US * 10
 """Between messages. Longer ones lie between recordings, and nobody waits for years."""
-_MARKETS: Final = {
+_BINANCE: Final = {
     "stream.binance.com": "binance:spot",
     "stream.binance.us": "binance:spot",
     "fstream.binance.com": "binance:um",
 }
 """Host of the address to the market."""
-_KINDS: Final = {"trade": "trades", "aggTrade": "agg_trades", "bookTicker": "book_ticker", "depth": "depth"}
+_BYBIT: Final = "stream.bybit.com"
+"""Its host; the end of the path is the market."""
+_KINDS: Final = {
+    "trade": "trades",
+    "aggTrade": "agg_trades",
+    "bookTicker": "book_ticker",
+    "depth": "depth",
+    "publicTrade": "trades",
+    "orderbook": "depth",
+    "tickers": "tickers",
+    "allLiquidation": "liquidations",
+}
+"""What items are, by the name of the stream."""
 
 
 class _Line(msgspec.Struct):
@@ -45,6 +59,7 @@ class _Line(msgspec.Struct):
 
 class _Frame(msgspec.Struct):
     stream: str | None = None
+    topic: str | None = None
     data: msgspec.Raw = msgspec.Raw()
 
 
@@ -56,6 +71,14 @@ class _Kline(msgspec.Struct):
     k: _Bar
 
 
+class _BybitBar(msgspec.Struct):
+    confirm: bool
+
+
+class _Rows(msgspec.Struct):
+    data: list[msgspec.Raw]
+
+
 class _Timed(msgspec.Struct):
     E: int = 0
 
@@ -63,6 +86,8 @@ class _Timed(msgspec.Struct):
 _line_decoder = msgspec.json.Decoder(_Line)
 _frame_decoder = msgspec.json.Decoder(_Frame)
 _kline_decoder = msgspec.json.Decoder(_Kline)
+_bybit_bar_decoder = msgspec.json.Decoder(_BybitBar)
+_rows_decoder = msgspec.json.Decoder(_Rows)
 _timed_decoder = msgspec.json.Decoder(_Timed)
 
 
@@ -74,7 +99,7 @@ class _Captured:
 
 
 class CapturedSeries:
-    """The messages of one stream as a `Series`, by their number; of candles those that were closed."""
+    """The items of one stream as a `Series`, by their number; of candles those that were closed."""
 
     first: Final = 0
     batch: Final = 1000
@@ -140,18 +165,36 @@ class CaptureFeed:
             await asyncio.sleep(0)
 
     def _page_of(self, captured: _Captured) -> Page | None:
-        """Number the message among those of its stream; None for an open candle."""
-        symbol, _, suffix = captured.topic.stream.partition("@")
-        if suffix.startswith("kline_"):
-            if not _kline_decoder.decode(captured.message).k.x:
-                return None
-            kind = f"candles_{suffix.removeprefix('kline_')}"
-        else:
-            kind = _KINDS.get(suffix.partition("@")[0], suffix)
-        series = self._series.setdefault(captured.topic, CapturedSeries(captured.topic.market, symbol.upper(), kind))
-        series.messages.append(captured.message)
+        """Number the items of a message among those of its stream; None where it has none."""
+        symbol, kind, items = _items_of(captured)
+        if not items:
+            return None
+        series = self._series.setdefault(captured.topic, CapturedSeries(captured.topic.market, symbol, kind))
+        first = len(series.messages)
+        series.messages += items
         end = len(series.messages)
-        return Page(series, [end - 1], [captured.message], end)
+        return Page(series, range(first, end), items, end)
+
+
+def _items_of(captured: _Captured) -> tuple[str, str, list[bytes]]:
+    """Tell the symbol and kind of a message, and its items: of candles those that are closed."""
+    market, stream = captured.topic
+    if market.startswith("bybit:"):
+        head, _, symbol = stream.rpartition(".")
+        name, _, detail = head.partition(".")
+        if name not in ("publicTrade", "kline", "allLiquidation"):
+            return symbol, _KINDS.get(name, name), [captured.message]
+        items = [bytes(row) for row in _rows_decoder.decode(captured.message).data]
+        if name != "kline":
+            return symbol, _KINDS[name], items
+        interval = INTERVALS[INTERVAL_NAMES[detail]].file_name
+        return symbol, f"candles_{interval}", [it for it in items if _bybit_bar_decoder.decode(it).confirm]
+    symbol, _, suffix = stream.partition("@")
+    if not suffix.startswith("kline_"):
+        return symbol.upper(), _KINDS.get(suffix.partition("@")[0], suffix), [captured.message]
+    interval = INTERVALS[suffix.removeprefix("kline_")].file_name
+    is_closed = _kline_decoder.decode(captured.message).k.x
+    return symbol.upper(), f"candles_{interval}", [captured.message] if is_closed else []
 
 
 def is_capture(path: Path) -> bool:
@@ -201,13 +244,18 @@ def _read_timed(line: bytes, market: str) -> _Captured | None:
 def _read_object(line: bytes, markets: dict[str, str]) -> _Captured | None:
     """E.g. `{"t":"recv","conn":"BINANCE.ws.1","ts":1633998512.06,"data":…}`, a frame; other lines give none."""
     kept = _line_decoder.decode(line)
-    if kept.t == "connect":
-        host = kept.addr.partition("://")[2].partition("/")[0].partition(":")[0]
-        if host in _MARKETS:
-            markets[kept.conn] = _MARKETS[host]
+    if kept.t == "connect" and (market := _market_at(kept.addr)) is not None:
+        markets[kept.conn] = market
     if kept.t != "recv" or kept.conn not in markets:
         return None
     read = _frame_decoder.decode(kept.data)
-    if read.stream is None:
-        return None
-    return _Captured(int(kept.ts * SECOND_US), Topic(markets[kept.conn], read.stream), bytes(read.data))
+    at_us, market = int(kept.ts * SECOND_US), markets[kept.conn]
+    if read.topic is not None:
+        return _Captured(at_us, Topic(market, read.topic), kept.data.encode())
+    return None if read.stream is None else _Captured(at_us, Topic(market, read.stream), bytes(read.data))
+
+
+def _market_at(address: str) -> str | None:
+    """Tell the market of an address, None where it is no exchange's."""
+    host = address.partition("://")[2].partition("/")[0].partition(":")[0]
+    return f"bybit:{address.rpartition('/')[2]}" if host == _BYBIT else _BINANCE.get(host)

@@ -34,6 +34,7 @@ class Connection:
         self._ledger = ledger
         self._backlog: asyncio.Queue[tuple[bytes, Page | None]] = asyncio.Queue(_BACKLOG)
         self._silent_until_s = 0.0
+        self._has_ended = False
 
     def stall(self, seconds: float) -> None:
         """Send no messages for a while; the connection stays open and answers pings, as a dead subscription does."""
@@ -41,7 +42,7 @@ class Connection:
 
     async def put(self, push: Push, *, waits: bool) -> None:
         """Bring a message on its way."""
-        if monotonic() < self._silent_until_s:
+        if self._has_ended or monotonic() < self._silent_until_s:
             return
         item = (self._frame(push), push.page)
         if waits:
@@ -67,6 +68,12 @@ class Connection:
         """End the connection without a word, as a broken network does."""
         if self._http.transport is not None:
             self._http.transport.abort()
+
+    def end(self) -> None:
+        """Forget what is on its way: nobody reads it any more, and whoever waits for room must not wait for ever."""
+        self._has_ended = True
+        while not self._backlog.empty():
+            self._backlog.get_nowait()
 
     def _frame(self, push: Push) -> bytes:
         if not self.is_combined:

@@ -12,13 +12,13 @@ from exchange_sim.streaming.feed import Feed, Push, Topic
 class Hub:
     """All connections of the exchange; the audience of its feed."""
 
-    def __init__(self, feed: Feed, faults: FaultPlan, shutdown_message: Callable[[], bytes]) -> None:
+    def __init__(self, feed: Feed, faults: FaultPlan, shutdown_message: Callable[[str], bytes | None]) -> None:
         """Connect nobody yet.
 
         Args:
             feed: Where messages come from.
             faults: Whose faults messages may meet.
-            shutdown_message: Makes the message that the server is about to go.
+            shutdown_message: Market to the message that the server is about to go; None where there is no such thing.
         """
         self._feed: Final = feed
         self._faults: Final = faults
@@ -75,8 +75,9 @@ class Hub:
                     await connection.put(push, waits=self._feed.waits)
             case FaultKind.SERVER_SHUTDOWN:
                 await connection.put(push, waits=self._feed.waits)
-                message = self._shutdown_message()
-                await connection.put(Push(Topic(push.topic.market, "!serverShutdown"), message, None), waits=True)
+                message = self._shutdown_message(push.topic.market)
+                if message is not None:
+                    await connection.put(Push(Topic(push.topic.market, "!serverShutdown"), message, None), waits=True)
                 asyncio.get_running_loop().call_later(fault.lasting_s, connection.cut)
             case FaultKind.LOST_MESSAGE:
                 pass

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from time import monotonic, time
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
 from loader_ws.app.dataset import Dataset
 from streamforge_common.errors import FatalError, TransientError
@@ -95,7 +95,7 @@ class StreamClient:
 
         Raises:
             TransientError: The exchange is away, or wants to be left alone.
-            FatalError: It refuses such connections (`exchange_refused`).
+            FatalError: It refuses such connections (`exchange_refused`), or its address is none (`bad_address`).
         """
         url = self._base_url + dataset.stream.path
         exchange = dataset.market.exchange
@@ -109,6 +109,8 @@ class StreamClient:
                 max_size=_FRAME_BYTES_MAX,
                 max_queue=_FRAMES_WAITING_MAX,
             )
+        except InvalidURI as exc:
+            raise FatalError(f"cannot listen at {url!r}: expected ws:// or wss://", code="bad_address") from exc
         except InvalidStatus as exc:
             status = exc.response.status_code
             message = f"{exchange} answered {dataset.stream.path} with status {status}"

@@ -178,7 +178,7 @@ class Loading:
         for number, what in (
             (receiving.repeated, "received before"),
             (self._rejected, "messages refused"),
-            (receiving.reconnects, "times connected anew"),
+            (max(0, receiving.connections - 1), "times connected anew"),
             (self._gaps + len(receiving.untold_gaps), "gaps"),
         ):
             if number:

@@ -26,6 +26,8 @@ _ANSWER_WITHIN_S = 10.0
 """A connection that does not even answer the subscription is dead."""
 _LONGEST_SILENCE_S = 600.0
 """Each connection in a row that brings nothing is given twice as long, up to this: the symbol may just be quiet."""
+_MOST_DOUBLINGS = 10
+"""More than it takes to get there; a number of them that grows for months would overflow."""
 _WAIT_MAX_S, _WAIT_JITTER_S = 30.0, 1.0
 
 _encode = msgspec.json.Encoder().encode
@@ -49,7 +51,8 @@ class Receiving:
     """Receives one dataset for as long as it is let."""
 
     def __init__(self, dataset: Dataset, exchange: Exchange, backlog: Backlog, sequence: Sequence) -> None:
-        self.reconnects = 0
+        self.connections = 0
+        """That were opened."""
         self.repeated = 0
         """Records that were received before."""
         self.trouble = ""
@@ -66,6 +69,7 @@ class Receiving:
         self._sequence = sequence
         self._connected_s = -dataset.market.connect_every_s
         self._silent_connections = 0
+        """In a row, that have brought nothing (yet)."""
         self._messages = MESSAGES.labels(dataset.stream_name)
 
     @property
@@ -106,25 +110,28 @@ class Receiving:
         try:
             async with self._exchange.connect(self._dataset) as connection:
                 self._sequence.note_reconnect()
+                self.connections += 1
                 self.trouble = ""
+                self._silent_connections += 1
                 await self._take_all(connection)
         except TransientError as exc:
             self.trouble = str(exc)
             if self.last_received_s == received_before_s:
-                self._silent_connections += 1
                 raise
             logger.warning("connecting anew: {}", exc)
-        finally:
-            self.reconnects += 1
 
     async def _take_all(self, connection: Connection) -> None:
         """Take frames until the server says that it is leaving."""
         silence_s = self._dataset.stream.silence_s
         if silence_s is not None:
-            silence_s = min(silence_s * 2**self._silent_connections, max(silence_s, _LONGEST_SILENCE_S))
+            doublings = min(self._silent_connections - 1, _MOST_DOUBLINGS)
+            silence_s = min(silence_s * 2**doublings, _LONGEST_SILENCE_S)
         heard_s, is_answered = monotonic(), False
         while True:
+            # What the broker takes longer is not the exchange's silence.
+            waiting_s = monotonic()
             await self._backlog.wait_for_room()
+            heard_s += monotonic() - waiting_s
             patience_s = silence_s if is_answered else _ANSWER_WITHIN_S
             within_s = None if patience_s is None else max(0.0, heard_s + patience_s - monotonic())
             frame, received_ms = await connection.next_frame(within_s)
