@@ -28,9 +28,9 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPlat
 
 
 def load(
-    platform: EmbeddedPlatform, workflows: Workflows, kind: str, time_range: str = RANGE
+    platform: EmbeddedPlatform, workflows: Workflows, data_type: str, time_range: str = RANGE, **fields: str
 ) -> dict[str, dict[str, Any]]:
-    body = {"symbol": "BTCUSDT", "type": f"api_{kind}", "time_range": time_range}
+    body = {"symbol": "BTCUSDT", "type": data_type, "time_range": time_range, **fields}
     ended = workflows.wait_ended(workflows.submit(body)["queue_id"], ENDS_WITHIN_S)
     quality = workflows.find(ended["queue_id"], "/quality")
     for database in opened(platform):
@@ -99,8 +99,8 @@ def trade(row: dict[str, Any]) -> dict[str, Any]:
 def test_a_hundred_thousand_trades_are_stored_as_served_and_make_up_the_candles_of_their_range(simulated):
     workflows = Workflows(simulated.url)
 
-    trades = load(simulated, workflows, "agg_trades")
-    candles = load(simulated, workflows, "candles_5m")
+    trades = load(simulated, workflows, "api_agg_trades")
+    candles = load(simulated, workflows, "api_candles_5m")
 
     workflows.close()
     assert len(trades) > TRADES
@@ -115,8 +115,8 @@ def test_a_hundred_thousand_trades_are_stored_as_served_and_make_up_the_candles_
 def test_single_trades_are_stored_as_served_and_are_those_that_the_aggregated_ones_name(simulated):
     workflows = Workflows(simulated.url)
 
-    trades = load(simulated, workflows, "trades", MINUTES)
-    aggregated = load(simulated, workflows, "agg_trades", MINUTES)
+    trades = load(simulated, workflows, "api_trades", MINUTES)
+    aggregated = load(simulated, workflows, "api_agg_trades", MINUTES)
 
     workflows.close()
     assert trades
@@ -124,3 +124,22 @@ def test_single_trades_are_stored_as_served_and_are_those_that_the_aggregated_on
     ids = {it["trade_id"] for it in trades.values()}
     named = {at for it in aggregated.values() for at in range(it["first_trade_id"], it["last_trade_id"] + 1)}
     assert ids == named
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kind", ["candles_1m", "agg_trades", "trades"])
+def test_the_archives_and_rest_leave_the_same_documents_in_any_order(simulated, kind):
+    workflows = Workflows(simulated.url)
+    day = {"symbol": "LTCUSDT", "time_range": "2025-03-05T22:00:00Z/2025-03-06T01:00:00Z"}
+
+    archived = load(simulated, workflows, f"dump_{kind}", **day, collection_name=f"archive_first_{kind}")
+    asked = load(simulated, workflows, f"api_{kind}", **day, collection_name=f"rest_first_{kind}")
+    both = [
+        load(simulated, workflows, f"api_{kind}", **day, collection_name=f"archive_first_{kind}"),
+        load(simulated, workflows, f"dump_{kind}", **day, collection_name=f"rest_first_{kind}"),
+    ]
+
+    workflows.close()
+    assert archived
+    assert archived == asked
+    assert both == [archived, archived]

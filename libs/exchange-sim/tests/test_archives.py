@@ -69,10 +69,10 @@ async def test_candles_are_those_of_rest(session, path, rest, has_header, unit):
 @pytest.mark.parametrize(
     ("path", "columns", "word"),
     [
-        (f"{SPOT}/daily/aggTrades/ADAUSDT/ADAUSDT-aggTrades-2024-08-01.zip", 8, "True"),
-        (f"{SPOT}/daily/trades/ADAUSDT/ADAUSDT-trades-2024-08-01.zip", 7, "True"),
-        (f"{UM}/daily/aggTrades/ADAUSDT/ADAUSDT-aggTrades-2024-08-01.zip", 7, "true"),
-        (f"{UM}/daily/trades/ADAUSDT/ADAUSDT-trades-2024-08-01.zip", 6, "true"),
+        (f"{SPOT}/daily/aggTrades/LTCUSDT/LTCUSDT-aggTrades-2024-08-01.zip", 8, "True"),
+        (f"{SPOT}/daily/trades/LTCUSDT/LTCUSDT-trades-2024-08-01.zip", 7, "True"),
+        (f"{UM}/daily/aggTrades/LTCUSDT/LTCUSDT-aggTrades-2024-08-01.zip", 7, "true"),
+        (f"{UM}/daily/trades/LTCUSDT/LTCUSDT-trades-2024-08-01.zip", 6, "true"),
     ],
 )
 async def test_trades_are_all_of_a_day_and_count_as_served(session, path, columns, word):
@@ -85,7 +85,7 @@ async def test_trades_are_all_of_a_day_and_count_as_served(session, path, column
     assert word in {row[6 if "aggTrades" in path else 5] for row in rows}
     kind = "agg_trades" if "aggTrades" in path else "trades"
     market = "binance:um" if path.startswith(UM) else "binance:spot"
-    _, served = await get(session, f"/_sim/served?symbol=ADAUSDT&kind={kind}&market={market}")
+    _, served = await get(session, f"/_sim/served?symbol=LTCUSDT&kind={kind}&market={market}")
     items = [msgspec.json.decode(line)["item"] for line in served.splitlines()]
     assert [item["a" if kind == "agg_trades" else "id"] for item in items] == ids
 
@@ -108,7 +108,7 @@ async def test_a_file_is_the_same_for_everyone_and_its_checksum_is_beside_it(ope
         f"{SPOT}/daily/klines/ADAUSDT/1h/ADAUSDT-1h-2025-02-30.zip",
         f"{SPOT}/daily/klines/ADAUSDT/1w/ADAUSDT-1w-2025-08-04.zip",
         f"{SPOT}/daily/klines/NOSUCHUSDT/1h/NOSUCHUSDT-1h-2025-08-01.zip",
-        f"{SPOT}/daily/aggTrades/ADAUSDT/ADAUSDT-trades-2025-08-01.zip",
+        f"{SPOT}/daily/aggTrades/LTCUSDT/LTCUSDT-trades-2025-08-01.zip",
         f"{SPOT}/daily/markPriceKlines/ADAUSDT/1h/ADAUSDT-1h-2025-08-01.zip",
         "/data/spot/",
     ],

@@ -187,7 +187,7 @@ async def test_trades_of_a_part_of_a_day_are_those_that_rest_gives(
     driver = driver_of(
         kafka_broker,
         market=market,
-        symbol="ADAUSDT",
+        symbol="LTCUSDT",
         type=f"dump_{kind}",
         time_range="2024-08-01T23:00:00Z/2024-08-02T01:00:00.500Z",
     )
@@ -200,7 +200,7 @@ async def test_trades_of_a_part_of_a_day_are_those_that_rest_gives(
     records = [json.loads(message.value) for message in await driver.read(driver.kafka_topic)]
     start, end = AUGUST_2024_MS + DAY_MS - 3_600_000, AUGUST_2024_MS + DAY_MS + 3_600_500
     id_field, time_field = ("a", "T") if kind == "agg_trades" else ("id", "time")
-    served = await ask(simulated_exchange, f"/_sim/served?symbol=ADAUSDT&kind={kind}&market=binance:{market}")
+    served = await ask(simulated_exchange, f"/_sim/served?symbol=LTCUSDT&kind={kind}&market=binance:{market}")
     wanted = [it["item"] for it in served if start <= it["item"][time_field] < end]
     ids = [record["agg_trade_id" if kind == "agg_trades" else "trade_id"] for record in records]
     assert ids == [item[id_field] for item in wanted]

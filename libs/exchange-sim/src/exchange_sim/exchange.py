@@ -85,14 +85,14 @@ class Exchange:
         self.faults = FaultPlan()
         self.journal = Journal()
         self.ledger = Ledger()
+        self._archives = Archives(market, others.um if others else None)
         self._venues: Mapping[str, Venue] = {
             "/api/": Spot(market, weight_limit).interface(),
             "/fapi/": (futures := Futures(others.um if others else None).interface()),
             "/futures/": futures,
             "/v5/": Bybit(others.bybit_spot if others else None, others.linear if others else None),
-            "/data/": (archives := Archives(market, others.um if others else None)),
+            "/data/": self._archives,
         }
-        self.close = archives.close
         self.roots = tuple(self._venues)
         self.hub = Hub(feed or self._live_markets(market, others), self.faults, self._shutdown_message)
 
@@ -126,6 +126,10 @@ class Exchange:
         if not market.startswith("binance:"):
             return None
         return b'{"e":"serverShutdown","E":%d}' % (self.clock() // 1000)
+
+    def close(self) -> None:
+        """Give back what the exchange holds."""
+        self._archives.close()
 
     async def handle(self, http: web.Request) -> web.StreamResponse:
         """Answer one request and write it down."""

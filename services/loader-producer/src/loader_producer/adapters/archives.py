@@ -29,8 +29,8 @@ _TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10, sock_read=60)
 """Seconds. A month of trades takes long; a connection that says nothing for a minute is dead."""
 _POOL = "archive"
 """In metrics; archives tell of no limit."""
-_FILE_BYTES_MAX = 16 * 1024**3
-"""Ten times the largest month of trades."""
+_FILE_BYTES_MAX = 8 * 1024**3
+"""Some times the largest month of trades; in a cluster it is also the limit of a job's disk."""
 _CHECKSUM_BYTES_MAX = 4_096
 _PIECE_BYTES = 1024 * 1024
 _PROOFS = 3

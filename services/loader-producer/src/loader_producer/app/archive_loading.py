@@ -129,7 +129,7 @@ class ArchiveLoading:
         self._next_id: int | None = None
         self._first_id: int | None = None
         self._missing_files = 0
-        self._file_shown = ""
+        self._told_of = ("", "")
 
     async def load(self, end_offsets: EndOffsets) -> Ending:
         """Load what is not on the topic yet, and return how it ended."""
@@ -168,7 +168,7 @@ class ArchiveLoading:
             return False
         if self._ends is not None:
             self._note_ids([self._dataset.archive.kind.grid.advance(self._ends[1])])
-        if self._file_shown:
+        if any(self._told_of):
             return True
         # Not one file: it may be that there is no such symbol.
         asking = self._exchange.learn_limits(self._dataset.symbol)
@@ -214,7 +214,7 @@ class ArchiveLoading:
     def _resume(self, place: ArchivePlace) -> None:
         self._place = place
         self._next_id, self._first_id = place.next_id, place.first_id
-        self._file_shown = place.path
+        self._told_of = (place.path, place.sha256)
         if place.attempt == self._run.start.attempt:
             self._run.records_written = place.records_written
             self._publishing.rejected = place.records_rejected
@@ -287,10 +287,9 @@ class ArchiveLoading:
 
     async def _publish(self, chunk: Chunk) -> None:
         """Bring a chunk on the topic; before the first of a file say that the file is proven."""
-        if chunk.path != self._file_shown:
-            self._file_shown = chunk.path
-            name = chunk.path.rpartition("/")[2]
-            await self._run.report(TaskStatus.LOADING, f"{name} is as published, SHA-256 {chunk.file.sha256}")
+        if self._told_of != (chunk.path, chunk.file.sha256):
+            self._told_of = (chunk.path, chunk.file.sha256)
+            await self._run.report(TaskStatus.LOADING, f"{_name(chunk.path)} as published, SHA-256 {chunk.file.sha256}")
         records = self._in_range(chunk.lines.records)
         await self._publishing.publish(records, chunk.lines.refused, chunk.file.received_ms, chunk.path)
         self._note_ids(sorted(map(self._dataset.archive.kind.id_of, records)))
@@ -326,12 +325,16 @@ class ArchiveLoading:
         await self._places.save(self._place.encode())
 
     def _progress(self) -> str:
-        name = self._file_shown.rpartition("/")[2]
-        return _why_waiting(self._archives.trouble) + (f"in {name}" if name else "looking for the first file")
+        path, _ = self._told_of
+        return _why_waiting(self._archives.trouble) + (f"in {_name(path)}" if path else "looking for the first file")
 
     def _summary(self) -> str:
         lacking = f", which lacks {self._missing_files}" if self._missing_files else ""
         return self._publishing.summary(f"files of the archive{lacking}")
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _why_waiting(trouble: str) -> str:

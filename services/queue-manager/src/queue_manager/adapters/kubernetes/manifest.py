@@ -25,6 +25,8 @@ _METRICS_PORT = 9090
 """The same in every pod: each has an address of its own."""
 _USER = 10001
 """As in our images; nobody's on the node."""
+_TMP_SIZE = "8Gi"
+"""A limit and no reservation: a loader of archives has one packed file there, the largest of which are a few GB."""
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 
@@ -107,7 +109,7 @@ def _pod(spec: JobSpec, plan: JobPlan, target: TargetPlan) -> Manifest:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(spec, plan, target)],
-        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}],
+        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": _TMP_SIZE}}],
     }
     optional = {
         "imagePullSecrets": [{"name": name} for name in plan.image_pull_secrets],
