@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import re
 import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -102,6 +103,11 @@ async def plan(exchange: str, *faults: dict[str, object]) -> None:
     body = [{"path": "*", **fault} for fault in faults]
     async with aiohttp.ClientSession() as session, session.put(f"{exchange}/_sim/faults", json=body) as response:
         assert response.status == 200, await response.text()
+
+
+async def text_of(url: str) -> str:
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        return await response.text()
 
 
 async def fired(exchange: str) -> list[int]:
@@ -281,12 +287,16 @@ async def test_sigterm_publishes_what_has_come_and_reports_nothing_final(
 ) -> None:
     driver = await driver_of(kafka_broker, type="ws_agg_trades")
     async with driver.job(log, **address(simulated)) as job:
+        port = (await driver.wait_for(TaskStatus.STARTING)).metrics_port
         await driver.wait_for(TaskStatus.LOADING, lambda event: event.records_written > 0)
+        metrics = await text_of(f"http://127.0.0.1:{port}/metrics")
         job.process.send_signal(signal.SIGTERM)
         assert await job.exit_code() == 0, job.log()
 
     events = await driver.events()
     assert not any(event.finished for event in events)
+    assert float(re.search(r'messages_processed_total\{stream="btcusdt@aggTrade"\} (\S+)', metrics)[1]) > 0
+    assert float(re.search(r'streamforge_freshness_seconds\{type="ws_agg_trades"\} (\S+)', metrics)[1]) >= 0
     assert events[-1].records_written == len(await published(driver))
 
 

@@ -197,7 +197,7 @@ def _items_of(captured: _Captured) -> tuple[str, str, list[bytes]]:
     return symbol.upper(), f"candles_{interval}", [captured.message] if is_closed else []
 
 
-def is_capture(path: Path) -> bool:
+def _is_capture(path: Path) -> bool:
     """Say by a file's name whether it is a recorded connection."""
     return _NAME.fullmatch(path.name) is not None
 
@@ -209,7 +209,7 @@ def read_captures(path: Path) -> list[_Captured]:
         RecordingError: A line is malformed.
     """
     files = sorted(found for found in path.rglob("*") if found.is_file()) if path.is_dir() else [path]
-    captured = [found for file in files if is_capture(file) for found in _read_file(file)]
+    captured = [found for file in files if _is_capture(file) for found in _read_file(file)]
     return sorted(captured, key=lambda it: it.at_us)
 
 
