@@ -148,6 +148,26 @@ def test_every_market_has_an_address_and_kinds_that_the_platform_knows(market: A
         assert not archive.kind.is_spaced
 
 
+@pytest.mark.parametrize(
+    ("kind", "market", "line"),
+    [
+        ("agg_trades", SPOT, "0,0.20000000,50.00000000,0,0,1608872400000,False,True"),
+        ("trades", SPOT, "51175358,17.80180000,5.69000000,101.29224200,1583709433583,True,True"),
+        ("agg_trades", UM, "26129,0.01633102,4.70443515,27781,27781,1498793709153,true"),
+        ("trades", UM, "28457,4.00000100,12.00000000,48.00,1499865549590,true"),
+        (
+            "candles_1m",
+            SPOT,
+            "1601510340000,4.15070000,4.15870000,4.15060000,4.15540000,539.23000000,1601510399999,2240.39860900,13,"
+            "401.82000000,1669.98121300,0",
+        ),
+    ],
+)
+def test_the_documented_samples_are_read(kind: str, market: ArchiveMarket, line: str) -> None:
+    lines = read(line, market.archives[kind], ANY_TIME)
+    assert (len(lines.records), lines.refused) == (1, ())
+
+
 def test_files_are_where_the_exchange_puts_them() -> None:
     paths = [
         SPOT.archives["candles_5m"].path("BTCUSDT", DAY),

@@ -2,7 +2,8 @@
 
 Spot files have no header and, since 2025-01-01, times in microseconds; futures files have a header and milliseconds.
 
-Source: github.com/binance/binance-public-data, README and Python scripts, state of 2026-07 (read 2026-11-21).
+Source: github.com/binance/binance-public-data, README, python/enums.py and AGGREGATE_TRADE_UPDATES.md (read
+2026-11-25), which the samples are from.
 """
 
 import re
@@ -45,8 +46,8 @@ _trades_decoder = msgspec.json.Decoder(list[_TradeLine], strict=False)
 def _parse_candles(lines: bytes, origin: shared.Origin, units_per_ms: int) -> list[Candle]:
     """Read lines of `klines`.
 
-    Sample: `1657756800000,20234.87000000,20249.49000000,20198.27000000,20213.00000000,1040.43371000,1657757099999,
-    21040233.39398230,20187,512.32174000,10361000.59842660,0`
+    Sample: `1601510340000,4.15070000,4.15870000,4.15060000,4.15540000,539.23000000,1601510399999,2240.39860900,13,
+    401.82000000,1669.98121300,0`
     """
     try:
         return shared.make_candles(_klines_decoder.decode(lines), origin, units_per_ms)
@@ -57,7 +58,7 @@ def _parse_candles(lines: bytes, origin: shared.Origin, units_per_ms: int) -> li
 def _parse_price_candles(lines: bytes, origin: shared.Origin, units_per_ms: int) -> list[PriceCandle]:
     """Read lines of `markPriceKlines`, `indexPriceKlines` or `premiumIndexKlines`, whose volumes mean nothing.
 
-    Sample: `1738368000000,102411.50000000,102411.50000000,102354.60000000,102354.60000000,0,1738368299999,0,300,0,0,0`
+    The documentation has no sample; the columns are taken to be those of `klines`, as over REST.
     """
     try:
         return shared.make_price_candles(_price_klines_decoder.decode(lines), origin, units_per_ms)
@@ -66,7 +67,7 @@ def _parse_price_candles(lines: bytes, origin: shared.Origin, units_per_ms: int)
 
 
 def _parse_agg_trades(lines: bytes, origin: shared.Origin, units_per_ms: int) -> list[AggTrade]:
-    """Read lines of `aggTrades`. Sample: `26129,0.01633102,4.70443515,27781,27781,1498793709153,True,True`."""
+    """Read lines of `aggTrades`. Sample: `0,0.20000000,50.00000000,0,0,1608872400000,False,True`."""
     try:
         return shared.make_agg_trades(_agg_trades_decoder.decode(lines), origin, units_per_ms)
     except UNREADABLE as exc:
@@ -74,7 +75,7 @@ def _parse_agg_trades(lines: bytes, origin: shared.Origin, units_per_ms: int) ->
 
 
 def _parse_trades(lines: bytes, origin: shared.Origin, units_per_ms: int) -> list[Trade]:
-    """Read lines of `trades`. Sample: `28457,4.00000100,12.00000000,48.00001200,1499865549590,True,True`."""
+    """Read lines of `trades`. Sample: `51175358,17.80180000,5.69000000,101.29224200,1583709433583,True,True`."""
     try:
         return shared.make_trades(_trades_decoder.decode(lines), origin, units_per_ms)
     except UNREADABLE as exc:
@@ -82,7 +83,10 @@ def _parse_trades(lines: bytes, origin: shared.Origin, units_per_ms: int) -> lis
 
 
 def _parse_checksum(body: bytes, path: str) -> str:
-    """Read a file's checksum. Sample: `2e3d…9f  BTCUSDT-aggTrades-2024-08-01.zip`."""
+    """Read a file's checksum.
+
+    Sample: `645f8f581a6e4828df12f16b73f9f7451f12bef2ab24d4fc4b0466805e793e7d  BTCUSDT-aggTrades-2018-01.zip`
+    """
     told = _CHECKSUM.fullmatch(body)
     name = path.rpartition("/")[2]
     if told is None or told[2].decode() != name:

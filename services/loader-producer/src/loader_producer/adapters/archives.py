@@ -166,8 +166,15 @@ class _Download:
         self._file.truncate()
 
     def add(self, piece: bytes) -> None:
-        """Take in what comes next."""
-        self._file.write(piece)
+        """Take in what comes next.
+
+        Raises:
+            FatalError: There is no room for it (`disk_full`).
+        """
+        try:
+            self._file.write(piece)
+        except OSError as exc:
+            raise FatalError(f"no room for a file of the archive: {exc}", code="disk_full") from exc
         self._digest.update(piece)
 
     @property

@@ -141,27 +141,28 @@ class ArchiveLoading:
         if not is_loaded:
             assert self._run.ending is not None
             return self._run.ending
+        first_id, last_id = self._ends or self._ends_seen() or (None, None)
         return Completed(
             self._summary(),
             await end_offsets(self._dataset.kafka_topic),
-            first_id=self._first_id,
-            last_id=self._last_id,
+            first_id=first_id,
+            last_id=last_id,
             exchange_gaps=self._publishing.gaps,
         )
 
-    @property
-    def _last_id(self) -> int | None:
-        if self._knows_ends:
-            return self._ends[1] if self._ends else None
-        return None if self._next_id is None else self._next_id - 1
+    def _ends_seen(self) -> Ends | None:
+        """Return the first and the last id of the files, which are read."""
+        if self._first_id is None or self._next_id is None:
+            return None
+        return self._first_id, self._next_id - 1
 
     async def _load_with(self, group: asyncio.TaskGroup) -> bool:
         """Say whether all is loaded; not where the work must end before."""
         if not await self._ask(group, self._find_ends(), "asking the exchange for the ends of the range"):
             return False
-        # From here on completeness can be judged, however this ends.
-        message = "loading files of the archive"
-        await self._run.report(TaskStatus.LOADING, message, first_id=self._first_id, last_id=self._last_id)
+        # From here on completeness can be judged, however this ends; where the files tell, only when all are read.
+        first_id, last_id = self._ends or (None, None)
+        await self._run.report(TaskStatus.LOADING, "loading files of the archive", first_id=first_id, last_id=last_id)
         if self._knows_ends and self._ends is None:
             return True
         if not await self._load_files(group):
@@ -178,8 +179,11 @@ class ArchiveLoading:
         """Say whether a question was answered; not where the work must end before."""
         asking = group.create_task(question)
         await wait_while_steered(self._run, asking, lambda: _why_waiting(self._exchange.trouble) + progress)
-        asking.cancel()
-        return asking.done()
+        if not asking.done():
+            asking.cancel()
+            return False
+        asking.result()
+        return True
 
     async def _find_ends(self) -> None:
         """Learn the first and the last id, apart from the files, where there is somebody to ask.
@@ -195,9 +199,8 @@ class ArchiveLoading:
             self._knows_ends = False
         else:
             self._knows_ends, self._ends = await self._ask_for_ends(dataset.ends)
-        if self._ends is not None:
-            self._first_id = self._ends[0]
-            self._next_id = self._ends[0] if self._next_id is None else self._next_id
+        if self._ends is not None and self._next_id is None:
+            self._next_id = self._ends[0]
 
     async def _ask_for_ends(self, requests: EndRequests) -> tuple[bool, Ends | None]:
         dataset = self._dataset
@@ -303,6 +306,7 @@ class ArchiveLoading:
         if not ids:
             return
         if self._next_id is None:
+            # Nobody else has told.
             self._first_id = self._next_id = ids[0]
         gaps, self._next_id = find_missing(self._dataset.archive.kind.grid, self._next_id, ids)
         self._publishing.note_gaps(gaps)

@@ -42,6 +42,7 @@ class ArchivePlace(msgspec.Struct, frozen=True, kw_only=True):
     next_id: int | None = None
     """The id that should come next."""
     first_id: int | None = None
+    """The first id that was seen, where nobody but the files tells which one should be."""
     records_written: int = 0
     records_rejected: int = 0
 
