@@ -95,8 +95,11 @@ async def _all(call: Call) -> web.Response:
 
 async def _all_keys(call: Call) -> web.Response:
     request, collection = await _request(call)
-    shown = _KINDS.get(str(request.get("type")), f"CONCAT('/_db/{call.database.name}/_api/document/', d._id)")
-    return await _answer_cursor(call, collection, f"FOR d IN @@c RETURN {shown}", {}, request)
+    shown = _KINDS.get(str(request.get("type")))
+    if shown is not None:
+        return await _answer_cursor(call, collection, f"FOR d IN @@c RETURN {shown}", {}, request)
+    values = {"path": f"/_db/{call.database.name}/_api/document/"}
+    return await _answer_cursor(call, collection, "FOR d IN @@c RETURN CONCAT(@path, d._id)", values, request)
 
 
 async def _any(call: Call) -> web.Response:
