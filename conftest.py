@@ -25,6 +25,7 @@ _OURS = [
     "dummy_service",
     "exchange_sim",
     "loader_producer",
+    "loader_ws",
     "queue_manager",
     "streamforge_common",
 ]

@@ -94,11 +94,11 @@ def _of_drain(arena: Arena, document: Document, trail: Sequence[Document], expec
     group = next(task["telemetry_id"] for task in document["tasks"] if task["target"] == "arango-connector")
     broker = arena.platform.info["kafka_bootstrap_servers"]
     ends, places = ends_and_places(broker, document["datasets"][0]["kafka_topic"], group)
-    told = next(
-        item["data"]["end_offsets"]
-        for item in reversed(trail)
-        if item["kind"] == "command" and item["data"]["command"] == "drain"
-    )
+    drains = [item["data"] for item in trail if item["kind"] == "command" and item["data"]["command"] == "drain"]
+    if not drains:
+        yield "no drain is in the audit trail"
+        return
+    told = drains[-1]["end_offsets"]
     if any(places.get(int(partition), 0) < end for partition, end in told.items()):
         yield f"completed at {places}, before the end {told}"
     if places != ends and not expectation.writers_after_the_end:

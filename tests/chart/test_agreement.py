@@ -4,6 +4,7 @@ import json
 import re
 import tomllib
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -11,7 +12,7 @@ from queue_manager.adapters.kubernetes import launcher
 from queue_manager.app import catalog
 from queue_manager.app.pods import TargetPlan
 from queue_manager.settings import KubernetesLauncherSettings, Settings
-from streamforge_common.settings import read_settings
+from streamforge_common.settings import ExchangeSettings, read_settings
 from tests.chart.conftest import (
     CHART,
     NAMESPACE,
@@ -92,8 +93,9 @@ def test_what_is_taken_away_with_null_is_empty():
     ]
     removed += ["networkPolicy.apiFrom", "networkPolicy.metricsFrom"]
     objects = objects_of(template("minimal", "--set", ",".join(f"{name}=null" for name in removed)).stdout)
-    (job,) = jobs_of(objects).values()
+    job = jobs_of(objects)["arango-connector"]
 
+    assert "loader-producer" not in jobs_of(objects)
     assert job["spec"]["template"]["spec"]["containers"][0]["envFrom"] == [{"configMapRef": {"name": "streamforge"}}]
     assert "STREAMFORGE_ADMIN_KEY_FILE" not in variables_of(objects)
 
@@ -102,15 +104,15 @@ def test_jobs_are_made_of_what_the_chart_has(objects):
     deployed = pod_of_queue_manager(objects)["spec"]
     (container,) = deployed["containers"]
 
+    def files(volumes):
+        return [each for each in volumes if each["name"] == "files"]
+
     for pod in (each["spec"]["template"]["spec"] for each in jobs_of(objects).values()):
         find(objects, "ServiceAccount", pod["serviceAccountName"])
         (job,) = pod["containers"]
         assert job["envFrom"] == container["envFrom"]
-        for mine, its in (
-            (pod["volumes"], deployed["volumes"]),
-            (job["volumeMounts"], container["volumeMounts"]),
-        ):
-            assert mine == [each for each in its if each["name"] in ("tmp", "files")]
+        assert files(pod["volumes"]) == files(deployed["volumes"])
+        assert files(job["volumeMounts"]) == files(container["volumeMounts"])
         assert pod["securityContext"] == deployed["securityContext"]
         assert job["securityContext"] == container["securityContext"]
         assert pod.get("imagePullSecrets") == deployed.get("imagePullSecrets")
@@ -171,6 +173,7 @@ def test_pods_talk_to_those_alone_whom_they_need(render):
     assert {name: ports_of(objects, its, "egress") for name, its in labels.items()} == {
         "queue-manager": {dns, kafka, arangodb, kubernetes_api},
         "loader-producer": {dns, kafka, 80, 443},
+        "loader-ws": {dns, kafka, 80, 443},
         "arango-connector": {dns, kafka, arangodb},
         "dummy-service": {dns, kafka},
         "test": {dns, "http"},
@@ -178,12 +181,20 @@ def test_pods_talk_to_those_alone_whom_they_need(render):
     assert {name: ports_of(objects, its, "ingress") for name, its in labels.items()} == {
         "queue-manager": {"http"},
         "loader-producer": {"metrics"},
+        "loader-ws": {"metrics"},
         "arango-connector": {"metrics"},
         "dummy-service": {"metrics"},
         "test": set(),
     }
     callers = find(objects, "NetworkPolicy", QUEUE_MANAGER)["spec"]["ingress"][0]["from"]
     assert any(selects(caller["podSelector"], labels["test"]) for caller in callers if "podSelector" in caller)
+
+
+def test_every_exchange_is_let_through():
+    policy = yaml.safe_load((CHART / "values.yaml").read_text())["networkPolicy"]
+    addresses = [field.default for field in ExchangeSettings.model_fields.values()]
+
+    assert {urlsplit(address).port or 443 for address in addresses} == set(policy["exchanges"]["ports"])
 
 
 def test_what_is_watched_selects_queue_manager_and_its_jobs(render):

@@ -100,6 +100,9 @@ EXPRESSIONS = [
     ("SUM((FOR i IN 1..3 FILTER i > 1 RETURN i))", 5),
     ("MD5('foobar')", "3858f62230ac3c915f300c664312c63f"),
     ("LEVENSHTEIN_DISTANCE('foobar', 'bar')", 3),
+    ("SCHEMA_VALIDATE({a: 1}, {})", {"valid": True}),
+    ("SCHEMA_VALIDATE({a: 1}, {rule: {required: ['a']}, level: 'none'}).valid", True),
+    ("SCHEMA_VALIDATE({}, {rule: {required: ['a']}, message: 'no'})", {"valid": False, "errorMessage": "no"}),
     ("0x1F + 0b11", 34),
     ('"\\u00e4\\n\\"" ', 'ä\n"'),
 ]
@@ -194,6 +197,11 @@ ERRORS = [
     ("RETURN TOKENS('a b', 'text_en')", 9),
     ("RETURN CALL('NO_SUCH_FUNCTION')", 1540),
     ("RETURN CALL('LENGTH')", 1541),
+    ("RETURN CALL('TOKENS', 'a')", 9),
+    ("RETURN MY::OWN(1)", 1582),
+    ("RETURN APPLY('my::own', [1])", 1582),
+    ("RETURN SCHEMA_GET('nowhere')", 1203),
+    ("RETURN SCHEMA_VALIDATE({}, {rule: 5})", 1621),
     ("RETURN REPLACE_NTH(['a'], 6, 'z')", 1542),
     ("RETURN ASSERT(false, 'so')", 1593),
 ]
@@ -287,6 +295,7 @@ def test_as_many_warnings_are_told_as_are_wanted(system: StandardDatabase) -> No
         ("BIT_AND(['x'])", 1542, "invalid argument type in call to function 'BIT_AND()'"),
         ("WARN(false, 'so')", 1594, "so"),
         ("CALL('ATTRIBUTES', 1)", 1542, "invalid argument type in call to function 'ATTRIBUTES()'"),
+        ("SCHEMA_VALIDATE(5, {})", 1542, "invalid argument type in call to function 'SCHEMA_VALIDATE()'"),
     ],
 )
 def test_a_value_that_cannot_be_used_gives_arangodbs_warning(
@@ -297,6 +306,13 @@ def test_a_value_that_cannot_be_used_gives_arangodbs_warning(
 
 def test_a_query_knows_where_it_runs(db: StandardDatabase) -> None:
     assert run(db, "RETURN [CURRENT_DATABASE(), VERSION()]") == [[db.name, "3.12.4"]]
+
+
+def test_a_schema_is_told(db: StandardDatabase) -> None:
+    schema = {"rule": {"type": "object"}, "level": "new", "message": "no", "type": "json"}
+    db.create_collection("things", schema=schema)
+    db.create_collection("others")
+    assert run(db, "RETURN [SCHEMA_GET('things'), SCHEMA_GET('others')]") == [[schema, None]]
 
 
 def test_a_query_that_runs_too_long_is_killed(system: StandardDatabase) -> None:

@@ -124,3 +124,4 @@ def test_what_is_not_there_yet_answers_501_in_arangodbs_form(server: RunningServ
         }
     assert requests.get(server.url + "/nonsense", auth=auth, timeout=10).status_code == 404
     assert requests.delete(server.url + "/_api/version", auth=auth, timeout=10).status_code == 405
+    assert requests.get(server.url + "/_api/user/%0A", auth=auth, timeout=10).json()["errorNum"] == 1703

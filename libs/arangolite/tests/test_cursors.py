@@ -71,6 +71,54 @@ def test_the_last_batch_can_be_asked_for_again_when_that_was_agreed(
         assert (second["result"], second["hasMore"]) == ([3], False)
 
 
+@pytest.mark.parametrize("count", [True, False])
+def test_every_batch_tells_about_the_query(server: RunningServer, numbers: StandardDatabase, count: bool) -> None:
+    url, auth = f"{server.url}/_db/{numbers.name}/_api/cursor", ("root", server.password)
+    query = {"query": "FOR d IN numbers RETURN d.n / 0", "batchSize": 900, "count": count, "options": {"profile": 2}}
+    batches = [requests.post(url, json=query, auth=auth, timeout=10).json()]
+    while batches[-1]["hasMore"]:
+        batches.append(requests.post(f"{url}/{batches[0]['id']}", auth=auth, timeout=10).json())
+    extras = [batch["extra"] for batch in batches]
+    assert len(extras) == 3
+    for extra in extras:
+        assert extra["profile"].keys() == {"initializing", "parsing", "executing"}
+        assert extra["plan"]["collections"] == [{"name": "numbers", "type": "read"}]
+        assert len(extra["warnings"]) == 10
+    assert extras[-1]["stats"]["scannedFull"] == 2500
+    assert not count or extras[0] == extras[1] == extras[2]
+
+
+def test_a_streaming_query_tells_about_itself_with_its_last_batch(
+    server: RunningServer, numbers: StandardDatabase
+) -> None:
+    url, auth = f"{server.url}/_db/{numbers.name}/_api/cursor", ("root", server.password)
+    query = {
+        "query": "FOR d IN numbers LIMIT 3 RETURN d",
+        "batchSize": 2,
+        "options": {"stream": True, "profile": 1},
+    }
+    first = requests.post(url, json=query, auth=auth, timeout=10).json()
+    assert "extra" not in first
+    last = requests.post(f"{url}/{first['id']}", auth=auth, timeout=10).json()
+    assert last["extra"]["stats"]["scannedFull"] >= 3
+    assert last["extra"]["profile"]["executing"] > 0
+    refused = requests.post(url, json={**query, "count": True}, auth=auth, timeout=10).json()
+    assert refused["errorNum"] == 10
+
+
+def test_batches_are_asked_for_by_their_numbers(server: RunningServer, numbers: StandardDatabase) -> None:
+    url, auth = f"{server.url}/_db/{numbers.name}/_api/cursor", ("root", server.password)
+
+    def batches(allow_retry: bool, *wanted: int) -> list[list[int] | int]:
+        query = {"query": "FOR i IN 1..9 RETURN i", "batchSize": 2, "options": {"allowRetry": allow_retry}}
+        cursor = requests.post(url, json=query, auth=auth, timeout=10).json()["id"]
+        answers = [requests.post(f"{url}/{cursor}/{number}", auth=auth, timeout=10).json() for number in wanted]
+        return [answer.get("result") or answer["errorNum"] for answer in answers]
+
+    assert batches(False, 2, 2, 3, 9, 4) == [[3, 4], 400, [5, 6], 400, [7, 8]]
+    assert batches(True, 2, 2, 1, 9, 3) == [[3, 4], [3, 4], 1600, 1600, [5, 6]]
+
+
 def test_cursors_of_another_database_are_not_found(server: RunningServer, numbers: StandardDatabase) -> None:
     cursor = numbers.aql.execute("FOR d IN numbers RETURN d", batch_size=10)
     answer = requests.put(

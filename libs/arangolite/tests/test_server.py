@@ -1,5 +1,4 @@
 import base64
-import json
 import signal
 import subprocess
 import sys
@@ -85,38 +84,6 @@ def test_a_port_in_use_is_refused_with_one_line(
     _, error = second.process.communicate(timeout=20)
     assert second.process.returncode == 1
     assert "cannot listen on" in error
-
-
-def test_what_was_acknowledged_with_wait_for_sync_survives_kill_9(launch: Callable[..., Process]) -> None:
-    auth = ("root", "secret")
-    acknowledged = -1
-    for life in range(3):
-        running = launch()
-        session = requests.Session()
-        session.auth = auth
-        if life == 0:
-            session.post(f"{running.url}/_api/collection", json={"name": "c"}, timeout=10).raise_for_status()
-            index = {"type": "persistent", "fields": ["n"]}
-            session.post(f"{running.url}/_api/index?collection=c", json=index, timeout=10).raise_for_status()
-        query = {"query": "FOR d IN c SORT d.n RETURN d.n", "batchSize": 1_000_000}
-        stored = session.post(f"{running.url}/_api/cursor", json=query, timeout=10).json()["result"]
-        assert stored[: acknowledged + 1] == list(range(acknowledged + 1))
-        counted = session.get(f"{running.url}/_api/collection/c/count", timeout=10).json()["count"]
-        assert counted == len(stored) == len(set(stored))
-        killer = threading.Timer(0.5, running.process.kill)
-        killer.start()
-        try:
-            while True:
-                batch = range(acknowledged + 1, acknowledged + 101)
-                body = "\n".join(json.dumps({"_key": str(n), "n": n}) for n in batch)
-                url = f"{running.url}/_api/import?collection=c&type=documents&onDuplicate=update&waitForSync=true"
-                assert session.post(url, data=body, timeout=10).json()["errors"] == 0
-                acknowledged = batch[-1]
-        except requests.ConnectionError:
-            killer.join()
-            running.process.wait()
-            session.close()
-    assert acknowledged > 0
 
 
 def test_many_clients_read_and_write_without_errors(server: arangolite.RunningServer, system: object) -> None:

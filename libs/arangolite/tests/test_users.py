@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import jwt
 import pytest
 import requests
 from arango import ArangoClient
@@ -126,6 +127,17 @@ def test_a_grant_for_a_collection_counts_more_than_that_for_its_database(
     assert system.permission("ann", db.name, "closed") == "none"
     system.reset_permission("ann", db.name, "closed")
     assert own.collection("closed").get("a") is not None
+
+
+def test_a_query_knows_who_asks(
+    server: arangolite.RunningServer, system: StandardDatabase, client: ArangoClient, db: StandardDatabase, log_in: As
+) -> None:
+    db.create_collection("c")
+    system.update_permission("ann", "rw", db.name)
+    token = jwt.encode({"iss": "arangodb", "server_id": "trial", "exp": 2**33}, server.jwt_secret, algorithm="HS256")
+    for asking, name in ((log_in(), "ann"), (db, "root"), (client.db(db.name, superuser_token=token), None)):
+        assert list(asking.aql.execute("RETURN CURRENT_USER()")) == [name]
+        assert list(asking.aql.execute("INSERT {by: CURRENT_USER()} INTO c RETURN NEW.by")) == [name]
 
 
 def test_stars_stand_for_what_has_no_grant(system: StandardDatabase, db: StandardDatabase, log_in: As) -> None:

@@ -13,6 +13,8 @@ from exchange_sim.market import Market
 from exchange_sim.recording.files import read_recording
 from exchange_sim.recording.market import RecordedMarket
 from exchange_sim.server import serving
+from exchange_sim.streaming.feed import Feed
+from exchange_sim.streaming.server import DAY_S
 
 FIRST_MS = 1_657_756_800_000
 STEP_MS = 300_000
@@ -31,8 +33,12 @@ async def open_exchange() -> AsyncIterator[Open]:
             weight_limit: int = 6000,
             clock: Callable[[], int] = real_time_us,
             others: OtherMarkets | None = None,
+            feed: Feed | None = None,
+            connection_s: float = DAY_S,
         ):
-            exchange = Exchange(market, weight_limit=weight_limit, clock=clock, others=others)
+            exchange = Exchange(
+                market, weight_limit=weight_limit, clock=clock, others=others, feed=feed, connection_s=connection_s
+            )
             url = await stack.enter_async_context(serving(exchange, "127.0.0.1", 0))
             return await stack.enter_async_context(ClientSession(url))
 

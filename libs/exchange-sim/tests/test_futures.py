@@ -129,4 +129,4 @@ def test_each_pool_has_a_limit_of_its_own():
 
 def test_the_exchange_answers_below_these_roots_only():
     exchange = Exchange(SimulatedMarket(0), weight_limit=1, clock=lambda: 0)
-    assert exchange.roots == ("/api/", "/fapi/", "/futures/", "/v5/")
+    assert exchange.roots == ("/api/", "/fapi/", "/futures/", "/v5/", "/data/")

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamforge_common.contract.records import AggTrade, Record
+from streamforge_common.contract.records import AggTrade, Record, Trade
 from streamforge_common.errors import RejectedRecordError
 from streamforge_common.exchanges.binance import SPOT
+from streamforge_common.exchanges.rest import End
 
 SHARED = Path(__file__).parents[4] / "shared/data"
 DECIMALS = {
@@ -93,6 +94,44 @@ def test_trades_are_asked_for_by_id_and_the_ends_of_a_range_by_time() -> None:
     assert dict(first.params) == {"symbol": "BTCUSDT", "startTime": "5000", "limit": "1"}
     assert dict(last.params) == {"symbol": "BTCUSDT", "endTime": "8999", "limit": "1"}
     assert (page.weight, first.weight, last.weight) == (4, 4, 4)
+
+
+def test_a_trade_is_read_under_the_names_of_the_contract() -> None:
+    captured = SHARED / "json-fixtures/binance/spot/http_json/trades_response.json"
+    if not captured.exists():
+        pytest.skip("the captured answers in ../shared/data are not here")
+    rows = json.loads(captured.read_bytes())
+    assert SPOT.histories["trades"].parse(captured.read_bytes(), "BTCUSDT") == [
+        Trade(
+            key=f"binance:spot:BTCUSDT:trades:{row['id']}",
+            exchange="binance",
+            market="spot",
+            symbol="BTCUSDT",
+            type="trades",
+            trade_id=row["id"],
+            price=float(row["price"]),
+            quantity=float(row["qty"]),
+            quote_quantity=float(row["quoteQty"]),
+            trade_time=row["time"],
+            is_buyer_maker=row["isBuyerMaker"],
+        )
+        for row in rows
+    ]
+
+
+def test_single_trades_are_asked_for_by_id_and_their_ends_through_the_aggregate_trades() -> None:
+    history = SPOT.histories["trades"]
+    assert history.ends is not None
+    page = history.request("BTCUSDT", 100, 1_099)
+    assert (page.path, page.weight) == ("/api/v3/historicalTrades", 25)
+    assert dict(page.params) == {"symbol": "BTCUSDT", "fromId": "100", "limit": "1000"}
+    assert history.ends.first("BTCUSDT", 5_000).path == "/api/v3/aggTrades"
+    body = json.dumps([TRADE]).encode()
+    assert history.ends.parse_first(body, "BTCUSDT") == [End(27781, 1498793709153)]
+    assert history.ends.parse_last(body, "BTCUSDT") == [End(27782, 1498793709153)]
+    nameless = json.dumps([{**TRADE, "f": -1, "l": -1}]).encode()
+    with pytest.raises(RejectedRecordError):
+        history.ends.parse_first(nameless, "BTCUSDT")
 
 
 def test_the_captured_answer_of_the_exchange_is_read() -> None:

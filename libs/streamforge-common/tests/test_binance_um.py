@@ -156,4 +156,4 @@ def test_funding_and_open_interest_count_in_pools_of_their_own() -> None:
     assert (funding.pool.limit, funding.pool.window_s) == (500, 300)
     assert (measured.pool.limit, measured.pool.window_s, measured.params["period"]) == (1_000, 300, "1d")
     reaches = [UM.histories[kind].reach for kind in ("agg_trades", "open_interest_1d", "candles_1d", "funding_rate")]
-    assert [reach and reach.instead for reach in reaches] == ["dump_agg_trades", "dump_metrics", None, None]
+    assert [reach and reach.instead for reach in reaches] == ["dump_agg_trades", None, None, None]

@@ -17,7 +17,9 @@ commands = st.builds(
 )
 
 
-def command(kind: CommandKind, end_offsets: dict[str, int] | None = None, symbol: str = "BTCUSDT") -> Command:
+def command(
+    kind: CommandKind, end_offsets: dict[str, int] | None = None, symbol: str = "BTCUSDT", at_s: float = 1.0
+) -> Command:
     return Command(
         command=kind,
         queue_id="wf-test-20240801-a1b2c3",
@@ -26,7 +28,7 @@ def command(kind: CommandKind, end_offsets: dict[str, int] | None = None, symbol
         attempt=1,
         symbol=symbol,
         end_offsets=end_offsets,
-        timestamp=1.0,
+        timestamp=at_s,
     )
 
 
@@ -42,6 +44,13 @@ def test_reading_the_whole_log_again_changes_nothing(log: list[Command]) -> None
 @given(st.lists(commands))
 def test_every_command_read_twice_in_a_row_counts_once(log: list[Command]) -> None:
     assert fold([it for it in log for _ in range(2)]) == fold(log)
+
+
+@given(st.lists(st.sampled_from([CommandKind.PAUSE, CommandKind.RESUME]), min_size=1), st.data())
+def test_a_wish_told_again_after_later_ones_changes_nothing(kinds: list[CommandKind], data: st.DataObject) -> None:
+    log = [command(kind, at_s=float(number)) for number, kind in enumerate(kinds)]
+    again = data.draw(st.lists(st.sampled_from(log)))
+    assert fold([*log, *again]) == fold(log)
 
 
 @given(st.lists(commands), st.lists(commands))

@@ -50,6 +50,10 @@ def test_any_body_tells_the_time_the_limit_and_a_refusal_or_nothing(
             read(body)
     market.parse_refusal(status, body)
     for history in market.histories.values():
+        if history.ends is not None:
+            for parse in (history.ends.parse_first, history.ends.parse_last):
+                with suppress(RejectedRecordError):
+                    parse(body, "BTCUSDT")
         if history.spacing is not None:
             with suppress(RejectedRecordError):
                 assert history.spacing.parse(body, "BTCUSDT") > 0

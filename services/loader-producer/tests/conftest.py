@@ -1,11 +1,10 @@
-import asyncio
 import gzip
-import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+
+from streamforge_local.testing import exchange_served
 
 CANDLES_FILE = Path(__file__).parents[4] / "shared/data/binance-candles/BTCUSDT-5m-2022-07-14_2022-08-16.csv.gz"
 
@@ -26,31 +25,16 @@ def recorded_rows(candles_csv: Path) -> list[list[str]]:
 
 @pytest.fixture
 async def exchange_sim(candles_csv: Path) -> AsyncIterator[str]:
-    async with serve("--replay", str(candles_csv)) as url:
+    async with exchange_served("--replay", str(candles_csv)) as url:
         yield url
 
 
 @pytest.fixture
 async def simulated_exchange() -> AsyncIterator[str]:
-    async with serve() as url:
+    async with exchange_served() as url:
         yield url
 
 
 @pytest.fixture
 def serving_recording():
-    return lambda recording: serve("--replay", str(recording))
-
-
-@asynccontextmanager
-async def serve(*options: str) -> AsyncIterator[str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "exchange_sim", "serve", "--port", "0", *options),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        assert process.stdout is not None
-        yield (await process.stdout.readline()).decode().strip()
-    finally:
-        process.terminate()
-        await process.wait()
+    return lambda recording: exchange_served("--replay", str(recording))

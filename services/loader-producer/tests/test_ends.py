@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 
 from loader_producer.app.ends import find_ends, judge_first, judge_last
 from loader_producer.app.pages import PagePlan, find_gaps, join_gaps, judge_page
-from streamforge_common.contract.records import Record
 from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.errors import FatalError, RejectedRecordError
 from streamforge_common.exchanges.binance import SPOT
-from streamforge_common.exchanges.rest import Request
+from streamforge_common.exchanges.rest import End, Request
 
 TRADES = SPOT.histories["agg_trades"]
 RANGE = TimeRange(10_000, 20_000)
@@ -38,11 +37,12 @@ class Market:
         rows = [{"a": at, "p": "1.5", "q": "2", "f": at, "l": at, "T": time, "m": False} for at, time in found]
         return json.dumps(rows).encode()
 
-    async def ends(self) -> tuple[Record | None, Record | None]:
-        assert TRADES.ends is not None
-        first = TRADES.parse(self.answer(TRADES.ends.first("BTCUSDT", RANGE.start_ms)), "BTCUSDT")
-        last = TRADES.parse(self.answer(TRADES.ends.last("BTCUSDT", RANGE.end_ms)), "BTCUSDT")
-        return judge_first(TRADES.kind, RANGE.start_ms, first), judge_last(TRADES.kind, RANGE.end_ms, last)
+    async def ends(self) -> tuple[End | None, End | None]:
+        ends = TRADES.ends
+        assert ends is not None
+        first = ends.parse_first(self.answer(ends.first("BTCUSDT", RANGE.start_ms)), "BTCUSDT")
+        last = ends.parse_last(self.answer(ends.last("BTCUSDT", RANGE.end_ms)), "BTCUSDT")
+        return judge_first(RANGE.start_ms, first), judge_last(RANGE.end_ms, last)
 
 
 @st.composite
@@ -64,7 +64,7 @@ def test_the_pages_bring_every_trade_of_the_range_and_name_every_id_that_is_miss
 ) -> None:
     inside = [at for at, time in market.trades if RANGE.start_ms <= time < RANGE.end_ms]
 
-    ends = asyncio.run(find_ends(TRADES.kind, RANGE, market.ends))
+    ends = asyncio.run(find_ends(RANGE, market.ends))
 
     assert ends == ((inside[0], inside[-1]) if inside else None)
     plan = PagePlan(TRADES.kind.grid, ends, page_size)
@@ -85,39 +85,38 @@ def test_the_pages_bring_every_trade_of_the_range_and_name_every_id_that_is_miss
 
 @pytest.mark.parametrize("trades", [[], [(1, 9_999)], [(7, 20_000)], [(1, 9_999), (2, 20_000)]])
 def test_a_range_without_trades_has_no_ends(trades: list[tuple[int, int]]) -> None:
-    assert asyncio.run(find_ends(TRADES.kind, RANGE, Market(trades).ends)) is None
+    assert asyncio.run(find_ends(RANGE, Market(trades).ends)) is None
 
 
 def test_an_empty_answer_to_one_of_the_two_is_not_believed() -> None:
     market = Market([(1, 12_000), (2, 13_000)])
     asked = 0
 
-    async def ask() -> tuple[Record | None, Record | None]:
+    async def ask() -> tuple[End | None, End | None]:
         nonlocal asked
         asked += 1
         first, last = await market.ends()
         return (None, last) if asked == 1 else (first, last)
 
-    assert asyncio.run(find_ends(TRADES.kind, RANGE, ask)) == (1, 2)
+    assert asyncio.run(find_ends(RANGE, ask)) == (1, 2)
     assert asked == 2
 
 
 def test_an_exchange_that_goes_on_contradicting_itself_ends_the_load() -> None:
     market = Market([(1, 12_000), (2, 13_000)])
 
-    async def ask() -> tuple[Record | None, Record | None]:
+    async def ask() -> tuple[End | None, End | None]:
         return (await market.ends())[0], None
 
     with pytest.raises(FatalError) as refused:
-        asyncio.run(find_ends(TRADES.kind, RANGE, ask))
+        asyncio.run(find_ends(RANGE, ask))
     assert refused.value.code == "exchange_contradicts"
 
 
 def test_trades_from_outside_of_what_was_asked_for_are_no_answer() -> None:
-    trades = TRADES.parse(Market([(1, 9_999), (2, 20_000)]).answer(TRADES.request("BTCUSDT", 1, 2)), "BTCUSDT")
     with pytest.raises(RejectedRecordError, match="lies before"):
-        judge_first(TRADES.kind, RANGE.start_ms, trades[:1])
+        judge_first(RANGE.start_ms, [End(1, 9_999)])
     with pytest.raises(RejectedRecordError, match="does not lie before"):
-        judge_last(TRADES.kind, RANGE.end_ms, trades[1:])
+        judge_last(RANGE.end_ms, [End(2, 20_000)])
     with pytest.raises(RejectedRecordError, match="2 rows"):
-        judge_last(TRADES.kind, RANGE.end_ms, trades)
+        judge_last(RANGE.end_ms, [End(1, 9_999), End(2, 20_000)])

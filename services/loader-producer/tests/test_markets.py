@@ -96,7 +96,9 @@ def rfc3339(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat()
 
 
-@pytest.mark.parametrize(("kind", "instead"), [("agg_trades", "dump_agg_trades"), ("open_interest_5m", "dump_metrics")])
+@pytest.mark.parametrize(
+    ("kind", "instead"), [("agg_trades", "dump_agg_trades"), ("open_interest_5m", "does not load")]
+)
 async def test_what_lies_beyond_the_reach_of_the_exchange_is_refused_by_the_loader_too(
     kafka_broker: Broker, simulated_exchange: str, log: Path, kind: str, instead: str
 ) -> None:

@@ -11,10 +11,14 @@ from streamforge_common.errors import TransientError
 from streamforge_common.outages import Neighbour
 
 GOOD = {"symbol": "btcusdt", "type": "api_candles_5m", "time_range": "2024-08-01:2024-08-02"}
+LIVE = {"type": "ws_trades", "time_range": ""}
 
 
 class NothingStored:
     async def count(self, dataset, field, start, end):
+        return 0
+
+    async def count_all(self, dataset):
         return 0
 
     async def ids(self, dataset, field, start, end):
@@ -93,7 +97,7 @@ async def test_lists_are_paged_without_holes_or_repeats(platform):
         ({"type": "api_poetry"}, "#/type"),
         ({"type": "api_candles_7m"}, "#/type"),
         ({"type": "api_candles_1M"}, "#/type"),
-        ({"type": "ws_trades"}, "#/type"),
+        ({"type": "ws_trades"}, "#/time_range"),
         ({"exchange": "kraken"}, "#/exchange"),
         ({"market": "moon"}, "#/market"),
         ({"time_range": "2024-08-02:2024-08-01"}, "#/time_range"),
@@ -193,7 +197,14 @@ async def test_health_names_the_component_that_is_away(platform):
 
 async def test_the_catalog_lists_every_combination_with_its_targets(platform):
     catalog = (await platform.client.get("/catalog")).json()
-    assert catalog["targets"] == ["loader-producer", "arango-connector"]
+    assert catalog["targets"] == ["loader-producer", "loader-ws", "arango-connector"]
+    assert {
+        "exchange": "bybit",
+        "market": "linear",
+        "type": "ws_liquidations",
+        "live": True,
+        "targets": ["loader-ws", "arango-connector"],
+    } in catalog["entries"]
     assert {
         "exchange": "binance",
         "market": "spot",
@@ -208,16 +219,31 @@ async def test_the_catalog_lists_every_combination_with_its_targets(platform):
     [
         ({"type": "api_mark_candles_5m"}, "#/type", "market um"),
         ({"market": "um", "type": "api_candles_1s"}, "#/type", "1m, 3m"),
-        ({"market": "um", "type": "api_trades"}, "#/type", "agg_trades"),
-        ({"market": "um", "type": "ws_agg_trades"}, "#/type", "ask for api_agg_trades"),
+        ({"market": "um", "type": "api_trades"}, "#/type", "dump_trades"),
+        ({"market": "um", "type": "dump_funding_rate"}, "#/type", "ask for api_funding_rate"),
+        ({"type": "dump_candles_1w"}, "#/type", "ask for api_candles_1w"),
+        ({"type": "dump_mark_candles_5m"}, "#/type", "market um"),
+        ({"exchange": "bybit", "type": "dump_candles_5m"}, "#/type", "ask for api_candles_5m"),
+        ({"market": "um", "type": "ws_agg_trades"}, "#/time_range", "leave it out"),
+        (LIVE | {"type": "ws_mark_price"}, "#/type", "market um"),
+        (LIVE | {"type": "ws_order_book"}, "#/type", "ws_book_ticker"),
+        (LIVE | {"market": "um", "type": "ws_candles_1s"}, "#/type", "1m, 3m"),
+        (LIVE | {"market": "um", "type": "ws_open_interest_5m"}, "#/type", "ask for api_open_interest_5m"),
+        (LIVE | {"market": "um", "type": "poll_agg_trades"}, "#/type", "api_agg_trades or dump_agg_trades or ws_agg"),
+        (LIVE | {"exchange": "bybit", "type": "ws_agg_trades"}, "#/type", "ask for ws_trades"),
+        (LIVE | {"options": {"duration": 0}}, "#/options/duration", "more than 0"),
+        (LIVE | {"options": {"duration": True}}, "#/options/duration", "expected seconds"),
+        (LIVE | {"options": {"backfill": "1d"}}, "#/options/backfill", "duration"),
+        ({"options": {"duration": 5}}, "#/options/duration", "none in this version"),
+        ({"time_range": ""}, "#/time_range", "YYYY-MM-DD"),
         ({"exchange": "bybit", "type": "api_trades"}, "#/type", "api_candles_1m"),
         ({"exchange": "bybit", "type": "api_funding_rate"}, "#/type", "market linear"),
         ({"exchange": "bybit", "market": "linear", "type": "api_open_interest_2h"}, "#/type", "30m, 1h, 4h"),
         ({"exchange": "bybit", "market": "um"}, "#/market", "linear, spot"),
         ({"exchange": "kraken"}, "#/exchange", "binance, bybit"),
         ({"market": "um", "type": "api_poetry"}, "#/type", "api_premium_candles_<interval>"),
-        ({"market": "um", "type": "api_agg_trades"}, "#/time_range", "dump_agg_trades"),
-        ({"market": "um", "type": "api_open_interest_5m"}, "#/time_range", "dump_metrics"),
+        ({"market": "um", "type": "api_agg_trades"}, "#/time_range", "ask for dump_agg_trades"),
+        ({"market": "um", "type": "api_open_interest_5m"}, "#/time_range", "does not load it"),
     ],
 )
 async def test_what_cannot_be_had_is_refused_with_what_to_ask_for_instead(platform, change, pointer, advice):
@@ -237,12 +263,26 @@ async def test_the_catalog_shows_every_market_with_its_intervals_spelt_out(platf
     entries = (await platform.client.get("/catalog")).json()["entries"]
     types = {}
     for entry in entries:
-        assert (entry["live"], entry["targets"]) == (False, ["loader-producer", "arango-connector"])
+        is_live = entry["type"].startswith("ws_")
+        loader = "loader-ws" if is_live else "loader-producer"
+        assert (entry["live"], entry["targets"]) == (is_live, [loader, "arango-connector"])
         types.setdefault((entry["exchange"], entry["market"]), set()).add(entry["type"])
     assert {market: len(found) for market, found in types.items()} == {
-        ("binance", "spot"): 17,
-        ("binance", "um"): 71,
-        ("bybit", "spot"): 13,
-        ("bybit", "linear"): 59,
+        ("binance", "spot"): 33 + 19,
+        ("binance", "um"): 121 + 20,
+        ("bybit", "spot"): 13 + 15,
+        ("bybit", "linear"): 59 + 17,
     }
     assert {"api_funding_rate", "api_open_interest_5m", "api_index_candles_1mo"} <= types["bybit", "linear"]
+    assert {"dump_trades", "dump_agg_trades", "dump_premium_candles_1d"} <= types["binance", "um"]
+
+
+async def test_a_live_workflow_has_no_range_its_own_loader_and_is_named_after_today(platform):
+    body = {"symbol": "btcusdt", "type": "ws_agg_trades", "options": {"duration": 3.5}}
+    document = (await platform.post(body)).json()
+    [dataset] = document["datasets"]
+    assert (dataset["time_range"], dataset["options"]) == ("", {"duration": 3.5})
+    assert dataset["collection_name"].startswith("btcusdt_ws_agg_trades_20")
+    assert [task["target"] for task in document["tasks"]] == ["loader-ws", "arango-connector"]
+    report = (await platform.client.get(f"/workflows/{document['queue_id']}/quality")).json()
+    assert (report["verdict"], report["datasets"][0]["expected"]) == ("running", None)

@@ -24,7 +24,7 @@ from streamforge_common.errors import FatalError, TransientError
 from streamforge_local.ports import PortClaims
 
 GOOD = {"symbol": "BTCUSDT", "type": "api_candles_5m", "time_range": "2024-08-01:2024-08-02"}
-OPEN = {"/health", "/metrics"}
+OPEN = ("/health", "/metrics", "/docs")
 ADMIN_SECRET = "0123456789abcdef" * 4
 
 
@@ -101,8 +101,14 @@ async def test_without_a_key_nothing_answers_but_health_metrics_and_docs(platfor
         for key in (None, "wrong", admin[:-1], f"{admin}x", ""):
             answer = await platform.call(method, path, key)
             assert answer.status_code == (200 if path in OPEN else 401), (method, path, key)
-    for path in ("/docs", "/openapi.json"):
-        assert (await platform.call("GET", path)).status_code == 200
+    page = await platform.call("GET", "/docs")
+    assert page.status_code == 200
+    assert "://" not in page.text, "the page needs something from elsewhere"
+    loaded = re.findall(r"(?:src|href|url)(?:=|: )[\"']([^\"']+)", page.text)
+    assert "openapi.json" in loaded
+    assert len(loaded) >= 4
+    for path in loaded:
+        assert (await platform.call("GET", f"/{path}")).status_code == 200, path
     assert (await platform.call("GET", "/openapi.json")).json()["components"]["securitySchemes"]
 
 

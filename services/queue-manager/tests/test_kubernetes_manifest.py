@@ -133,7 +133,7 @@ def test_a_job_is_this_and_nothing_else():
                                 "envFrom": [{"secretRef": {"name": "streamforge-jobs"}}],
                             }
                         ],
-                        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}],
+                        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "8Gi"}}],
                     },
                 },
             },

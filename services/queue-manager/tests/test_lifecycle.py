@@ -1,4 +1,5 @@
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -14,20 +15,20 @@ from streamforge_common.contract.commands import CommandKind
 from streamforge_common.contract.events import Event, TaskError, TaskStatus
 
 LOADER, CONNECTOR = 0, 1
+HISTORY = {"symbol": "btcusdt", "type": "api_candles_5m", "time_range": "2024-08-01:2024-08-02"}
 
 
 class Platform:
     """One workflow on the in-memory twins; every call ends with a look at it."""
 
-    def __init__(self, most_running=16):
+    def __init__(self, most_running=16, request=None):
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         crash = Crash()
         self.store, self.launcher, self.log = MemoryStore(crash), MemoryLauncher(crash), MemoryLog(crash)
         self.controller = Controller(
             self.store, self.log, self.launcher, clock=lambda: self.now, stop_grace_s=60, most_running=most_running
         )
-        request = WorkflowRequest(symbol="btcusdt", type="api_candles_5m", time_range="2024-08-01:2024-08-02")
-        self.queue_id = asyncio.run(self.controller.submit(request)).queue_id
+        self.queue_id = asyncio.run(self.controller.submit(WorkflowRequest(**(request or HISTORY)))).queue_id
         self.look()
 
     @property
@@ -134,6 +135,32 @@ def test_a_loader_that_fails_for_good_ends_the_workflow_in_error_with_what_was_p
     platform.ends(CONNECTOR)
     assert platform.workflow.status is WorkflowStatus.ERROR
     assert platform.workflow.error == error
+
+
+@pytest.mark.parametrize("side_effects", range(6))
+def test_a_command_that_is_obeyed_is_in_the_audit_trail_wherever_its_telling_was_cut_off(platform, side_effects):
+    platform.store.crash.arm(side_effects, after=True)
+    with suppress(CrashError):
+        platform.says(LOADER, TaskStatus.COMPLETED, end_offsets={"0": 10})
+    platform.store.crash.side_effects_left = None
+    if CommandKind.DRAIN not in [kind for kind, _, _ in platform.told()]:
+        platform.look()
+    platform.says(CONNECTOR, TaskStatus.COMPLETED)
+    platform.ends(LOADER)
+    platform.ends(CONNECTOR)
+    assert platform.workflow.status is WorkflowStatus.COMPLETED
+    trail = platform.store.audit[platform.queue_id].values()
+    assert [item.data["command"] for item in trail if item.kind == "command"] == ["start", "start", "drain"]
+
+
+def test_a_loader_that_stops_unasked_ends_the_workflow_in_error_with_what_was_published_stored(platform):
+    platform.says(LOADER, TaskStatus.STOPPED)
+    platform.ends(LOADER)
+    assert platform.told()[-1][:2] == (CommandKind.DRAIN, "arango-connector")
+    platform.says(CONNECTOR, TaskStatus.COMPLETED)
+    platform.ends(CONNECTOR)
+    assert platform.workflow.status is WorkflowStatus.ERROR
+    assert platform.workflow.error.code == "stopped_unasked"
 
 
 def test_a_connector_that_fails_for_good_stops_the_loader(platform):
@@ -270,6 +297,21 @@ def test_the_topic_of_an_ended_workflow_forgets_and_keeps_again_on_retry(platfor
     assert platform.workflow.control.settled
     platform.steer(wishes.retry)
     assert platform.log.topics == {topic: False}
+
+
+def test_a_topic_whose_making_was_cut_off_is_not_left_behind_keeping_everything(platform):
+    request = WorkflowRequest(symbol="ethusdt", type="api_candles_5m", time_range="2024-08-01:2024-08-02")
+    platform.queue_id = asyncio.run(platform.controller.submit(request)).queue_id
+    platform.store.crash.arm(1, after=True)
+    with pytest.raises(CrashError):
+        platform.look()
+    topic = platform.workflow.datasets[0].kafka_topic
+    assert platform.log.topics[topic] is False
+    platform.steer(wishes.stop)
+    assert platform.workflow.status is WorkflowStatus.STOPPED
+    assert platform.log.topics[topic] is True
+    asyncio.run(platform.controller.delete(platform.queue_id, Deletion.WITHOUT_DATA))
+    assert topic not in platform.log.topics
 
 
 def test_what_an_ended_workflow_shows_does_not_change_any_more(platform):
@@ -443,3 +485,29 @@ def test_a_job_that_cannot_start_is_not_given_up_before_all_events_are_read(plat
     platform.look()
     assert platform.workflow.error is None
     assert len(platform.live()) == 2
+
+
+def test_a_live_workflow_runs_until_it_is_stopped_and_stores_what_was_published():
+    platform = Platform(request={"symbol": "btcusdt", "type": "ws_trades", "options": {"duration": 60}})
+    start = platform.log.commands[0]
+    assert (start.target, start.time_range, start.options) == ("loader-ws", "", {"duration": 60})
+    platform.says(LOADER, TaskStatus.LOADING, first_id=7, last_id=9)
+    platform.steer(wishes.stop)
+    assert platform.told()[-1] == (CommandKind.STOP, "loader-ws", 1)
+    platform.says(LOADER, TaskStatus.STOPPED)
+    platform.ends(LOADER)
+    assert platform.told()[-1] == (CommandKind.DRAIN, "arango-connector", 1)
+    platform.says(CONNECTOR, TaskStatus.COMPLETED)
+    platform.ends(CONNECTOR)
+    assert platform.workflow.status is WorkflowStatus.STOPPED
+    assert (platform.workflow.tasks[LOADER].first_id, platform.workflow.tasks[LOADER].last_id) == (7, 9)
+
+
+def test_a_live_loader_whose_time_is_over_completes_the_workflow():
+    platform = Platform(request={"symbol": "btcusdt", "type": "ws_trades", "options": {"duration": 60}})
+    platform.says(LOADER, TaskStatus.COMPLETED, end_offsets={"0": 3}, first_id=7, last_id=9)
+    assert platform.log.commands[-1].end_offsets == {"0": 3}
+    platform.ends(LOADER)
+    platform.says(CONNECTOR, TaskStatus.COMPLETED)
+    platform.ends(CONNECTOR)
+    assert platform.workflow.status is WorkflowStatus.COMPLETED

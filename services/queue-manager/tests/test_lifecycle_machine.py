@@ -1,8 +1,10 @@
 """The controller in a world of crashes, duplicates, late events, twins and impatient people."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -130,6 +132,13 @@ class WorkflowWorld(RuleBasedStateMachine):
             self.speak(job, TaskStatus.ERROR)
         self.launcher.end(job.name, JobStatus.FAILED)
 
+    @rule(data=st.data())
+    @precondition(lambda self: self.live_jobs())
+    def job_stops_as_it_likes(self, data):
+        job = data.draw(st.sampled_from(self.live_jobs()))
+        if not self.has_spoken_last(job):
+            self.speak(job, TaskStatus.STOPPED)
+
     @rule(status=st.sampled_from(list(TaskStatus)), attempt=st.integers(0, 1))
     def zombie_speaks(self, status, attempt):
         for task in self.workflow.tasks:
@@ -167,6 +176,17 @@ class WorkflowWorld(RuleBasedStateMachine):
         asyncio.run(self.store.get(self.queue_id))
         trail = self.store.audit[self.queue_id]
         assert sorted(trail) == list(range(1, self.workflow.control.next_seq))
+
+    @invariant()
+    def every_command_is_in_the_audit_trail_once(self):
+        if not hasattr(self, "queue_id"):
+            return
+        noted = [item.data for item in self.store.audit[self.queue_id].values() if item.kind == "command"]
+        told = [command.model_dump(mode="json", exclude_none=True) for command in self.log.commands]
+        untold = [it.model_dump(mode="json", exclude_none=True) for it in self.workflow.control.untold]
+        assert len(noted) == len({json.dumps(it) for it in noted})
+        assert all(it in noted for it in told)
+        assert all(it in told or it in untold for it in noted)
 
     @invariant()
     def every_delivered_event_is_in_the_audit_trail_once(self):
@@ -243,6 +263,7 @@ class WorkflowWorld(RuleBasedStateMachine):
 
 
 TestWorkflowWorld = WorkflowWorld.TestCase
+TestWorkflowWorld.pytestmark = [pytest.mark.timeout(600)]
 TestWorkflowWorld.settings = settings(
     max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -4,9 +4,11 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
+from queue_manager.app.lifecycle import note_event
 from queue_manager.app.quality import Cause, Verdict, report_quality
 from queue_manager.app.requests import WorkflowRequest, check_request
 from queue_manager.app.workflow import Span, Workflow, WorkflowStatus, new_workflow
+from streamforge_common.contract.events import Event
 from streamforge_common.contract.time_range import TimeRange
 
 MINUTE_MS = 60_000
@@ -26,6 +28,9 @@ class Collection:
         if field == "trade_time":
             return self.in_time
         return len(await self.ids(dataset, field, start, end))
+
+    async def count_all(self, dataset):
+        return len(self.stored)
 
     async def ids(self, dataset, field, start, end):
         assert field == self.field
@@ -221,3 +226,48 @@ def test_funding_of_which_nobody_named_the_interval_is_never_complete():
     workflow, start_ms = funding_workflow(spacing_hours=None)
     found = report(workflow, fundings(start_ms, range(48)))
     assert (found.verdict, found.expected, found.stored) == (Verdict.INCOMPLETE, None, 48)
+
+
+def live_workflow(data_type: str, **told: object) -> Workflow:
+    request = WorkflowRequest(symbol="BTCUSDT", type=data_type)
+    workflow = new_workflow({}, check_request(request, NOW), "abcdef", NOW)
+    workflow.status = WorkflowStatus.STOPPED
+    event = {"queue_id": workflow.queue_id, "producer": "loader-ws__abcdef", "attempt": 1, "timestamp": 0.0}
+    note_event(workflow, Event.model_validate({**event, "status": "loading", **told}), 0, 0, NOW)
+    return workflow
+
+
+def test_live_trades_are_counted_from_the_first_to_the_last_that_came_and_a_hole_is_unexplained():
+    hole = {"from": 13, "to": 15, "missing": 2}
+    passed_over = {"from": 17, "to": 18, "missing": 1}
+    workflow = live_workflow("ws_trades", first_id=10, last_id=19, gaps=[hole], exchange_gaps=[passed_over])
+    found = report(workflow, Collection([10, 11, 12, 15, 16, 18, 19, 20], field="trade_id"))
+    assert (found.verdict, found.expected, found.stored, found.missing) == (Verdict.INCOMPLETE, 10, 7, 3)
+    assert [(gap.start, gap.end, gap.cause) for gap in found.gaps] == [
+        (13, 15, Cause.UNEXPLAINED),
+        (17, 18, Cause.EXCHANGE),
+    ]
+
+
+def test_live_candles_without_a_hole_are_complete():
+    workflow = live_workflow("ws_candles_1m", first_id=MINUTE_MS, last_id=3 * MINUTE_MS)
+    found = report(workflow, Collection(number * MINUTE_MS for number in (1, 2, 3)))
+    assert (found.verdict, found.expected) == (Verdict.COMPLETE, 3)
+
+
+def test_where_nothing_is_numbered_nothing_is_proven_and_the_times_of_a_reconnect_are_listed():
+    workflow = live_workflow("ws_book_ticker", first_id=5, last_id=90, gaps=[{"from": 20, "to": 30}])
+    found = report(workflow, Collection([7, 8, 9]))
+    assert (found.verdict, found.expected, found.stored) == (Verdict.UNPROVEN, None, 3)
+    assert [(gap.start, gap.end, gap.missing) for gap in found.gaps] == [(20, 30, None)]
+    assert report(workflow, Collection([7], rejected=1)).verdict is Verdict.INCOMPLETE
+
+
+def test_of_ever_so_many_reconnects_the_latest_are_kept():
+    gaps = [{"from": number, "to": number + 1} for number in range(1_500)]
+    found = report(live_workflow("ws_book_ticker", gaps=gaps), Collection([]))
+    assert (len(found.gaps), found.gaps_total, found.gaps[-1].end) == (1_000, 1_500, 1_500)
+
+
+def test_a_live_workflow_that_received_nothing_proves_nothing():
+    assert report(live_workflow("ws_trades"), Collection([])).verdict is Verdict.UNPROVEN

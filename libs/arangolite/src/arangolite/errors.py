@@ -1,8 +1,7 @@
 """The errors that ArangoDB's HTTP API knows: one number, one text and one HTTP status each.
 
 Every refusal in this package is an `ArangoError`; the HTTP layer turns it into ArangoDB's error body. Numbers and texts
-are those of
-ArangoDB 3.12 (its published table of error codes), because drivers decide by the number.
+are those of ArangoDB 3.12 (its published table of error codes), because drivers decide by the number.
 """
 
 from enum import Enum
@@ -37,6 +36,7 @@ class Problem(Enum):
     DOCUMENT_HANDLE_BAD = (1205, HTTPStatus.BAD_REQUEST, "illegal document identifier")
     DUPLICATE_NAME = (1207, HTTPStatus.CONFLICT, "duplicate name")
     ILLEGAL_NAME = (1208, HTTPStatus.BAD_REQUEST, "illegal name")
+    NO_INDEX = (1209, HTTPStatus.NOT_FOUND, "no suitable index known")
     UNIQUE_CONSTRAINT = (1210, HTTPStatus.CONFLICT, "unique constraint violated")
     INDEX_NOT_FOUND = (1212, HTTPStatus.NOT_FOUND, "index not found")
     INDEX_HANDLE_BAD = (1214, HTTPStatus.BAD_REQUEST, "illegal index identifier")
@@ -96,16 +96,15 @@ class Problem(Enum):
     USER_INVALID_NAME = (1700, HTTPStatus.BAD_REQUEST, "invalid user name")
     USER_DUPLICATE = (1702, HTTPStatus.CONFLICT, "duplicate user")
     USER_NOT_FOUND = (1703, HTTPStatus.NOT_FOUND, "user not found")
-
     TOKEN_NOT_FOUND = (404, HTTPStatus.NOT_FOUND, "access token not found")
     TOKEN_NAME_TAKEN = (409, HTTPStatus.CONFLICT, "the user has an access token with this name already")
-
     GRAPH_COLLECTION_MULTI_USE = (1920, HTTPStatus.BAD_REQUEST, "multi use of edge collection in edge def")
     GRAPH_COLLECTION_IN_MULTI_GRAPHS = (
         1921,
         HTTPStatus.BAD_REQUEST,
         "edge collection already used in edge def",
     )
+    GRAPH_MISSING_NAME = (1922, HTTPStatus.BAD_REQUEST, "missing graph name")
     GRAPH_MALFORMED_DEFINITION = (1923, HTTPStatus.BAD_REQUEST, "malformed edge definition")
     GRAPH_NOT_FOUND = (1924, HTTPStatus.NOT_FOUND, "graph not found")
     GRAPH_DUPLICATE = (1925, HTTPStatus.CONFLICT, "graph already exists")
@@ -119,6 +118,8 @@ class Problem(Enum):
     GRAPH_COLLECTION_USED_IN_EDGE_DEFINITION = (1929, HTTPStatus.BAD_REQUEST, "collection already used in edge def")
     GRAPH_EDGE_COLLECTION_NOT_USED = (1930, HTTPStatus.NOT_FOUND, "edge collection not used in graph")
     GRAPH_COLLECTION_USED_IN_ORPHANS = (1938, HTTPStatus.BAD_REQUEST, "collection used in orphans")
+    GRAPH_MUST_NOT_DROP = (1942, HTTPStatus.BAD_REQUEST, "must not drop collection while part of graph")
+    GRAPH_MALFORMED_ORPHANS = (1943, HTTPStatus.BAD_REQUEST, "malformed orphan list")
     GRAPH_EDGE_DEFINITION_IS_DOCUMENT = (
         1944,
         HTTPStatus.BAD_REQUEST,
@@ -130,11 +131,6 @@ class Problem(Enum):
         "referenced vertex collection is not part of the graph",
     )
     GRAPH_NEGATIVE_EDGE_WEIGHT = (1948, HTTPStatus.BAD_REQUEST, "negative edge weight found")
-    GRAPH_NO_EDGE_COLLECTION = (
-        1951,
-        HTTPStatus.BAD_REQUEST,
-        "collection used in edge definitions is no edge collection",
-    )
     QUEUE_FULL = (21003, HTTPStatus.SERVICE_UNAVAILABLE, "named queue is full")
 
     @property

@@ -1,12 +1,10 @@
 """AQL's order of values, once for everything: comparisons, sorting, grouping and indexes.
 
 The order is null < bool < number < string < array < object. It is expressed as bytes: `encode(a) < encode(b)` exactly
-when AQL says
-a < b, and the bytes are equal exactly when AQL says a == b. That makes an SQLite B-tree over such bytes an index in
-AQL's order, gives SORT
-and COLLECT a plain key, and leaves one definition to test. Strings are ordered by code point: ArangoDB 3.12's default
-language is en_US_POSIX,
-which orders ASCII so (accented letters are ordered after all ASCII here, beside their base letter there).
+when AQL says a < b, and the bytes are equal exactly when AQL says a == b. That makes an SQLite B-tree over such bytes
+an index in AQL's order, gives SORT and COLLECT a plain key, and leaves one definition to test. Strings are ordered by
+code point: ArangoDB 3.12's default language is en_US_POSIX, which orders ASCII so (accented letters are ordered after
+all ASCII here, beside their base letter there).
 """
 
 import struct

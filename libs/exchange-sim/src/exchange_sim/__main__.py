@@ -7,15 +7,19 @@ import signal
 import sys
 from pathlib import Path
 
-from exchange_sim.clock import real_time_us
+from exchange_sim.clock import faster_time_us, real_time_us
 from exchange_sim.errors import RecordingError
 from exchange_sim.exchange import Exchange, OtherMarkets
 from exchange_sim.market import Market
-from exchange_sim.recording.files import read_recording
+from exchange_sim.recording.files import has_recording, read_recording
 from exchange_sim.recording.market import RecordedMarket
 from exchange_sim.server import serving, wait_for_signal
 from exchange_sim.simulation.derivatives import SimulatedDerivatives
 from exchange_sim.simulation.market import SimulatedMarket
+from exchange_sim.streaming.captures import CaptureFeed, read_captures
+from exchange_sim.streaming.server import DAY_S
+
+_MOST_SPEED = 10_000.0
 
 
 def main() -> None:
@@ -33,7 +37,9 @@ def main() -> None:
 
 async def _serve(arguments: argparse.Namespace) -> None:
     market: Market
-    others = None
+    others, feed, clock = None, None, real_time_us
+    if arguments.replay is None and not arguments.speed:
+        raise RecordingError("--speed 0 is for recorded connections: a simulated market's time cannot stand still")
     if arguments.replay is None:
         market = SimulatedMarket(arguments.seed)
         others = OtherMarkets(
@@ -41,13 +47,36 @@ async def _serve(arguments: argparse.Namespace) -> None:
             bybit_spot=SimulatedMarket(arguments.seed, "bybit:spot"),
             linear=SimulatedDerivatives(arguments.seed, "bybit:linear"),
         )
+        clock = faster_time_us(arguments.speed)
     else:
-        market = RecordedMarket(read_recording(arguments.replay))
-    exchange = Exchange(market, weight_limit=arguments.weight_limit, clock=real_time_us, others=others)
+        market, feed = _read_replay(arguments.replay, arguments.speed)
+    exchange = Exchange(
+        market,
+        weight_limit=arguments.weight_limit,
+        clock=clock,
+        others=others,
+        feed=feed,
+        connection_s=arguments.connection_seconds,
+    )
     async with serving(exchange, arguments.host, arguments.port) as url:
         sys.stdout.write(f"{url}\n")
         sys.stdout.flush()
         await wait_for_signal()
+
+
+def _read_replay(path: Path, speed: float) -> tuple[RecordedMarket, CaptureFeed]:
+    """Read what there is of archive files and of recorded connections."""
+    captured = read_captures(path)
+    # Without recorded connections there must be archive files, and the reader of these says so.
+    tables = {} if captured and not has_recording(path) else read_recording(path)
+    return RecordedMarket(tables), CaptureFeed(captured, speed)
+
+
+def _speed(text: str) -> float:
+    speed = float(text)
+    if not 0 <= speed <= _MOST_SPEED:
+        raise ValueError(text)
+    return speed
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,11 +89,23 @@ def _parser() -> argparse.ArgumentParser:
         "--replay",
         type=Path,
         metavar="PATH",
-        help="replay a file or folder of <SYMBOL>-<interval|aggTrades|trades>-*.csv[.gz|.zip] in the archive's columns "
-        "(default: a simulated market)",
+        help="replay a file or folder of <SYMBOL>-<interval|aggTrades|trades>-*.csv[.gz|.zip] in the archive's "
+        "columns, and of recorded connections (default: a simulated market)",
     )
     serve.add_argument("--weight-limit", type=int, default=6000, help="request weight per minute (default %(default)s)")
-    serve.add_argument("--speed", type=float, default=1.0, help="pace of live streams; history always comes at once")
+    serve.add_argument(
+        "--speed",
+        type=_speed,
+        default=1.0,
+        help="how many times faster the exchange's clock runs or recorded connections are played; 0 plays them as fast "
+        "as they are read (default %(default)s)",
+    )
+    serve.add_argument(
+        "--connection-seconds",
+        type=float,
+        default=DAY_S,
+        help="after which a connection to streams is cut (default: a day)",
+    )
     serve.add_argument("--seed", type=int, default=0, help="which simulated market (default %(default)s)")
     serve.add_argument("--log-level", default="WARNING", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     return parser

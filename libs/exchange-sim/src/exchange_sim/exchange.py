@@ -8,25 +8,41 @@ import asyncio
 import math
 import socket
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NoReturn
 
 from aiohttp import web
 
+from exchange_sim.binance import messages as binance_messages
+from exchange_sim.binance import streams as binance
+from exchange_sim.binance.archives import Archives, missing_file
 from exchange_sim.binance.futures import Futures
 from exchange_sim.binance.spot import Spot
+from exchange_sim.binance.streams import BinanceStreams
+from exchange_sim.bybit import messages as bybit_messages
+from exchange_sim.bybit import streams as bybit
 from exchange_sim.bybit.interface import Bybit
+from exchange_sim.bybit.streams import BybitStreams
 from exchange_sim.clock import SECOND_US, Clock
 from exchange_sim.errors import ExchangeError
 from exchange_sim.faults import effects
-from exchange_sim.faults.plan import Fault, FaultKind, FaultPlan
+from exchange_sim.faults.plan import LEAST_ROWS, Fault, FaultKind, FaultPlan
 from exchange_sim.journal import Journal, Request
 from exchange_sim.ledger import Ledger
 from exchange_sim.limits import Verdict
 from exchange_sim.market import Derivatives, Market
+from exchange_sim.packed_files import Download
 from exchange_sim.pages import Page, Selection, make_page
+from exchange_sim.streaming.feed import Feed
+from exchange_sim.streaming.hub import Hub
+from exchange_sim.streaming.server import DAY_S, Rate, StreamServer
+from exchange_sim.streaming.simulated import SimulatedFeed, Sources
 from exchange_sim.venue import Answer, Venue
+
+_Content = bytes | Page | Download | ExchangeError
+"""What an answer is made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +57,16 @@ class OtherMarkets:
 class Exchange:
     """Everything but the tool's own pages."""
 
-    def __init__(self, market: Market, *, weight_limit: int, clock: Clock, others: OtherMarkets | None = None) -> None:
+    def __init__(
+        self,
+        market: Market,
+        *,
+        weight_limit: int,
+        clock: Clock,
+        others: OtherMarkets | None = None,
+        feed: Feed | None = None,
+        connection_s: float = DAY_S,
+    ) -> None:
         """Open the exchange.
 
         Args:
@@ -49,6 +74,8 @@ class Exchange:
             weight_limit: Of Binance spot.
             clock: What time it is.
             others: The other markets, where there are any.
+            feed: Where live messages come from; None for the simulated markets themselves.
+            connection_s: After which a connection to streams is cut, seconds.
         """
         self.market = market
         self.markets: Sequence[Market | Derivatives] = (
@@ -58,13 +85,51 @@ class Exchange:
         self.faults = FaultPlan()
         self.journal = Journal()
         self.ledger = Ledger()
+        self._archives = Archives(market, others.um if others else None)
         self._venues: Mapping[str, Venue] = {
             "/api/": Spot(market, weight_limit).interface(),
             "/fapi/": (futures := Futures(others.um if others else None).interface()),
             "/futures/": futures,
             "/v5/": Bybit(others.bybit_spot if others else None, others.linear if others else None),
+            "/data/": self._archives,
         }
         self.roots = tuple(self._venues)
+        self.hub = Hub(feed or self._live_markets(market, others), self.faults, self._shutdown_message)
+
+        def server(connects: Rate, messages: Rate | None = None) -> StreamServer:
+            return StreamServer(
+                self.hub,
+                self.journal,
+                self.ledger,
+                clock,
+                connects=connects,
+                messages=messages,
+                longest_s=connection_s,
+            )
+
+        self.stream_routes = [
+            *BinanceStreams("binance:spot", server(binance.CONNECTS, binance.MESSAGES)).routes([""]),
+            *BinanceStreams("binance:um", server(binance.CONNECTS, binance.MESSAGES)).routes(["/public", "/market"]),
+            *BybitStreams("bybit:spot", server(bybit.CONNECTS)).routes(),
+            *BybitStreams("bybit:linear", server(bybit.CONNECTS)).routes(),
+        ]
+
+    def _live_markets(self, market: Market, others: OtherMarkets | None) -> Feed:
+        sources: dict[str, Sources] = {"binance:spot": partial(binance_messages.spot_source, market)}
+        if others is not None:
+            sources["binance:um"] = partial(binance_messages.futures_source, others.um)
+            sources["bybit:spot"] = partial(bybit_messages.spot_source, others.bybit_spot)
+            sources["bybit:linear"] = partial(bybit_messages.linear_source, others.linear)
+        return SimulatedFeed(self.clock, sources)
+
+    def _shutdown_message(self, market: str) -> bytes | None:
+        if not market.startswith("binance:"):
+            return None
+        return b'{"e":"serverShutdown","E":%d}' % (self.clock() // 1000)
+
+    def close(self) -> None:
+        """Give back what the exchange holds."""
+        self._archives.close()
 
     async def handle(self, http: web.Request) -> web.StreamResponse:
         """Answer one request and write it down."""
@@ -99,12 +164,12 @@ class Exchange:
         return response
 
     async def _answer(self, http: web.Request, venue: Venue, now_us: int, request: Request) -> web.Response:
-        answer: bytes | Page | ExchangeError
+        answer: _Content
         try:
             answer = await _ask(venue.prepare(http, now_us))
         except ExchangeError as exc:
             answer = exc
-        fault = self.faults.take(http.path, len(answer.rows) if isinstance(answer, Page) else 0)
+        fault = self.faults.take(http.path, lambda kind: _shows(kind, answer))
         if fault is None:
             return self._send(venue, answer, request)
         request.fault = fault.kind
@@ -119,9 +184,7 @@ class Exchange:
                 return self._send(venue, answer, request)
         return self._misbehave(fault, venue, answer, request)
 
-    def _misbehave(
-        self, fault: Fault, venue: Venue, answer: bytes | Page | ExchangeError, request: Request
-    ) -> web.Response:
+    def _misbehave(self, fault: Fault, venue: Venue, answer: _Content, request: Request) -> web.Response:
         """The faults that are an answer: a wrong status, a wrong body, or wrong rows."""
         kind = fault.kind
         if kind is FaultKind.TOO_MANY_REQUESTS:
@@ -135,9 +198,22 @@ class Exchange:
             return web.Response(body=effects.HTML, content_type="text/html", charset="utf-8")
         if kind in effects.PAGE_EFFECTS and isinstance(answer, Page):
             return self._send(venue, effects.PAGE_EFFECTS[kind](answer), request)
+        if kind is FaultKind.MISSING_FILE:
+            return self._send(venue, missing_file(), request)
+        if kind is FaultKind.WRONG_CHECKSUM and isinstance(answer, Download):
+            return _checksum(answer.file.content.name, answer.file.sha256[::-1])
+        if kind is FaultKind.CORRUPT_ZIP and isinstance(answer, Download):
+            return _download(answer, is_spoilt=True)
+        assert not isinstance(answer, Download), kind
         return _json(effects.BODY_EFFECTS[kind](self._body(venue, answer)))
 
-    def _send(self, venue: Venue, answer: bytes | Page | ExchangeError, request: Request) -> web.Response:
+    def _send(self, venue: Venue, answer: _Content, request: Request) -> web.Response:
+        if isinstance(answer, Download):
+            if not answer.is_checksum:
+                content = answer.file.content
+                self.ledger.record_all(content.series, content.positions)
+                request.rows = len(content.positions)
+            return _download(answer)
         if isinstance(answer, Page):
             self.ledger.record(answer)
             request.rows = len(answer.rows)
@@ -155,9 +231,34 @@ class Exchange:
         return answer.body if isinstance(answer, Page) else answer
 
 
-async def _ask(prepared: Answer) -> bytes | Page:
+async def _ask(prepared: Answer) -> bytes | Page | Download:
     answer = prepared()
+    if isinstance(answer, Awaitable):
+        return await answer
     return await make_page(answer) if isinstance(answer, Selection) else answer
+
+
+def _shows(kind: FaultKind, answer: _Content) -> bool:
+    """Whether a fault can be seen on an answer."""
+    if kind in LEAST_ROWS:
+        return isinstance(answer, Page) and len(answer.rows) >= LEAST_ROWS[kind]
+    if kind is FaultKind.WRONG_CHECKSUM:
+        return isinstance(answer, Download) and answer.is_checksum
+    if kind in (FaultKind.CORRUPT_ZIP, FaultKind.MISSING_FILE):
+        return isinstance(answer, Download)
+    return kind not in effects.BODY_EFFECTS or not isinstance(answer, Download)
+
+
+def _download(download: Download, *, is_spoilt: bool = False) -> web.Response:
+    file = download.file
+    if download.is_checksum:
+        return _checksum(file.content.name, file.spoilt_sha256 if is_spoilt else file.sha256)
+    return web.Response(body=file.send(is_spoilt=is_spoilt), content_type="application/zip")
+
+
+def _checksum(name: str, sha256: str) -> web.Response:
+    """E.g. `2e3d…9f  BTCUSDT-aggTrades-2024-08-01.zip`."""
+    return web.Response(text=f"{sha256}  {name}.zip\n")
 
 
 def _json(body: bytes, *, status: int = 200) -> web.Response:

@@ -20,9 +20,9 @@ class Request(msgspec.Struct, kw_only=True):
     method: str
     path: str
     query: str
-    weight: int
-    used_weight: int
-    """Of the running minute, this request included."""
+    weight: int = 0
+    used_weight: int = 0
+    """Of the running minute, this request included; connections to streams weigh nothing."""
     status: int | None = None
     """None when nothing was answered (yet)."""
     rows: int = 0

@@ -77,12 +77,12 @@ class Ledger:
     """Everything served since the start."""
 
     def __init__(self) -> None:
-        self._served: dict[tuple[str, str, str], _Served] = {}
+        self._served: dict[tuple[str, str, str, str], _Served] = {}
+        """By market, symbol, kind, and the class of the series: a recorded connection numbers items in its own way."""
 
     def record(self, page: Page) -> None:
         """Count the items of a page that was sent."""
-        series = page.series
-        served = self._served.setdefault((series.market, series.symbol, series.kind), _Served(series))
+        served = self._served_of(page.series)
         for first, end in _neighbours([position for position in page.positions if position < page.settled]):
             served.runs.add(first, end)
         for position, row in zip(page.positions, page.rows, strict=True):
@@ -90,12 +90,20 @@ class Ledger:
                 _, times = served.open_rows.get(position, (row, 0))
                 served.open_rows[position] = row, times + 1
 
+    def record_all(self, series: Series, positions: range) -> None:
+        """Count items that will not change any more and were sent as one file."""
+        self._served_of(series).runs.add(positions.start, positions.stop)
+
+    def _served_of(self, series: Series) -> _Served:
+        of = (series.market, series.symbol, series.kind, type(series).__name__)
+        return self._served.setdefault(of, _Served(series))
+
     def items(
         self, symbol: str | None, kind: str | None, now_us: int, market: str | None = None
     ) -> Iterator[ServedItem]:
         """Every item that was served of these, oldest first; a candle that was also sent closed counts as that."""
         for of, served in sorted(self._served.items(), key=lambda item: item[0]):
-            if all(wanted in (None, found) for wanted, found in zip((market, symbol, kind), of, strict=True)):
+            if all(wanted in (None, found) for wanted, found in zip((market, symbol, kind), of, strict=False)):
                 yield from self._items_of(served, now_us)
 
     def _items_of(self, served: _Served, now_us: int) -> Iterator[ServedItem]:

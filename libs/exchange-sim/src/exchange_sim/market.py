@@ -151,6 +151,10 @@ class Derivatives(Protocol):
         """The aggregated trades."""
         ...
 
+    def trades(self, symbol: Symbol) -> Series:
+        """The single trades, which only the archives have."""
+        ...
+
     def funding_hours(self, symbol: Symbol) -> int:
         """How often funding is due."""
         ...

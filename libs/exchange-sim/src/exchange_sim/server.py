@@ -20,6 +20,7 @@ async def serving(exchange: Exchange, host: str, port: int) -> AsyncIterator[str
     """Serve while the context lasts; yields the URL, with the port that was chosen if 0 was asked for."""
     app = web.Application()
     app.add_routes(Control(exchange).routes())
+    app.add_routes(exchange.stream_routes)
     for root in exchange.roots:
         app.router.add_route("*", root + "{path:.*}", exchange.handle)
     # A client that gave up is not worth the work; a fault that never answers ends only this way.
@@ -29,9 +30,13 @@ async def serving(exchange: Exchange, host: str, port: int) -> AsyncIterator[str
         site = web.TCPSite(runner, host, port)
         await site.start()
         chosen_port = runner.addresses[0][1]
-        yield f"http://{f'[{host}]' if ':' in host else host}:{chosen_port}"
+        async with asyncio.TaskGroup() as group:
+            streaming = group.create_task(exchange.hub.run())
+            yield f"http://{f'[{host}]' if ':' in host else host}:{chosen_port}"
+            streaming.cancel()
     finally:
         await runner.cleanup()
+        exchange.close()
 
 
 async def wait_for_signal() -> None:

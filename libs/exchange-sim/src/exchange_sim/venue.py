@@ -1,15 +1,16 @@
 """What the exchange as one has to know of a venue: one exchange's interface, with its limits, manners and endpoints."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from aiohttp import web
 
 from exchange_sim.errors import ExchangeError
 from exchange_sim.limits import Verdict
+from exchange_sim.packed_files import Download
 from exchange_sim.pages import Selection
 
-Answer = Callable[[], bytes | Selection]
+Answer = Callable[[], bytes | Selection | Awaitable[Download]]
 """Answers one request that was admitted. Raises ExchangeError."""
 
 

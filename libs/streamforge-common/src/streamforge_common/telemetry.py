@@ -34,6 +34,8 @@ EXCHANGE_WEIGHT_USED = Gauge(
     "Share of the rate limit that the exchange reports as used, 0 to 1.",
     ["exchange", "pool"],
 )
+MESSAGES = Counter("messages_processed", "Messages of live streams that were read.", ["stream"])
+FRESHNESS = Gauge("streamforge_freshness_seconds", "Time since the last message of a live dataset, seconds.", ["type"])
 WORKFLOWS = Gauge("streamforge_workflows", "Stored workflows.", ["status"])
 JOBS = Gauge("streamforge_jobs", "Jobs that the launcher knows.", ["target", "status"])
 EVENTS = Counter("streamforge_events", "Events that queue-manager has read; `malformed` ones are skipped.", ["status"])

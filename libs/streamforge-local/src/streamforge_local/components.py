@@ -16,8 +16,10 @@ from streamforge_local.supervisor import Component
 _PROBE_WITHIN = aiohttp.ClientTimeout(total=2.0)
 
 
-_SIMULATED = ("BINANCE_SPOT_REST_URL", "BINANCE_FUTURES_REST_URL", "BYBIT_REST_URL")
+_SIMULATED = ("BINANCE_SPOT_REST_URL", "BINANCE_FUTURES_REST_URL", "BINANCE_DUMPS_URL", "BYBIT_REST_URL")
 """Whose place the simulator takes; all of them answer at one address."""
+_SIMULATED_STREAMS = ("BINANCE_SPOT_WS_URL", "BINANCE_FUTURES_WS_URL", "BYBIT_WS_URL")
+"""The same of live streams."""
 
 
 def _module(name: str) -> list[str]:
@@ -38,6 +40,7 @@ class Programs:
     jobs: Mapping[str, Sequence[str]] = field(
         default_factory=lambda: {
             "loader-producer": _module("loader_producer"),
+            "loader-ws": _module("loader_ws"),
             "arango-connector": _module("arango_connector"),
             "dummy-service": _module("dummy_service"),
         }
@@ -162,7 +165,10 @@ class Components:
 
     def job_environment(self, exchange: Exchange) -> dict[str, str]:
         """What all jobs get; an exchange's URL that the person has set wins over the chosen exchange."""
-        simulated = {} if exchange.is_live else dict.fromkeys(_SIMULATED, _url(self._ports.exchange_sim))
+        simulated = {}
+        if not exchange.is_live:
+            simulated = dict.fromkeys(_SIMULATED, _url(self._ports.exchange_sim))
+            simulated |= dict.fromkeys(_SIMULATED_STREAMS, f"ws://{LOOPBACK}:{self._ports.exchange_sim}")
         return {**simulated, **self._inherited, **self._addresses}
 
     def _component(

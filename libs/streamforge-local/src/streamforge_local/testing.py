@@ -1,6 +1,9 @@
 """Pytest fixtures for tests that need real parts; load them with `pytest_plugins = ["streamforge_local.testing"]`."""
 
-from collections.abc import Iterator
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -18,3 +21,17 @@ def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """
     with Broker(tmp_path_factory.mktemp("kafka"), install(Settings.from_environment())) as broker:
         yield broker
+
+
+@asynccontextmanager
+async def exchange_served(*options: str) -> AsyncIterator[str]:
+    """Serve exchange-sim as a process of its own, with options of its command line; yields its URL."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "exchange_sim", "serve", "--port", "0", *options), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        yield (await process.stdout.readline()).decode().strip()
+    finally:
+        process.terminate()
+        await process.wait()

@@ -46,6 +46,19 @@ def test_gaps_are_shown_with_times_that_people_read(script, streamforge):
     ]
 
 
+def test_gaps_of_live_records_that_nothing_numbers_are_told_by_their_times(script, streamforge):
+    workflow = script.workflow()
+    workflow["datasets"][0] |= {"type": "ws_trades", "time_range": ""}
+    script.states = script.workflows = [workflow]
+    gap = {"from": MIDNIGHT_MS, "to": MIDNIGHT_MS + 1_000, "missing": None, "cause": "unexplained"}
+    script.quality = script.report("unproven", expected=None, gaps=[gap], gaps_total=1)
+
+    assert words(streamforge("quality", ONE).stdout)[-2:] == [
+        "GAP FROM (UTC) TO (EXCLUSIVE) MISSING CAUSE",
+        "2024-08-01 00:00 2024-08-01 00:00:01 unknown unexplained",
+    ]
+
+
 def test_gaps_of_trades_are_told_by_their_ids_and_only_the_first_are_listed(script, streamforge):
     workflow = script.workflow()
     workflow["datasets"][0]["type"] = "api_agg_trades"

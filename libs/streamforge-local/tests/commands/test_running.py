@@ -28,6 +28,23 @@ def test_run_posts_what_was_typed(script, streamforge):
     ]
 
 
+def test_a_live_type_has_no_range_and_may_have_a_duration(script, streamforge):
+    script.states = [script.workflow()]
+
+    streamforge("run", "BTCUSDT", "ws_trades", "--duration", "30")
+
+    assert script.bodies == [
+        {
+            "symbol": "BTCUSDT",
+            "type": "ws_trades",
+            "time_range": "",
+            "exchange": "binance",
+            "market": "spot",
+            "options": {"duration": 30.0},
+        }
+    ]
+
+
 def test_run_follows_until_the_workflow_has_completed(script, streamforge):
     script.states = [
         script.workflow(status="pending", records=0),

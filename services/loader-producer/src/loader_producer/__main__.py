@@ -5,8 +5,10 @@ from contextlib import AsyncExitStack
 
 import uvloop
 
+from loader_producer.adapters.archives import ArchiveClient
 from loader_producer.adapters.exchange import ExchangeClient
-from loader_producer.app.dataset import Dataset
+from loader_producer.app.archive_loading import ArchiveLoading
+from loader_producer.app.dataset import ArchiveDataset, Dataset, is_archived
 from loader_producer.app.loading import Loading
 from loader_producer.settings import Settings
 from streamforge_common.job import Ending, JobRun, run_job
@@ -33,9 +35,14 @@ def main() -> None:
 
 
 async def _load(settings: Settings, run: JobRun) -> Ending:
-    dataset = Dataset.of(run.start)
-    base_url = getattr(settings, dataset.market.base_url_setting)
-    exchange = ExchangeClient(dataset.market, base_url, attempts=_ATTEMPTS, ban_of_others=lambda: run.banned_until_s)
+    dataset = ArchiveDataset.of(run.start) if is_archived(run.start) else Dataset.of(run.start)
+    rest = dataset.rest if isinstance(dataset, ArchiveDataset) else dataset.market
+    exchange = ExchangeClient(
+        rest,
+        getattr(settings, rest.base_url_setting),
+        attempts=_ATTEMPTS,
+        ban_of_others=lambda: run.banned_until_s,
+    )
     writer = RecordWriter(settings, dataset.kafka_topic, delivery_timeout_s=settings.outage_seconds)
     checkpoint = Checkpoint(
         settings, dataset.kafka_topic, settings.telemetry_id, outage_seconds=settings.outage_seconds
@@ -48,8 +55,15 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
     async with AsyncExitStack() as stack:
         for client in (exchange, writer, checkpoint, topics):
             await connect(stack, client, settings.outage_seconds)
-        loading = Loading(run, dataset, exchange=exchange, data_topic=writer, places=checkpoint)
-        return await loading.load(end_offsets)
+        if isinstance(dataset, Dataset):
+            loading = Loading(run, dataset, exchange=exchange, data_topic=writer, places=checkpoint)
+            return await loading.load(end_offsets)
+        base_url = getattr(settings, dataset.market.base_url_setting)
+        archives = await stack.enter_async_context(ArchiveClient(dataset.market, base_url, attempts=_ATTEMPTS))
+        archive_loading = ArchiveLoading(
+            run, dataset, archives=archives, exchange=exchange, data_topic=writer, places=checkpoint
+        )
+        return await archive_loading.load(end_offsets)
 
 
 if __name__ == "__main__":

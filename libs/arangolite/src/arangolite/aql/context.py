@@ -109,6 +109,8 @@ class Run:
     memory: Memory = field(default_factory=Memory)
     warnings: list[dict[str, Any]] = field(default_factory=list)
     database: str = ""
+    user: str | None = None
+    """Who asks; None for a superuser token."""
     fail_on_warning: bool = False
     max_warnings: int = 10
     """As many as ArangoDB keeps by default."""

@@ -1,8 +1,7 @@
 """Open cursors: queries whose results are fetched batch by batch.
 
 A cursor that is fetched from goes on where its query stands, so a result of any size needs the memory of one batch.
-While it is open it keeps a
-read transaction of its own and sees the database as it was when the query began.
+While it is open it keeps a read transaction of its own and sees the database as it was when the query began.
 """
 
 import asyncio
@@ -12,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import IO, Any, TypeVar
@@ -26,9 +25,8 @@ from arangolite.storage.database import Session, Transaction
 
 T = TypeVar("T")
 
-_SPOOL_BYTES = (
-    16 << 20
-)  # results that must be complete before the first batch are kept in memory up to this size, then in a file
+_SPOOL_BYTES = 16 << 20
+"""Results that must be complete before the first batch are kept in memory up to this size, then in a file."""
 _encode = msgspec.json.encode
 
 
@@ -46,6 +44,8 @@ class QueryOptions:
     """Bytes; 0 means no limit."""
     max_warnings: int = 10
     allow_retry: bool = False
+    stream: bool = False
+    """Every query that only reads runs while it is fetched from; this says when it tells about itself."""
 
 
 @dataclass
@@ -73,7 +73,11 @@ class Cursor:
     expires: float = 0.0
     batch_number: int = 1
     last_batch: Batch | None = None
-    last_extra: dict[str, Any] = field(default_factory=dict)
+    phases: Mapping[str, float] = field(default_factory=dict)
+    """Seconds of what was done before the query ran, when its profile was asked for."""
+    plan: dict[str, Any] = field(default_factory=dict)
+    """How the query is run, when that was asked for."""
+    final_statistics: dict[str, Any] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     _ahead: list[Any] = field(default_factory=list)
 
@@ -88,6 +92,7 @@ class Cursor:
         self.expires = time.monotonic() + self.options.ttl_s
         if not self._ahead:
             self.close()
+            self.settle()
         return Batch(msgspec.Raw(_encode(results)), bool(self._ahead))
 
     def fetch_locked(self) -> Batch:
@@ -108,10 +113,21 @@ class Cursor:
         self.results, self._ahead = iter(()), []
         self.resources.close()
 
+    def settle(self) -> None:
+        """Keep the statistics as they are: the query has run to its end, and nothing of it still counts."""
+        self.final_statistics = self.final_statistics or self._statistics()
+
     def extra(self) -> dict[str, Any]:
-        """Give what the query tells about itself so far; that stays as it is once the query has run to its end."""
-        if self.last_extra:
-            return self.last_extra
+        """Give what the query tells about itself so far: warnings, statistics, and on request its profile and plan."""
+        statistics = self.final_statistics or self._statistics()
+        told: dict[str, Any] = {"warnings": self.run.warnings, "stats": statistics}
+        if self.phases:
+            told["profile"] = {**self.phases, "executing": statistics["executionTime"]}
+        if self.plan:
+            told["plan"] = self.plan
+        return told
+
+    def _statistics(self) -> dict[str, Any]:
         seen = self.run.statistics
         statistics = {
             "writesExecuted": seen.writes_executed,
@@ -132,7 +148,7 @@ class Cursor:
         }
         if seen.full_count is not None:
             statistics["fullCount"] = seen.full_count
-        return {"warnings": self.run.warnings, "stats": statistics}
+        return statistics
 
 
 class CursorStore:
@@ -161,12 +177,22 @@ class CursorStore:
         return cursor, batch
 
     async def next(self, database: Session, cursor_id: str, batch_number: int | None = None) -> tuple[Cursor, Batch]:
-        """Take the next batch of a cursor, or with `batch_number` the last one again for a client that may retry."""
+        """Take the next batch of a cursor, or with `batch_number` the last one again for a client that may retry.
+
+        Raises:
+            ArangoError: 1600 for a cursor or batch that is not there, 1601 while another request fetches, 400 for the
+                last batch again without the option `allowRetry`.
+
+        Source:
+            "Read a batch from the cursor again" in ArangoDB 3.12's HTTP API, develop/http-api/queries/aql-queries.
+        """
         cursor = self._find(database, cursor_id)
         last = cursor.last_batch
-        if batch_number is not None and not cursor.options.allow_retry:
-            raise ArangoError(Problem.HTTP_BAD_PARAMETER, "the query was started without the option 'allowRetry'")
-        if batch_number is not None and batch_number == cursor.batch_number and last is not None:
+        if batch_number is not None and batch_number != cursor.batch_number + 1:
+            if not cursor.options.allow_retry:
+                raise ArangoError(Problem.HTTP_BAD_PARAMETER, "the query was started without the option 'allowRetry'")
+            if batch_number != cursor.batch_number or last is None:
+                raise ArangoError(Problem.CURSOR_NOT_FOUND)
             return cursor, last
         if last is not None and not last.more:
             raise ArangoError(Problem.CURSOR_NOT_FOUND)
@@ -256,7 +282,7 @@ def _start(cursor_id: str, database: Session, statement: Statement, options: Que
             started,
         )
         if count is not None:
-            cursor.last_extra = cursor.extra()
+            cursor.settle()
         batch = cursor.fetch()
         if batch.more:
             cursor.resources = resources.pop_all()
@@ -282,7 +308,7 @@ def _write(
         count, results = _complete(statement.run(run, full_count=options.full_count), resources)
         shown = count if options.count else None
         cursor = Cursor(cursor_id, database.name, options, run, results, resources.pop_all(), shown, started)
-        cursor.last_extra = cursor.extra()
+        cursor.settle()
         return cursor
 
 

@@ -5,11 +5,11 @@ from itertools import islice
 from typing import Any, ClassVar
 
 from arangolite.aql import operators, tree
-from arangolite.aql.functions import FUNCTIONS
+from arangolite.aql.functions import FUNCTIONS, unknown_function
 from arangolite.aql.operators import ARITHMETIC, COMPARISONS, to_number, to_string
 from arangolite.aql.parse import CURRENT
 from arangolite.aql.scope import Code, DocumentVariable, Frame, Scope
-from arangolite.errors import ArangoError, Problem, not_supported
+from arangolite.errors import ArangoError, Problem
 from arangolite.values import Value, truthy
 
 CompileQuery = Callable[[tree.Query, Scope], Code]
@@ -263,7 +263,7 @@ class Expressions:
     def _call(self, node: tree.Call, scope: Scope) -> Code:
         function = FUNCTIONS.get(node.name)
         if function is None:
-            raise _unknown_function(node.name)
+            raise unknown_function(node.name)
         if not function.takes(len(node.arguments)):
             raise ArangoError(
                 Problem.QUERY_ARGUMENT_COUNT,
@@ -329,46 +329,3 @@ def _with_collection_name(node: tree.Call, scope: Scope) -> tree.Call:
 
 def _unknown_collection(name: str) -> ArangoError:
     return ArangoError(Problem.COLLECTION_NOT_FOUND, f"AQL: collection or view not found: {name} (while parsing)")
-
-
-# Functions that ArangoDB has and arangolite has not: they are refused as missing here, not as unknown.
-_MISSING_FUNCTIONS = frozenset(
-    (
-        *(
-            "ANALYZER",
-            "APPROX_NEAR_COSINE",
-            "APPROX_NEAR_INNER_PRODUCT",
-            "APPROX_NEAR_L2",
-            "BM25",
-        ),
-        *(
-            "BOOST",
-            "CURRENT_USER",
-            "EXISTS",
-            "FULLTEXT",
-            "MINHASH",
-            "MINHASH_MATCH",
-        ),
-        *(
-            "NEAR",
-            "NGRAM_MATCH",
-            "OFFSET_INFO",
-            "PHRASE",
-            "SCHEMA_GET",
-        ),
-        *(
-            "SCHEMA_VALIDATE",
-            "TFIDF",
-            "TOKENS",
-            "V8",
-            "WITHIN",
-        ),
-        *("WITHIN_RECTANGLE",),
-    )
-)
-
-
-def _unknown_function(name: str) -> ArangoError:
-    if name in _MISSING_FUNCTIONS:
-        return not_supported(f"the AQL function {name}()")
-    return ArangoError(Problem.QUERY_FUNCTION_UNKNOWN, f"AQL: usage of unknown function '{name}()' (while parsing)")

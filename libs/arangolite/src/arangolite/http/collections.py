@@ -8,7 +8,7 @@ from aiohttp import web
 
 from arangolite.errors import ArangoError, Problem
 from arangolite.http.call import Call, Json, Route, answer, result
-from arangolite.storage import schema
+from arangolite.storage import graphs, schema
 from arangolite.storage.catalog import Collection
 from arangolite.storage.revisions import revision_number
 from arangolite.storage.users import Level
@@ -68,7 +68,7 @@ async def _change(call: Call) -> web.Response:
 
 async def _rename(call: Call) -> web.Response:
     name = _changeable(call).name
-    work = schema.rename_collection(name, (await call.json_object()).get("name"))
+    work = graphs.rename_collection(name, (await call.json_object()).get("name"))
     return result(_summary(await call.database.write(work, sync=True)))
 
 

@@ -21,28 +21,28 @@ _WITH_PLAN = 2  # the level of `profile` that adds the plan
 
 
 async def _create(call: Call) -> web.Response:
+    cursor, batch = await run_query(call, await call.json_object())
+    return answer_batch(cursor, batch, 201)
+
+
+async def run_query(call: Call, request: Json) -> tuple[Cursor, Batch]:
+    """Start a query as the body of a request describes it, and take its first batch."""
     started = time.monotonic()
-    request = await call.json_object()
     text = _query_text(request)
     options, profile = _options(request), _profile(request)
     initialized = time.monotonic()
     statement = prepare(text, check_bind_values(request.get("bindVars")))
     parsed = time.monotonic()
     reads, writes = _collections(call, statement.query)
-    extra: Json = {}
     async with call.session(reads=reads, writes=writes) as session:
         guarded = _guarded(call, session)
         with call.server.queries.tracked(call, request, statement) as tracked:
             cursor, batch = await call.server.cursors.open(guarded, tracked, options)
         if profile >= _WITH_PLAN:
-            extra["plan"] = await _plan(guarded, statement)
+            cursor.plan = await _plan(guarded, statement)
     if profile:
-        extra["profile"] = {
-            "initializing": initialized - started,
-            "parsing": parsed - initialized,
-            "executing": time.monotonic() - parsed,
-        }
-    return _answer(cursor, batch, 201, extra=extra)
+        cursor.phases = {"initializing": initialized - started, "parsing": parsed - initialized}
+    return cursor, batch
 
 
 async def _plan(session: Session, statement: Statement) -> Json:
@@ -97,9 +97,12 @@ def _options(request: Json) -> QueryOptions:
     batch_size = _number(request, "batchSize", 1000)
     if batch_size < 1:
         raise ArangoError(Problem.TYPE_ERROR, "expecting non-zero value for 'batchSize'")
+    count, stream = _flag(request, "count"), _flag(options, "stream")
+    if count and stream:
+        raise ArangoError(Problem.BAD_PARAMETER, "cannot use 'count' option for a streaming query")
     return QueryOptions(
         batch_size=int(batch_size),
-        count=_flag(request, "count"),
+        count=count,
         full_count=_flag(options, "fullCount"),
         ttl_s=_number(request, "ttl", 30) or 30,
         fail_on_warning=_flag(options, "failOnWarning"),
@@ -107,6 +110,7 @@ def _options(request: Json) -> QueryOptions:
         memory_limit=int(_number(request, "memoryLimit", 0)),
         max_warnings=int(_number(options, "maxWarningCount", 10)),
         allow_retry=_flag(options, "allowRetry"),
+        stream=stream,
     )
 
 
@@ -136,7 +140,12 @@ def _flag(request: Json, name: str) -> bool:
     return value
 
 
-def _answer(cursor: Cursor, batch: Batch, status: int, *, extra: Json | None = None) -> web.Response:
+def answer_batch(cursor: Cursor, batch: Batch, status: int) -> web.Response:
+    """Answer with a batch; a streaming query tells about itself with its last one, any other with each.
+
+    Source:
+        The option `stream` of "Create a cursor" in ArangoDB 3.12's HTTP API, develop/http-api/queries/aql-queries.
+    """
     content: Json = {"result": batch.results, "hasMore": batch.more, "cached": False}
     if batch.more or cursor.options.allow_retry:
         content["id"] = cursor.id
@@ -144,8 +153,8 @@ def _answer(cursor: Cursor, batch: Batch, status: int, *, extra: Json | None = N
         content["nextBatchId"] = str(cursor.batch_number + 1)
     if cursor.count is not None:
         content["count"] = cursor.count
-    if extra is not None or not batch.more:
-        content["extra"] = {**cursor.extra(), **(extra or {})}
+    if not (batch.more and cursor.options.stream):
+        content["extra"] = cursor.extra()
     return result(content, status=status)
 
 
@@ -156,7 +165,7 @@ async def _next(call: Call) -> web.Response:
     cursor, batch = await call.server.cursors.next(
         call.database, call.path["cursor"], None if number is None else int(number)
     )
-    return _answer(cursor, batch, 200)
+    return answer_batch(cursor, batch, 200)
 
 
 async def _delete(call: Call) -> web.Response:

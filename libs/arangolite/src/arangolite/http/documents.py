@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,12 +141,13 @@ async def _write_many(
 
     async with call.session(writes=[collection.name]) as session:
         told = await session.write(work, sync=sync)
-    headers = (
-        {"X-Arango-Error-Codes": ",".join(f"{number}:{count}" for number, count in failures.items())}
-        if failures
-        else {}
-    )
-    return answer(told, status if sync or status == 200 else 202, headers)
+    return answer(told, status if sync or status == 200 else 202, _error_codes(failures))
+
+
+def _error_codes(failures: Mapping[int, int]) -> dict[str, str]:
+    """Make the header that counts the failures of a bulk call by their numbers."""
+    counts = ",".join(f"{number}:{count}" for number, count in failures.items())
+    return {"X-Arango-Error-Codes": counts} if failures else {}
 
 
 def _target(call: Call) -> tuple[Collection, bool]:
@@ -307,12 +308,7 @@ async def _get_many(call: Call) -> web.Response:
 
     async with call.session(reads=[collection.name]) as session:
         found = await session.read(work)
-    headers = (
-        {"X-Arango-Error-Codes": ",".join(f"{number}:{count}" for number, count in failures.items())}
-        if failures
-        else {}
-    )
-    return answer(found, headers=headers)
+    return answer(found, headers=_error_codes(failures))
 
 
 _MANY = "/_api/document/{collection}"

@@ -161,7 +161,7 @@ async def _support_info(call: Call) -> web.Response:
                 "role": "SINGLE",
                 "version": SPOKEN_VERSION,
                 "license": "community",
-                "os": platform.platform(),
+                "os": f"{platform.system()} {platform.release()} {platform.machine()}",  # platform() asks a process
                 "platform": platform.system().lower(),
                 "engineStats": {"sqlite.version": sqlite3.sqlite_version},
             },
@@ -278,6 +278,10 @@ async def _no_tasks(_: Call) -> web.Response:
     return answer([])  # none can be created
 
 
+async def _create_task(_: Call) -> web.Response:
+    raise not_supported("tasks, which are JavaScript")
+
+
 ROUTES = [
     Route("GET", "/_admin/log/level", _log_levels),
     Route("PUT", "/_admin/log/level", _set_log_levels),
@@ -308,4 +312,5 @@ ROUTES = [
     Route("POST", "/_admin/server/tls", _tls),
     Route("GET", "/_admin/database/target-version", _target_version),
     Route("GET", "/_api/tasks", _no_tasks),
+    Route("POST", "/_api/tasks", _create_task),
 ]

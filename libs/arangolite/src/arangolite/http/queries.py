@@ -82,7 +82,7 @@ class TrackedQuery:
 
 @dataclass(frozen=True)
 class TrackedStatement(Statement):
-    """A statement that tells which run it began, so that the run can be stopped."""
+    """A statement that tells which run it began, so that the run can be stopped, and the run who began it."""
 
     tracked: TrackedQuery | None = None
 
@@ -90,6 +90,7 @@ class TrackedStatement(Statement):
         """Start the query."""
         assert self.tracked is not None
         self.tracked.run = run
+        run.user = self.tracked.user or None
         if self.tracked.state == "killed":
             run.killed = True
         return super().run(run, full_count=full_count)

@@ -27,6 +27,7 @@ from arangolite.http import (
     jobs,
     monitoring,
     queries,
+    simple,
     tokens,
     transactions,
     users,
@@ -39,11 +40,11 @@ from arangolite.http.jobs import Jobs
 from arangolite.http.monitoring import LogLevels
 from arangolite.http.queries import Queries
 from arangolite.http.sessions import LOCK_SECONDS, Transactions
-from arangolite.storage import schema
 from arangolite.storage.catalog import Collection
 from arangolite.storage.database import Database
 from arangolite.storage.engine import Engine
 from arangolite.storage.expiry import find_expired, remove_expired
+from arangolite.storage.graphs import drop_collection
 from arangolite.storage.names import SYSTEM_DATABASE
 from arangolite.storage.users import Level, UserStore
 
@@ -79,6 +80,7 @@ _ROUTES = [
     *(replace(route, handler=_importing(route.handler)) for route in imports.ROUTES),
     *indexes.ROUTES,
     *cursors.ROUTES,
+    *simple.ROUTES,
     *graphs.ROUTES,
     *elements.ROUTES,
     *transactions.ROUTES,
@@ -118,7 +120,7 @@ class Server:
     def application(self) -> web.Application:
         """Make the application that aiohttp runs."""
         application = web.Application(client_max_size=MAX_BODY_BYTES)
-        application.router.add_route("*", "/{path:.*}", self.handle)
+        application.router.add_route("*", r"/{path:[\s\S]*}", self.handle)  # a path may hold line breaks
         return application
 
     async def drop_database(self, name: str) -> None:
@@ -133,7 +135,7 @@ class Server:
         """Remove a collection when no transaction writes to it, and what users were granted for it."""
         found = database.collection(name)
         async with database.collection_locks.held({found.id: True}, LOCK_SECONDS):
-            dropped = await database.write(schema.drop_collection(found.name, system=system), sync=True)
+            dropped = await database.write(drop_collection(found.name, system=system), sync=True)
         await self.forget_grants(database.name, dropped.name)
         return dropped
 

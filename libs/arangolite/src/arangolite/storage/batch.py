@@ -1,8 +1,7 @@
 """The one way documents are written: a batch collects changes, sees them, and reaches the tables in few statements.
 
 A batch knows nothing of the API's options; it puts and removes whole documents, keeps the index tables in step and
-refuses what a unique index
-refuses. Import, the document API and AQL's INSERT/UPDATE/REPLACE/REMOVE are all made of it.
+refuses what a unique index refuses. Import, the document API and AQL's INSERT/UPDATE/REPLACE/REMOVE are all made of it.
 """
 
 from collections import deque

@@ -1,8 +1,7 @@
 """One database is one SQLite file in WAL mode: a single writer thread, and readers that see what was last committed.
 
 All work happens on threads, so that the event loop never waits for the disk. A write is a function that runs inside one
-transaction; what it
-changes in the catalog becomes visible when the transaction is committed.
+transaction; what it changes in the catalog becomes visible when the transaction is committed.
 """
 
 import asyncio
@@ -194,8 +193,7 @@ class Database:
         Args:
             work: What to do; an exception rolls everything back.
             sync: Whether the transaction must have reached the disk before this returns (`waitForSync`). Otherwise it
-            survives the death of the
-                process at once and the loss of power after the next checkpoint.
+                survives the death of the process at once and the loss of power after the next checkpoint.
         """
         return await asyncio.get_running_loop().run_in_executor(self._writer, self._commit, work, sync)
 

@@ -4,13 +4,15 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from arangolite.errors import ArangoError, Problem, not_supported
+from arangolite.storage import schema
 from arangolite.storage.batch import row_from_columns
 from arangolite.storage.catalog import EDGE_COLLECTION, Collection, Json
 from arangolite.storage.database import Transaction, Work
 from arangolite.storage.documents import Documents
 from arangolite.storage.names import check_collection_name
-from arangolite.storage.schema import create_collection, drop_collection
 from arangolite.values import Value
 
 GRAPHS = "_graphs"
@@ -25,22 +27,44 @@ def read_graph(connection: sqlite3.Connection, collections: Mapping[str, Collect
 
 
 def list_graphs(connection: sqlite3.Connection, collections: Mapping[str, Collection]) -> list[Json]:
-    """Read all graphs."""
+    """Read all graphs; a document that somebody else has put there and that defines none is left out."""
     store = collections.get(GRAPHS)
     if store is None:
         return []
     rows = connection.execute(f"SELECT id, key, rev, doc FROM {store.table} ORDER BY key")
-    return [row_from_columns(columns).full(GRAPHS) for columns in rows]
+    documents = [row_from_columns(columns).full(GRAPHS) for columns in rows]
+    return [{"edgeDefinitions": [], "orphanCollections": [], **doc} for doc in documents if _is_definition(doc)]
+
+
+class _EdgeDefinition(msgspec.Struct):
+    collection: str
+    source: list[str] = msgspec.field(name="from")
+    target: list[str] = msgspec.field(name="to")
+
+
+class _Definition(msgspec.Struct, rename="camel"):
+    edge_definitions: list[_EdgeDefinition] = []
+    orphan_collections: list[str] = []
+
+
+def _is_definition(document: Json) -> bool:
+    try:
+        msgspec.convert(document, _Definition)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def create_graph(request: Mapping[str, Any]) -> Work[Json]:
     """Create a graph, and those of its collections that are not there."""
-    name = check_collection_name(request.get("name"))
+    if request.get("name") is None:
+        raise ArangoError(Problem.GRAPH_MISSING_NAME)
+    name = check_collection_name(request["name"])
     definitions = _check_definitions(request.get("edgeDefinitions") or [])
     if len({definition["collection"] for definition in definitions}) < len(definitions):
         raise ArangoError(Problem.GRAPH_COLLECTION_MULTI_USE)
     connected = {name for definition in definitions for name in (*definition["from"], *definition["to"])}
-    orphans = [name for name in _check_names(request.get("orphanCollections") or []) if name not in connected]
+    orphans = [name for name in _check_orphans(request.get("orphanCollections") or []) if name not in connected]
     options = request.get("options") or {}
     if request.get("isSmart") or request.get("isDisjoint") or (type(options) is dict and options.get("isSmart")):
         raise not_supported("SmartGraphs")
@@ -128,7 +152,7 @@ def remove_edge_definition(name: str, edges: str, *, with_collections: bool) -> 
 
 def add_orphan(name: str, collection: object) -> Work[Json]:
     """Let a graph have one more vertex collection that no edges connect."""
-    (checked,) = _check_names([collection])
+    (checked,) = _check_orphans([collection])
 
     def change(transaction: Transaction, graph: Json) -> Json:
         if checked in graph["orphanCollections"]:
@@ -144,17 +168,74 @@ def add_orphan(name: str, collection: object) -> Work[Json]:
 
 
 def remove_orphan(name: str, collection: str, *, with_collection: bool) -> Work[Json]:
-    """Take a vertex collection out of a graph that no edges of it connect."""
+    """Take a vertex collection out of a graph that no edges of it connect, or refuse with 1928."""
 
     def change(_: Transaction, graph: Json) -> Json:
         orphans = graph["orphanCollections"]
         if collection not in orphans:
-            if collection in vertex_collections(graph):
-                raise ArangoError(Problem.GRAPH_COLLECTION_USED_IN_EDGE_DEFINITION)
             raise ArangoError(Problem.GRAPH_NOT_IN_ORPHANS)
         return {**graph, "orphanCollections": [orphan for orphan in orphans if orphan != collection]}
 
     return _change_graph(name, change, dropped=[collection] if with_collection else [])
+
+
+def drop_collection(name: str, *, system: bool) -> Work[Collection]:
+    """Remove a collection, or refuse with 1942 as long as a graph has it.
+
+    Source:
+        "Dropping graph collections disallowed" in ArangoDB's release notes, incompatible changes in 3.12.
+    """
+    drop = schema.drop_collection(name, system=system)
+
+    def work(transaction: Transaction) -> Collection:
+        dropped = transaction.collection(name).name
+        for graph in list_graphs(transaction.connection, transaction.collections):
+            if dropped in members(graph):
+                message = f"{Problem.GRAPH_MUST_NOT_DROP.text}: collection '{dropped}' is in graph '{graph['_key']}'"
+                raise ArangoError(Problem.GRAPH_MUST_NOT_DROP, message)
+        return drop(transaction)
+
+    return work
+
+
+def rename_collection(name: str, new_name: object) -> Work[Collection]:
+    """Give a collection another name, in all graphs too.
+
+    Source:
+        "Rename a collection" in ArangoDB 3.12's HTTP API, develop/http-api/collections.
+    """
+    rename = schema.rename_collection(name, new_name)
+
+    def work(transaction: Transaction) -> Collection:
+        before = transaction.collection(name).name
+        collection = rename(transaction)
+        names = {before: collection.name}
+        graphs = list_graphs(transaction.connection, transaction.collections)
+        if concerned := [graph for graph in graphs if before in members(graph)]:
+            documents = Documents(transaction, _store(transaction))
+            for graph in concerned:
+                documents.replace(graph["_key"], _with_names(graph, names))
+            documents.flush()
+        return collection
+
+    return work
+
+
+def _with_names(graph: Json, names: Mapping[str, str]) -> Json:
+    """Give collections of a graph other names."""
+
+    def renamed(collections: Iterable[str]) -> list[str]:
+        return [names.get(name, name) for name in collections]
+
+    definitions = [
+        {
+            "collection": names.get(definition["collection"], definition["collection"]),
+            "from": renamed(definition["from"]),
+            "to": renamed(definition["to"]),
+        }
+        for definition in graph["edgeDefinitions"]
+    ]
+    return {**graph, "edgeDefinitions": definitions, "orphanCollections": renamed(graph["orphanCollections"])}
 
 
 def _change_graph(name: str, change: Callable[[Transaction, Json], Json], *, dropped: Sequence[str] = ()) -> Work[Json]:
@@ -177,7 +258,7 @@ def _drop_unused(transaction: Transaction, names: Iterable[str]) -> None:
     used = {member for graph in graphs for member in members(graph)}
     for name in names:
         if name in transaction.collections and name not in used:
-            drop_collection(name, system=False)(transaction)
+            schema.drop_collection(name, system=False)(transaction)
 
 
 def _with_definitions(graph: Json, definitions: list[Json]) -> Json:
@@ -219,7 +300,7 @@ def members(graph: Json) -> list[str]:
 
 def _store(transaction: Transaction) -> Collection:
     if GRAPHS not in transaction.collections:
-        create_collection({"name": GRAPHS, "isSystem": True})(transaction)
+        schema.create_collection({"name": GRAPHS, "isSystem": True})(transaction)
     return transaction.collection(GRAPHS)
 
 
@@ -228,12 +309,12 @@ def _create_missing(transaction: Transaction, definitions: Sequence[Json], orpha
     vertices = [name for definition in definitions for name in (*definition["from"], *definition["to"])]
     for name in edges:
         if name not in transaction.collections:
-            create_collection({"name": name, "type": EDGE_COLLECTION})(transaction)
+            schema.create_collection({"name": name, "type": EDGE_COLLECTION})(transaction)
         elif not transaction.collection(name).is_edge:
             raise ArangoError(Problem.GRAPH_EDGE_DEFINITION_IS_DOCUMENT)
     for name in (*vertices, *orphans):
         if name not in transaction.collections:
-            create_collection({"name": name})(transaction)
+            schema.create_collection({"name": name})(transaction)
 
 
 def _check_definitions(given: Value) -> list[Json]:
@@ -247,12 +328,18 @@ def _check_definition(given: Value) -> Json:
         raise ArangoError(Problem.GRAPH_MALFORMED_DEFINITION)
     return {
         "collection": check_collection_name(given["collection"]),
-        "from": _check_names(given["from"]),
-        "to": _check_names(given["to"]),
+        "from": _check_ends(given["from"]),
+        "to": _check_ends(given["to"]),
     }
 
 
-def _check_names(given: Value) -> list[str]:
-    if type(given) is not list:
+def _check_ends(given: Value) -> list[str]:
+    if type(given) is not list or not given:
         raise ArangoError(Problem.GRAPH_MALFORMED_DEFINITION)
+    return [check_collection_name(name) for name in given]
+
+
+def _check_orphans(given: Value) -> list[str]:
+    if type(given) is not list:
+        raise ArangoError(Problem.GRAPH_MALFORMED_ORPHANS)
     return [check_collection_name(name) for name in given]

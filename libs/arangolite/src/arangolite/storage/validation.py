@@ -33,17 +33,18 @@ class Validation:
 
     def check_new(self, document: Mapping[str, Any]) -> None:
         """Refuse a new document that breaks the rule with 1620."""
-        if self._level != "none" and not self._is_valid(document):
+        if self._level != "none" and not self.is_valid(document):
             self._refuse()
 
     def check_change(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """Refuse a change to a document with 1620; `moderate` lets a document stay wrong that was wrong before."""
-        if self._level in ("none", "new") or self._is_valid(after):
+        if self._level in ("none", "new") or self.is_valid(after):
             return
-        if self._level == "strict" or self._is_valid(before):
+        if self._level == "strict" or self.is_valid(before):
             self._refuse()
 
-    def _is_valid(self, document: Mapping[str, Any]) -> bool:
+    def is_valid(self, document: Mapping[str, Any]) -> bool:
+        """Whether a document fulfils the rule; its system attributes are not looked at."""
         return self._validator.is_valid({name: value for name, value in document.items() if name not in _SYSTEM})
 
     def _refuse(self) -> NoReturn:

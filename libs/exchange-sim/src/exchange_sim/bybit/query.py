@@ -12,13 +12,14 @@ from exchange_sim.intervals import INTERVALS, Interval
 
 PARAMETERS_ERROR: Final = 10001
 
-_INTERVALS: Final = {
+INTERVAL_NAMES: Final = {
     **{str(minutes): f"{minutes}m" for minutes in (1, 3, 5, 15, 30)},
     **{str(hours * 60): f"{hours}h" for hours in (1, 2, 4, 6, 12)},
     "D": "1d",
     "W": "1w",
     "M": "1M",
 }
+"""Bybit's name to that of `intervals`."""
 _PERIODS: Final = {"5min": "5m", "15min": "15m", "30min": "30m", "1h": "1h", "4h": "4h", "1d": "1d"}
 _DIGITS_MAX: Final = 14
 
@@ -41,7 +42,7 @@ class Query:
 
     def interval(self) -> Interval:
         """The parameter `interval`: minutes, or a letter."""
-        return self._named("interval", _INTERVALS)
+        return self._named("interval", INTERVAL_NAMES)
 
     def period(self) -> Interval:
         """The parameter `intervalTime`."""

@@ -1,11 +1,12 @@
-"""Which request meets which fault.
+"""Which request, and which message of a stream, meets which fault.
 
-A plan is a list of faults. Each watches the requests to its path, lets some pass and then fires a number of times; of
-several that are due the first in the list takes the request, the others wait for the next one. A fault that cannot show
-on an answer (there are no rows to leave out) waits too, so that `fired` proves what the client was really given.
+A plan is a list of faults. Each watches the requests to its path, or the messages of its stream, lets some pass and
+then fires a number of times; of several that are due the first in the list takes the request, the others wait for the
+next one. A fault that cannot show on an answer (there are no rows to leave out) waits too, so that `fired` proves what
+the client was really given.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Annotated, Final
@@ -31,11 +32,36 @@ class FaultKind(StrEnum):
     SHORT_PAGE = "short_page"
     DUPLICATED_ROWS = "duplicated_rows"
     MISSING_ROWS = "missing_rows"
+    WRONG_CHECKSUM = "wrong_checksum"
+    CORRUPT_ZIP = "corrupt_zip"
+    MISSING_FILE = "missing_file"
+    DISCONNECT = "disconnect"
+    STALL = "stall"
+    LOST_MESSAGE = "lost_message"
+    DUPLICATED_MESSAGE = "duplicated_message"
+    SERVER_SHUTDOWN = "server_shutdown"
 
 
-_DEFAULT_SECONDS: Final = {FaultKind.TOO_MANY_REQUESTS: 1.0, FaultKind.BAN: 120.0, FaultKind.SLOW: 2.0}
+_OF_STREAMS: Final = frozenset(
+    {
+        FaultKind.DISCONNECT,
+        FaultKind.STALL,
+        FaultKind.LOST_MESSAGE,
+        FaultKind.DUPLICATED_MESSAGE,
+        FaultKind.SERVER_SHUTDOWN,
+    }
+)
+"""They befall messages of live streams, the others requests."""
 
-_LEAST_ROWS: Final = {FaultKind.SHORT_PAGE: 2, FaultKind.DUPLICATED_ROWS: 1, FaultKind.MISSING_ROWS: 3}
+_DEFAULT_SECONDS: Final = {
+    FaultKind.TOO_MANY_REQUESTS: 1.0,
+    FaultKind.BAN: 120.0,
+    FaultKind.SLOW: 2.0,
+    FaultKind.STALL: 30.0,
+    FaultKind.SERVER_SHUTDOWN: 5.0,
+}
+
+LEAST_ROWS: Final = {FaultKind.SHORT_PAGE: 2, FaultKind.DUPLICATED_ROWS: 1, FaultKind.MISSING_ROWS: 3}
 """How many rows an answer must have for the fault to show; missing rows are taken from between others."""
 
 
@@ -43,14 +69,15 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
     """One fault as it is asked for."""
 
     path: str
-    """The path of the requests, e.g. `/api/v3/klines`; `*` stands for anything."""
+    """The path of the requests, e.g. `/api/v3/klines`, or the name of the stream; `*` stands for anything."""
     kind: FaultKind
     count: Annotated[int, msgspec.Meta(ge=1)] = 1
     """How often it fires."""
     after: Annotated[int, msgspec.Meta(ge=0)] = 0
     """How many requests to the path pass before."""
     seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    """Of `429` what Retry-After says, of `418` how long the ban lasts, of `slow` how long the answer takes."""
+    """Of `429` what Retry-After says, of `418` how long the ban lasts, of `slow` how long the answer takes, of `stall`
+    how long the silence, of `server_shutdown` when the connection is cut."""
 
     @property
     def lasting_s(self) -> float:
@@ -66,10 +93,10 @@ class PlannedFault(msgspec.Struct):
     """Requests to its path so far."""
     fired: int = 0
 
-    def is_due(self, rows: int) -> bool:
-        """Whether it takes this request, which it has already seen."""
-        fault = self.fault
-        return self.seen > fault.after and self.fired < fault.count and rows >= _LEAST_ROWS.get(fault.kind, 0)
+    @property
+    def is_due(self) -> bool:
+        """Whether it would take this request, which it has already seen."""
+        return self.seen > self.fault.after and self.fired < self.fault.count
 
 
 class FaultPlan:
@@ -82,17 +109,28 @@ class FaultPlan:
         """Forget the old plan and begin a new one; what fired before is counted no more."""
         self.planned = [PlannedFault(fault) for fault in faults]
 
-    def take(self, path: str, rows: int) -> Fault | None:
+    def take(self, path: str, shows: Callable[[FaultKind], bool]) -> Fault | None:
         """Show a request to the plan; the fault that it meets, if any.
 
         Args:
             path: The request's path.
-            rows: How many items its answer would have.
+            shows: Whether a fault could be seen on its answer.
         """
-        watching = [planned for planned in self.planned if fnmatchcase(path, planned.fault.path)]
+        return self._take(path, shows, is_stream=False)
+
+    def take_on_stream(self, stream: str) -> Fault | None:
+        """Show a message that is about to be sent to one client; the fault that it meets, if any."""
+        return self._take(stream, lambda _: True, is_stream=True)
+
+    def _take(self, path: str, shows: Callable[[FaultKind], bool], *, is_stream: bool) -> Fault | None:
+        watching = [
+            planned
+            for planned in self.planned
+            if (planned.fault.kind in _OF_STREAMS) is is_stream and fnmatchcase(path, planned.fault.path)
+        ]
         for planned in watching:
             planned.seen += 1
-        due = next((planned for planned in watching if planned.is_due(rows)), None)
+        due = next((it for it in watching if it.is_due and shows(it.fault.kind)), None)
         if due is None:
             return None
         due.fired += 1

@@ -26,6 +26,11 @@ Tables = dict[tuple[str, str], Table]
 """By symbol and kind (`candles_5m`, `agg_trades`, `trades`)."""
 
 
+def has_recording(path: Path) -> bool:
+    """Say by the names of files whether there is one of the archive's."""
+    return any(_NAME.fullmatch(found.name) for found in (path.rglob("*") if path.is_dir() else [path]))
+
+
 def read_recording(path: Path) -> Tables:
     """Read one file, or every file below a folder whose name says that it is one of the archive's.
 

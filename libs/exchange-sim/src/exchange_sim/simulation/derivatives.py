@@ -178,6 +178,10 @@ class SimulatedDerivatives:
         """The aggregated trades; `nq` leaves out the trades of retail orders, of which there are none here."""
         return TranslatedTrades(self._trades.agg_trades(symbol), self._market, _futures_trades)
 
+    def trades(self, symbol: Symbol) -> Series:
+        """The single trades."""
+        return Translated(self._trades.trades(symbol), self._market)
+
     def funding_hours(self, symbol: Symbol) -> int:
         """How often funding is due: of BTC and ETH, and of what is not listed, as a rule."""
         if symbol.base in {"BTC", "ETH"} or symbol not in self.symbols():

@@ -65,6 +65,8 @@ class Wanted(BaseModel):
 
     start: Command | None = None
     paused: bool = False
+    steered_at_s: float = 0.0
+    """When the latest `pause` or `resume` was decided: an earlier one that is told again later says nothing."""
     stopped: bool = False
     banned_until_s: float = 0.0
     """The latest of what `start` commands say: one that is repeated tells a running task of a ban."""
@@ -82,7 +84,8 @@ class Wanted(BaseModel):
                 return self.model_copy(update={"end_offsets": offsets})
             case CommandKind.STOP:
                 return self.model_copy(update={"stopped": True})
-            case CommandKind.PAUSE:
-                return self.model_copy(update={"paused": True})
-            case CommandKind.RESUME:
-                return self.model_copy(update={"paused": False})
+            case CommandKind.PAUSE | CommandKind.RESUME if command.timestamp >= self.steered_at_s:
+                paused = command.command is CommandKind.PAUSE
+                return self.model_copy(update={"paused": paused, "steered_at_s": command.timestamp})
+            case _:
+                return self

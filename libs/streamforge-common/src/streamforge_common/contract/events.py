@@ -42,6 +42,19 @@ class ExchangeGap(BaseModel):
     missing: int
 
 
+class StreamGap(BaseModel):
+    """What a live loader did not receive."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    start: int = Field(alias="from")
+    """Inclusive: an id where ids lie one behind the other, else Unix milliseconds."""
+    end: int = Field(alias="to")
+    """Exclusive."""
+    missing: int | None = None
+    """None where nobody can know."""
+
+
 class Event(BaseModel):
     """One message on `queue-events`."""
 
@@ -65,13 +78,16 @@ class Event(BaseModel):
     end_offsets: dict[str, int] | None = None
     """With a loader's `completed`: partition (as a string) to the broker's end offset after the last flush."""
     first_id: int | None = None
-    """With a loader's `completed`: the first id (candles: open time) that belongs to the dataset."""
+    """With a loader's `completed`: the first id (candles: open time) that belongs to the dataset. Of a live
+    loader, with every event, the first received; Unix milliseconds where ids do not lie one behind the other."""
     last_id: int | None = None
     """With a loader's `completed`: the last one."""
     spacing_ms: int | None = None
     """Of a loader of records that lie on no grid: how far apart two neighbours may be, as the exchange names it."""
     exchange_gaps: list[ExchangeGap] | None = None
     """Of a loader: what is new since its last event; with `completed`, all that this process has found."""
+    gaps: list[StreamGap] | None = None
+    """Of a live loader: what is new since its last event."""
     out_of_range: int | None = None
     """Of a connector: records so far whose time is outside of the dataset's range."""
     banned_until: float | None = None

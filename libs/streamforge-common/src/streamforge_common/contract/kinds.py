@@ -15,11 +15,15 @@ from streamforge_common.contract.grid import EveryNumber, Grid
 from streamforge_common.contract.intervals import INTERVALS, Interval
 from streamforge_common.contract.records import (
     AggTrade,
+    BookTicker,
     Candle,
     FundingRate,
+    Liquidation,
+    MarkPrice,
     OpenInterest,
     PriceCandle,
     Record,
+    Trade,
     record_key_prefix,
 )
 from streamforge_common.errors import RejectedRecordError
@@ -33,7 +37,7 @@ class RecordKind:
     """As in types and keys, e.g. `candles_5m`."""
     record: type[Record]
     id_field: str
-    """Its value ends the `_key`."""
+    """Its value ends the `_key`, but where `is_named` says more."""
     time_field: str
     """The event time, Unix milliseconds: what decides whether a record belongs to a time range."""
     grid: Grid
@@ -42,6 +46,8 @@ class RecordKind:
     """A record of the right form to what is wrong with it, None where nothing is."""
     is_spaced: bool = False
     """Whether ids may have no record, but no two neighbours are further apart than the exchange names."""
+    is_named: Callable[[Any, str], bool] | None = None
+    """(record, end of its `_key`) to whether the one is the other's, of ids that are made of several fields."""
 
     @property
     def id_of(self) -> Callable[[Record], int]:
@@ -69,11 +75,11 @@ def _candles(family: str, record: type[Record], interval: Interval) -> RecordKin
     return RecordKind(f"{family}_{interval.name}", record, "open_time", "open_time", interval, fault_of)
 
 
-def _agg_trades() -> RecordKind:
-    def fault_of(_: AggTrade) -> None:
+def _trades(name: str, record: type[Record], id_field: str) -> RecordKind:
+    def fault_of(_: Record) -> None:
         return None
 
-    return RecordKind("agg_trades", AggTrade, "agg_trade_id", "trade_time", EveryNumber(), fault_of)
+    return RecordKind(name, record, id_field, "trade_time", EveryNumber(), fault_of)
 
 
 def _funding_rate() -> RecordKind:
@@ -92,14 +98,58 @@ def _open_interest(period: Interval) -> RecordKind:
     return RecordKind(f"open_interest_{period.name}", OpenInterest, "time", "time", period, fault_of)
 
 
+_UNCOUNTED = EveryNumber()
+"""The grid of kinds whose ids have holes by nature: nothing counts on it."""
+
+
+def _book_ticker() -> RecordKind:
+    def fault_of(ticker: BookTicker) -> str | None:
+        is_timed = (ticker.event_time is msgspec.UNSET) != (ticker.receipt_time is msgspec.UNSET)
+        return None if is_timed else "exactly one of event_time and receipt_time is needed"
+
+    def is_named(ticker: BookTicker, name: str) -> bool:
+        # Some exchanges count updates from 1 again after a restart; there the time is part of the id.
+        return name in (f"{ticker.update_id}", f"{ticker.event_time}-{ticker.update_id}")
+
+    return RecordKind("book_ticker", BookTicker, "update_id", "event_time", _UNCOUNTED, fault_of, is_named=is_named)
+
+
+def _mark_price() -> RecordKind:
+    def fault_of(_: MarkPrice) -> None:
+        return None
+
+    return RecordKind("mark_price", MarkPrice, "event_time", "event_time", _UNCOUNTED, fault_of)
+
+
+def liquidation_name(trade_time: int, side: str, price: float, quantity: float, number: int) -> str:
+    """Name a liquidation, which no exchange numbers; `number` tells equal ones of one message apart, from 0."""
+    return f"{trade_time}-{side}-{price!r}-{quantity!r}-{number}"
+
+
+def _liquidations() -> RecordKind:
+    def fault_of(_: Liquidation) -> None:
+        return None
+
+    def is_named(closed: Liquidation, name: str) -> bool:
+        number = name.rpartition("-")[2]
+        whole = (closed.trade_time, closed.side, closed.price, closed.quantity)
+        return number.isdecimal() and len(number) < 10 and name == liquidation_name(*whole, int(number))
+
+    return RecordKind("liquidations", Liquidation, "trade_time", "trade_time", _UNCOUNTED, fault_of, is_named=is_named)
+
+
 def _all_kinds() -> Iterator[RecordKind]:
     for interval in map(Interval, INTERVALS):
         yield _candles("candles", Candle, interval)
         for price in ("mark", "index", "premium"):
             yield _candles(f"{price}_candles", PriceCandle, interval)
         yield _open_interest(interval)
-    yield _agg_trades()
+    yield _trades("agg_trades", AggTrade, "agg_trade_id")
+    yield _trades("trades", Trade, "trade_id")
     yield _funding_rate()
+    yield _book_ticker()
+    yield _mark_price()
+    yield _liquidations()
 
 
 _KINDS = {kind.name: kind for kind in _all_kinds()}
@@ -140,8 +190,14 @@ class RecordCheck:
             raise RejectedRecordError(f"not UTF-8: {exc.reason} at byte {exc.start}") from exc
         if (record.exchange, record.market, record.symbol, record.type) != self._identity:
             raise RejectedRecordError(f"record of {record.key!r} does not belong to {self._prefix!r}")
-        if record.key != f"{self._prefix}{self._id_of(record)}":
+        if not self._is_key_of(record):
             raise RejectedRecordError(f"_key {record.key!r} is not that of {self._kind.id_field} {self._id_of(record)}")
         if fault := self._kind.fault_of(record):
             raise RejectedRecordError(fault)
         return record
+
+    def _is_key_of(self, record: Record) -> bool:
+        is_named = self._kind.is_named
+        if is_named is None:
+            return record.key == f"{self._prefix}{self._id_of(record)}"
+        return record.key.startswith(self._prefix) and is_named(record, record.key.removeprefix(self._prefix))

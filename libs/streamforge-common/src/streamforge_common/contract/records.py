@@ -5,7 +5,7 @@ of the record, so whatever is loaded twice ends in the same document.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Protocol
+from typing import Annotated, Literal, Protocol
 
 import msgspec
 
@@ -43,6 +43,8 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 """As far as every reader of JSON counts exactly."""
 TradeId = Annotated[int, msgspec.Meta(ge=-1, le=2**53)]
 """-1 where an exchange names none."""
+TradeName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9-]{1,64}$")]
+"""The id of a trade where an exchange does not number them; as it is, it ends a `_key`."""
 
 
 class Candle(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"key": "_key"}):
@@ -104,6 +106,24 @@ class AggTrade(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"key
     """Whether the taker sold."""
 
 
+class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"key": "_key"}):
+    """One trade between two orders; numbers as in `Candle`."""
+
+    key: str
+    exchange: str
+    market: str
+    symbol: str
+    type: str
+    trade_id: Count | TradeName
+    price: float
+    quantity: float
+    quote_quantity: float | msgspec.UnsetType = msgspec.UNSET
+    """In the quote asset: price times quantity, as the exchange gives it."""
+    trade_time: TimeMs
+    is_buyer_maker: bool
+    """Whether the taker sold."""
+
+
 class FundingRate(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"key": "_key"}):
     """What longs paid to shorts at one time, as a share of their positions; numbers as in `Candle`."""
 
@@ -133,7 +153,58 @@ class OpenInterest(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={
     """In the quote asset."""
 
 
-Record = Candle | PriceCandle | AggTrade | FundingRate | OpenInterest
+class BookTicker(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"key": "_key"}):
+    """The best prices of an order book after one update; numbers as in `Candle`. An empty side is absent."""
+
+    key: str
+    exchange: str
+    market: str
+    symbol: str
+    type: str
+    update_id: Count
+    bid_price: float | msgspec.UnsetType = msgspec.UNSET
+    bid_quantity: float | msgspec.UnsetType = msgspec.UNSET
+    ask_price: float | msgspec.UnsetType = msgspec.UNSET
+    ask_quantity: float | msgspec.UnsetType = msgspec.UNSET
+    event_time: TimeMs | msgspec.UnsetType = msgspec.UNSET
+    receipt_time: TimeMs | msgspec.UnsetType = msgspec.UNSET
+    """When it was received, only where the exchange sends no time."""
+
+
+class MarkPrice(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"key": "_key"}):
+    """The price by which positions are valued, and the funding that is coming; numbers as in `Candle`."""
+
+    key: str
+    exchange: str
+    market: str
+    symbol: str
+    type: str
+    event_time: TimeMs
+    mark_price: float
+    index_price: float | msgspec.UnsetType = msgspec.UNSET
+    funding_rate: float | msgspec.UnsetType = msgspec.UNSET
+    next_funding_time: TimeMs | msgspec.UnsetType = msgspec.UNSET
+
+
+class Liquidation(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"key": "_key"}):
+    """A position that the exchange closed; numbers as in `Candle`."""
+
+    key: str
+    exchange: str
+    market: str
+    symbol: str
+    type: str
+    event_time: TimeMs
+    trade_time: TimeMs
+    side: Literal["buy", "sell"]
+    """The exchange's own word, which means opposite things from one to the other; `position_side` does not."""
+    price: float
+    quantity: float
+    position_side: Literal["long", "short"]
+    """Whose position was closed."""
+
+
+Record = Candle | PriceCandle | AggTrade | Trade | FundingRate | OpenInterest | BookTicker | MarkPrice | Liquidation
 
 
 def record_key_prefix(exchange: str, market: str, symbol: str, kind: str) -> str:

@@ -13,10 +13,12 @@ _WEIGHT = Pool("spot", limit=6_000, used_header="X-MBX-USED-WEIGHT-1M")
 # A request weighs the same however many rows are asked for.
 _KLINES = shared.Endpoint("/api/v3/klines", rows=1_000, weight=2, pool=_WEIGHT)
 _AGG_TRADES = shared.Endpoint("/api/v3/aggTrades", rows=1_000, weight=4, pool=_WEIGHT)
+_TRADES = shared.Endpoint("/api/v3/historicalTrades", rows=1_000, weight=25, pool=_WEIGHT)
 
 _HISTORIES = (
     *(shared.candles(_MARKET, "candles", Interval(name), _KLINES, shared.parse_candles) for name in INTERVALS),
     shared.agg_trades(_MARKET, _AGG_TRADES),
+    shared.trades(_MARKET, _TRADES, _AGG_TRADES),
 )
 
 

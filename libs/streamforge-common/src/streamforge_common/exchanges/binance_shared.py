@@ -4,10 +4,9 @@ Source: binance-spot-api-docs, rest-api.md, state of 2026-07-21 (read 2026-11-21
 USDⓈ-M connector, state of 2026-08-21.
 """
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 
@@ -20,17 +19,15 @@ from streamforge_common.contract.records import (
     PriceCandle,
     Record,
     TimeMs,
+    Trade,
     TradeId,
     record_key_prefix,
 )
 from streamforge_common.errors import RejectedRecordError
-from streamforge_common.exchanges.rest import EndRequests, History, Pool, Reach, Refusal, Request
+from streamforge_common.exchanges.decoding import UNREADABLE, Finite
+from streamforge_common.exchanges.rest import End, EndRequests, History, Pool, Reach, Refusal, Request
 
 EXCHANGE = "binance"
-UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What a decoder raises for bytes that are not what was expected, however deeply they are nested."""
-Finite = Annotated[float, msgspec.Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
-"""Spelt out because "nan" and "inf" are read as numbers otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,35 +44,39 @@ class Origin:
         return record_key_prefix(EXCHANGE, self.market, self.symbol, self.kind)
 
 
-class _Kline(msgspec.Struct, frozen=True, array_like=True, gc=False):
+_Time = TypeVar("_Time", bound=int)
+"""How times are bounded: in answers they are milliseconds, in archives of either unit."""
+
+
+class Kline(msgspec.Struct, Generic[_Time], frozen=True, array_like=True, gc=False):
     """One row of klines; decimal numbers are strings, which the decoder reads as the nearest doubles."""
 
-    open_time: TimeMs
+    open_time: _Time
     open: Finite
     high: Finite
     low: Finite
     close: Finite
     volume: Finite
-    close_time: TimeMs
+    close_time: _Time
     quote_volume: Finite
     trades: Count
     taker_buy_volume: Finite
     taker_buy_quote_volume: Finite
 
 
-class _PriceKline(msgspec.Struct, frozen=True, array_like=True):
+class PriceKline(msgspec.Struct, Generic[_Time], frozen=True, array_like=True):
     """One row of klines of a price that is not traded: the columns of volumes are there and mean nothing."""
 
-    open_time: TimeMs
+    open_time: _Time
     open: Finite
     high: Finite
     low: Finite
     close: Finite
     no_volume: Any
-    close_time: TimeMs
+    close_time: _Time
 
 
-class _AggTradeRow(msgspec.Struct, frozen=True, gc=False):
+class AggTradeRow(msgspec.Struct, Generic[_Time], frozen=True, gc=False):
     """One row of aggTrades, under the exchange's own one-letter names."""
 
     a: Count
@@ -83,8 +84,19 @@ class _AggTradeRow(msgspec.Struct, frozen=True, gc=False):
     q: Finite
     f: TradeId
     l: TradeId  # noqa: E741
-    T: TimeMs
+    T: _Time
     m: bool
+
+
+class TradeRow(msgspec.Struct, Generic[_Time], frozen=True, gc=False, rename="camel"):
+    """One row of historicalTrades."""
+
+    id: Count
+    price: Finite
+    qty: Finite
+    quote_qty: Finite
+    time: _Time
+    is_buyer_maker: bool
 
 
 class _ServerTime(msgspec.Struct, frozen=True, rename="camel"):
@@ -122,9 +134,10 @@ class _Error(msgspec.Struct, frozen=True):
 
 
 # Not strict: numbers in strings are numbers.
-_klines_decoder = msgspec.json.Decoder(list[_Kline], strict=False)
-_price_klines_decoder = msgspec.json.Decoder(list[_PriceKline], strict=False)
-_agg_trades_decoder = msgspec.json.Decoder(list[_AggTradeRow], strict=False)
+_klines_decoder = msgspec.json.Decoder(list[Kline[TimeMs]], strict=False)
+_price_klines_decoder = msgspec.json.Decoder(list[PriceKline[TimeMs]], strict=False)
+_agg_trades_decoder = msgspec.json.Decoder(list[AggTradeRow[TimeMs]], strict=False)
+_trades_decoder = msgspec.json.Decoder(list[TradeRow[TimeMs]], strict=False)
 _rows_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _info_decoder = msgspec.json.Decoder(ExchangeInfo)
 _time_decoder = msgspec.json.Decoder(_ServerTime)
@@ -180,28 +193,69 @@ def candles(
 
 
 def agg_trades(market: str, endpoint: Endpoint, reach: Reach | None = None) -> History:
-    """Declare the aggregate trades: pages by id, which cannot be asked for together with a time.
-
-    With nothing but a start the exchange gives the oldest trades from there on; with nothing but an end, which it takes
-    as inclusive, the latest up to there. From an id on the answer begins at the id or behind it.
-    """
-
-    def ask(symbol: str, bound: str, value: int, limit: int) -> Request:
-        params = {"symbol": symbol, bound: str(value), "limit": str(limit)}
-        return Request(endpoint.path, params, endpoint.weight, endpoint.pool)
-
+    """Declare the aggregate trades: pages by id, which cannot be asked for together with a time."""
     return History(
         record_kind("agg_trades"),
         endpoint.rows,
-        lambda symbol, first_id, last_id: ask(symbol, "fromId", first_id, last_id - first_id + 1),
+        lambda symbol, first_id, last_id: _ask_from(endpoint, symbol, first_id, last_id),
         lambda body, symbol: parse_agg_trades(body, Origin(market, symbol, "agg_trades")),
         split_rows,
-        ends=EndRequests(
-            lambda symbol, start_ms: ask(symbol, "startTime", start_ms, 1),
-            lambda symbol, end_ms: ask(symbol, "endTime", end_ms - 1, 1),
-        ),
+        ends=_ends(market, endpoint, lambda trade: trade.agg_trade_id, lambda trade: trade.agg_trade_id),
         runs_on=True,
         reach=reach,
+    )
+
+
+def trades(market: str, endpoint: Endpoint, aggregated: Endpoint) -> History:
+    """Declare the single trades, which can be asked for by id alone.
+
+    Args:
+        market: As the contract names it.
+        endpoint: Where they are asked for.
+        aggregated: Where the aggregate trades are, which can be asked for by time and name the trades in them.
+    """
+    return History(
+        record_kind("trades"),
+        endpoint.rows,
+        lambda symbol, first_id, last_id: _ask_from(endpoint, symbol, first_id, last_id),
+        lambda body, symbol: parse_trades(body, Origin(market, symbol, "trades")),
+        split_rows,
+        ends=_ends(market, aggregated, lambda trade: trade.first_trade_id, lambda trade: trade.last_trade_id),
+        runs_on=True,
+    )
+
+
+def _ask_from(endpoint: Endpoint, symbol: str, first_id: int, last_id: int) -> Request:
+    """Ask for trades by id: the answer begins at the first id or behind it."""
+    params = {"symbol": symbol, "fromId": str(first_id), "limit": str(last_id - first_id + 1)}
+    return Request(endpoint.path, params, endpoint.weight, endpoint.pool)
+
+
+def _ends(
+    market: str, endpoint: Endpoint, first_id_of: Callable[[AggTrade], int], last_id_of: Callable[[AggTrade], int]
+) -> EndRequests:
+    """Ask for the first and the last aggregate trade of a range.
+
+    With nothing but a start the exchange gives the oldest ones from there on; with nothing but an end, which it takes
+    as inclusive, the latest up to there.
+    """
+
+    def ask(symbol: str, bound: str, time_ms: int) -> Request:
+        return Request(
+            endpoint.path, {"symbol": symbol, bound: str(time_ms), "limit": "1"}, endpoint.weight, endpoint.pool
+        )
+
+    def parse(body: bytes, symbol: str, id_of: Callable[[AggTrade], int]) -> list[End]:
+        found = parse_agg_trades(body, Origin(market, symbol, "agg_trades"))
+        if any(id_of(trade) < 0 for trade in found):
+            raise RejectedRecordError("an aggregate trade that does not name its trades")
+        return [End(id_of(trade), trade.trade_time) for trade in found]
+
+    return EndRequests(
+        first=lambda symbol, start_ms: ask(symbol, "startTime", start_ms),
+        last=lambda symbol, end_ms: ask(symbol, "endTime", end_ms - 1),
+        parse_first=lambda body, symbol: parse(body, symbol, first_id_of),
+        parse_last=lambda body, symbol: parse(body, symbol, last_id_of),
     )
 
 
@@ -214,31 +268,36 @@ def parse_candles(body: bytes, origin: Origin) -> list[Candle]:
     Raises:
         RejectedRecordError: The body is no such page.
     """
-    prefix, market, symbol, kind = origin.prefix, origin.market, origin.symbol, origin.kind
     try:
-        return [
-            Candle(
-                key=f"{prefix}{row.open_time}",
-                exchange=EXCHANGE,
-                market=market,
-                symbol=symbol,
-                type=kind,
-                open_time=row.open_time,
-                close_time=row.close_time,
-                open=row.open,
-                high=row.high,
-                low=row.low,
-                close=row.close,
-                volume=row.volume,
-                quote_volume=row.quote_volume,
-                trades=row.trades,
-                taker_buy_volume=row.taker_buy_volume,
-                taker_buy_quote_volume=row.taker_buy_quote_volume,
-            )
-            for row in _klines_decoder.decode(body)
-        ]
+        return make_candles(_klines_decoder.decode(body), origin)
     except UNREADABLE as exc:
         raise RejectedRecordError(f"not a page of klines: {exc}") from exc
+
+
+def make_candles(rows: Iterable[Kline[int]], origin: Origin, units_per_ms: int = 1) -> list[Candle]:
+    """Make candles of rows; `units_per_ms` tells the unit of their times."""
+    prefix, market, symbol, kind = origin.prefix, origin.market, origin.symbol, origin.kind
+    return [
+        Candle(
+            key=f"{prefix}{row.open_time // units_per_ms}",
+            exchange=EXCHANGE,
+            market=market,
+            symbol=symbol,
+            type=kind,
+            open_time=row.open_time // units_per_ms,
+            close_time=row.close_time // units_per_ms,
+            open=row.open,
+            high=row.high,
+            low=row.low,
+            close=row.close,
+            volume=row.volume,
+            quote_volume=row.quote_volume,
+            trades=row.trades,
+            taker_buy_volume=row.taker_buy_volume,
+            taker_buy_quote_volume=row.taker_buy_quote_volume,
+        )
+        for row in rows
+    ]
 
 
 def parse_price_candles(body: bytes, origin: Origin) -> list[PriceCandle]:
@@ -250,26 +309,31 @@ def parse_price_candles(body: bytes, origin: Origin) -> list[PriceCandle]:
     Raises:
         RejectedRecordError: The body is no such page.
     """
-    prefix = origin.prefix
     try:
-        return [
-            PriceCandle(
-                key=f"{prefix}{row.open_time}",
-                exchange=EXCHANGE,
-                market=origin.market,
-                symbol=origin.symbol,
-                type=origin.kind,
-                open_time=row.open_time,
-                close_time=row.close_time,
-                open=row.open,
-                high=row.high,
-                low=row.low,
-                close=row.close,
-            )
-            for row in _price_klines_decoder.decode(body)
-        ]
+        return make_price_candles(_price_klines_decoder.decode(body), origin)
     except UNREADABLE as exc:
         raise RejectedRecordError(f"not a page of klines of a price: {exc}") from exc
+
+
+def make_price_candles(rows: Iterable[PriceKline[int]], origin: Origin, units_per_ms: int = 1) -> list[PriceCandle]:
+    """Make candles of a price; `units_per_ms` tells the unit of the rows' times."""
+    prefix = origin.prefix
+    return [
+        PriceCandle(
+            key=f"{prefix}{row.open_time // units_per_ms}",
+            exchange=EXCHANGE,
+            market=origin.market,
+            symbol=origin.symbol,
+            type=origin.kind,
+            open_time=row.open_time // units_per_ms,
+            close_time=row.close_time // units_per_ms,
+            open=row.open,
+            high=row.high,
+            low=row.low,
+            close=row.close,
+        )
+        for row in rows
+    ]
 
 
 def parse_agg_trades(body: bytes, origin: Origin) -> list[AggTrade]:
@@ -281,27 +345,68 @@ def parse_agg_trades(body: bytes, origin: Origin) -> list[AggTrade]:
     Raises:
         RejectedRecordError: The body is no such page.
     """
-    prefix, market, symbol, kind = origin.prefix, origin.market, origin.symbol, origin.kind
     try:
-        return [
-            AggTrade(
-                key=f"{prefix}{row.a}",
-                exchange=EXCHANGE,
-                market=market,
-                symbol=symbol,
-                type=kind,
-                agg_trade_id=row.a,
-                price=row.p,
-                quantity=row.q,
-                first_trade_id=row.f,
-                last_trade_id=row.l,
-                trade_time=row.T,
-                is_buyer_maker=row.m,
-            )
-            for row in _agg_trades_decoder.decode(body)
-        ]
+        return make_agg_trades(_agg_trades_decoder.decode(body), origin)
     except UNREADABLE as exc:
         raise RejectedRecordError(f"not a page of aggregate trades: {exc}") from exc
+
+
+def make_agg_trades(rows: Iterable[AggTradeRow[int]], origin: Origin, units_per_ms: int = 1) -> list[AggTrade]:
+    """Make aggregate trades of rows; `units_per_ms` tells the unit of their times."""
+    prefix, market, symbol, kind = origin.prefix, origin.market, origin.symbol, origin.kind
+    return [
+        AggTrade(
+            key=f"{prefix}{row.a}",
+            exchange=EXCHANGE,
+            market=market,
+            symbol=symbol,
+            type=kind,
+            agg_trade_id=row.a,
+            price=row.p,
+            quantity=row.q,
+            first_trade_id=row.f,
+            last_trade_id=row.l,
+            trade_time=row.T // units_per_ms,
+            is_buyer_maker=row.m,
+        )
+        for row in rows
+    ]
+
+
+def parse_trades(body: bytes, origin: Origin) -> list[Trade]:
+    """Read a page of `GET /api/v3/historicalTrades`.
+
+    Sample: `[{"id":28457,"price":"4.00000100","qty":"12.00000000","quoteQty":"48.000012","time":1499865549590,
+    "isBuyerMaker":true,"isBestMatch":true}]`
+
+    Raises:
+        RejectedRecordError: The body is no such page.
+    """
+    try:
+        return make_trades(_trades_decoder.decode(body), origin)
+    except UNREADABLE as exc:
+        raise RejectedRecordError(f"not a page of trades: {exc}") from exc
+
+
+def make_trades(rows: Iterable[TradeRow[int]], origin: Origin, units_per_ms: int = 1) -> list[Trade]:
+    """Make single trades of rows; `units_per_ms` tells the unit of their times."""
+    prefix, market, symbol, kind = origin.prefix, origin.market, origin.symbol, origin.kind
+    return [
+        Trade(
+            key=f"{prefix}{row.id}",
+            exchange=EXCHANGE,
+            market=market,
+            symbol=symbol,
+            type=kind,
+            trade_id=row.id,
+            price=row.price,
+            quantity=row.qty,
+            quote_quantity=row.quote_qty,
+            trade_time=row.time // units_per_ms,
+            is_buyer_maker=row.is_buyer_maker,
+        )
+        for row in rows
+    ]
 
 
 def split_rows(body: bytes) -> list[bytes]:

@@ -12,6 +12,7 @@ from streamforge_common.contract.kinds import record_kind
 from streamforge_common.contract.records import FundingRate, OpenInterest, TimeMs
 from streamforge_common.errors import RejectedRecordError
 from streamforge_common.exchanges import binance_shared as shared
+from streamforge_common.exchanges.decoding import UNREADABLE, Finite
 from streamforge_common.exchanges.rest import (
     History,
     Pool,
@@ -37,12 +38,12 @@ _FUNDING_HOURS = 8
 """Of a symbol that `fundingInfo` does not list."""
 _MEASUREMENT_ROWS = 500
 _PERIODS = ("5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d")
-_MEASUREMENTS_REACH = Reach(30 * _DAY_MS, "month (30 days)", "dump_metrics")
+_MEASUREMENTS_REACH = Reach(30 * _DAY_MS, "month (30 days)", None)
 
 
 class _FundingRow(msgspec.Struct, frozen=True, rename="camel"):
     symbol: str
-    funding_rate: shared.Finite
+    funding_rate: Finite
     funding_time: TimeMs
     mark_price: str = ""
     """Empty in rows from before it was recorded."""
@@ -55,8 +56,8 @@ class _FundingInfo(msgspec.Struct, frozen=True, rename="camel"):
 
 class _Measured(msgspec.Struct, frozen=True, rename="camel"):
     symbol: str
-    sum_open_interest: shared.Finite
-    sum_open_interest_value: shared.Finite
+    sum_open_interest: Finite
+    sum_open_interest_value: Finite
     timestamp: TimeMs
 
 
@@ -114,7 +115,7 @@ def _parse_funding(body: bytes, symbol: str) -> list[FundingRate]:
     origin = shared.Origin(_MARKET, symbol, "funding_rate")
     try:
         return [_funding_of(row, origin) for row in _funding_decoder.decode(body)]
-    except shared.UNREADABLE as exc:
+    except UNREADABLE as exc:
         raise RejectedRecordError(f"not a page of funding rates: {exc}") from exc
 
 
@@ -130,7 +131,7 @@ def _funding_of(row: _FundingRow, origin: shared.Origin) -> FundingRate:
         type=origin.kind,
         funding_time=scheduled_ms,
         funding_rate=row.funding_rate,
-        mark_price=msgspec.convert(row.mark_price, shared.Finite, strict=False) if row.mark_price else msgspec.UNSET,
+        mark_price=msgspec.convert(row.mark_price, Finite, strict=False) if row.mark_price else msgspec.UNSET,
     )
 
 
@@ -142,7 +143,7 @@ def _parse_funding_interval(body: bytes, symbol: str) -> int:
     """
     try:
         listed = _funding_info_decoder.decode(body)
-    except shared.UNREADABLE as exc:
+    except UNREADABLE as exc:
         raise RejectedRecordError(f"not funding information: {exc}") from exc
     hours = next((info.funding_interval_hours for info in listed if info.symbol == symbol), _FUNDING_HOURS)
     return hours * _HOUR_MS
@@ -187,7 +188,7 @@ def _parse_open_interest(body: bytes, origin: shared.Origin) -> list[OpenInteres
     """
     try:
         rows = _measured_decoder.decode(body)
-    except shared.UNREADABLE as exc:
+    except UNREADABLE as exc:
         raise RejectedRecordError(f"not a page of open interest: {exc}") from exc
     if any(row.symbol != origin.symbol for row in rows):
         raise RejectedRecordError(f"open interest of others where {origin.symbol!r} was asked for")
@@ -236,6 +237,6 @@ UM = RestMarket(
     parse_limit=_parse_limit,
     parse_refusal=shared.parse_refusal,
     lacks={
-        "trades": "over REST it gives single trades for one month and to holders of a key only; ask for agg_trades",
+        "trades": "over REST it gives single trades for one month and to holders of a key only; ask for dump_trades",
     },
 )

@@ -5,7 +5,6 @@ Answers come in an envelope that tells of a refusal whatever the HTTP status is,
 Source: bybit-exchange/docs, v5, state of 2026-07-24 (read 2026-11-21).
 """
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +24,7 @@ from streamforge_common.contract.records import (
     record_key_prefix,
 )
 from streamforge_common.errors import RejectedRecordError
+from streamforge_common.exchanges.decoding import UNREADABLE, Finite
 from streamforge_common.exchanges.rest import (
     History,
     Pool,
@@ -35,14 +35,14 @@ from streamforge_common.exchanges.rest import (
     SpacingRequest,
 )
 
-_EXCHANGE = "bybit"
+EXCHANGE = "bybit"
 _POOL = Pool("bybit", limit=600, window_s=5)
 _CANDLE_ROWS, _FUNDING_ROWS, _MEASUREMENT_ROWS = 1_000, 200, 200
 _MINUTE_MS = 60_000
 _FUNDING_PAGE_MINUTES = 8 * 24 * 60
 """Funding is due once an hour at most, so that a page has 192 rows at most; eight days begin and end at midnight."""
 
-_INTERVALS = {
+INTERVALS = {
     **{f"{minutes}m": str(minutes) for minutes in (1, 3, 5, 15, 30)},
     **{f"{hours}h": str(hours * 60) for hours in (1, 2, 4, 6, 12)},
     "1d": "D",
@@ -58,8 +58,6 @@ _LATER_S = {10000: 0.0, 10016: 0.0, 10006: 5.0, 10018: 5.0}
 _FORBIDDEN, _TOO_FREQUENT, _TOO_FREQUENT_WAIT_S = 403, b"access too frequent", 600.0
 """Beyond the limit of an address everything is refused; the documentation asks for ten minutes of silence."""
 
-_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-_Finite = Annotated[float, msgspec.Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
 _Row = TypeVar("_Row")
 
 
@@ -77,30 +75,30 @@ class _Rows(msgspec.Struct, Generic[_Row], frozen=True):
 
 class _Kline(msgspec.Struct, frozen=True, array_like=True, gc=False):
     open_time: TimeMs
-    open: _Finite
-    high: _Finite
-    low: _Finite
-    close: _Finite
-    volume: _Finite
-    turnover: _Finite
+    open: Finite
+    high: Finite
+    low: Finite
+    close: Finite
+    volume: Finite
+    turnover: Finite
 
 
 class _PriceKline(msgspec.Struct, frozen=True, array_like=True, gc=False):
     open_time: TimeMs
-    open: _Finite
-    high: _Finite
-    low: _Finite
-    close: _Finite
+    open: Finite
+    high: Finite
+    low: Finite
+    close: Finite
 
 
 class _Funding(msgspec.Struct, frozen=True, rename="camel"):
     symbol: str
-    funding_rate: _Finite
+    funding_rate: Finite
     funding_rate_timestamp: TimeMs
 
 
 class _Measured(msgspec.Struct, frozen=True, rename="camel"):
-    open_interest: _Finite
+    open_interest: Finite
     timestamp: TimeMs
 
 
@@ -121,7 +119,7 @@ _instruments_decoder = msgspec.json.Decoder(_Rows[_Instrument])
 
 
 @dataclass(frozen=True)
-class _Origin:
+class Origin:
     """Where records come from, which is part of each of them."""
 
     market: str
@@ -130,7 +128,8 @@ class _Origin:
 
     @cached_property
     def prefix(self) -> str:
-        return record_key_prefix(_EXCHANGE, self.market, self.symbol, self.kind.name)
+        """What the keys of the records begin with."""
+        return record_key_prefix(EXCHANGE, self.market, self.symbol, self.kind.name)
 
 
 def _open(body: bytes) -> _Envelope:
@@ -143,7 +142,7 @@ def _open(body: bytes) -> _Envelope:
     """
     try:
         envelope = _envelope_decoder.decode(body)
-    except _UNREADABLE as exc:
+    except UNREADABLE as exc:
         raise RejectedRecordError(f"not an answer of Bybit: {exc}") from exc
     if envelope.ret_code != _SUCCESS:
         raise RefusedError(_refusal_of(envelope))
@@ -158,7 +157,7 @@ def _read(decoder: msgspec.json.Decoder[_Rows[_Row]], body: bytes, symbol: str) 
     """Read the rows of an envelope, oldest first."""
     try:
         rows = decoder.decode(_open(body).result)
-    except _UNREADABLE as exc:
+    except UNREADABLE as exc:
         raise RejectedRecordError(f"not a page of rows: {exc}") from exc
     if rows.symbol not in (None, symbol):
         raise RejectedRecordError(f"rows of {rows.symbol!r} where {symbol!r} was asked for")
@@ -169,7 +168,7 @@ def _split_rows(body: bytes) -> list[bytes]:
     return [bytes(row) for row in _rows_decoder.decode(_envelope_decoder.decode(body).result).list[::-1]]
 
 
-def _parse_candles(body: bytes, origin: _Origin) -> list[Record]:
+def _parse_candles(body: bytes, origin: Origin) -> list[Record]:
     """Read a page of `GET /v5/market/kline`; turnover is the volume in the quote asset, trades are not counted.
 
     Sample: `{"retCode":0,"retMsg":"OK","result":{"category":"linear","symbol":"BTCUSDT","list":[["1670608800000",
@@ -179,7 +178,7 @@ def _parse_candles(body: bytes, origin: _Origin) -> list[Record]:
     return [
         Candle(
             key=f"{origin.prefix}{row.open_time}",
-            exchange=_EXCHANGE,
+            exchange=EXCHANGE,
             market=origin.market,
             symbol=origin.symbol,
             type=origin.kind.name,
@@ -196,7 +195,7 @@ def _parse_candles(body: bytes, origin: _Origin) -> list[Record]:
     ]
 
 
-def _parse_price_candles(body: bytes, origin: _Origin) -> list[Record]:
+def _parse_price_candles(body: bytes, origin: Origin) -> list[Record]:
     """Read a page of `GET /v5/market/mark-price-kline`, `index-price-kline` or `premium-index-price-kline`.
 
     Sample: `{"retCode":0,"retMsg":"OK","result":{"symbol":"BTCUSDT","category":"linear","list":[["1670608800000",
@@ -206,7 +205,7 @@ def _parse_price_candles(body: bytes, origin: _Origin) -> list[Record]:
     return [
         PriceCandle(
             key=f"{origin.prefix}{row.open_time}",
-            exchange=_EXCHANGE,
+            exchange=EXCHANGE,
             market=origin.market,
             symbol=origin.symbol,
             type=origin.kind.name,
@@ -226,7 +225,7 @@ def _interval_of(kind: RecordKind) -> Interval:
     return kind.grid
 
 
-def _parse_funding(body: bytes, origin: _Origin) -> list[Record]:
+def _parse_funding(body: bytes, origin: Origin) -> list[Record]:
     """Read a page of `GET /v5/market/funding/history`.
 
     Sample: `{"retCode":0,"retMsg":"OK","result":{"category":"linear","list":[{"symbol":"BTCUSDT","fundingRate":
@@ -238,7 +237,7 @@ def _parse_funding(body: bytes, origin: _Origin) -> list[Record]:
     return [
         FundingRate(
             key=f"{origin.prefix}{row.funding_rate_timestamp}",
-            exchange=_EXCHANGE,
+            exchange=EXCHANGE,
             market=origin.market,
             symbol=origin.symbol,
             type=origin.kind.name,
@@ -249,7 +248,7 @@ def _parse_funding(body: bytes, origin: _Origin) -> list[Record]:
     ]
 
 
-def _parse_open_interest(body: bytes, origin: _Origin) -> list[Record]:
+def _parse_open_interest(body: bytes, origin: Origin) -> list[Record]:
     """Read a page of `GET /v5/market/open-interest`: both sides of all positions, in the base asset.
 
     Sample: `{"retCode":0,"retMsg":"OK","result":{"symbol":"BTCUSDT","category":"linear","list":[{"openInterest":
@@ -258,7 +257,7 @@ def _parse_open_interest(body: bytes, origin: _Origin) -> list[Record]:
     return [
         OpenInterest(
             key=f"{origin.prefix}{row.timestamp}",
-            exchange=_EXCHANGE,
+            exchange=EXCHANGE,
             market=origin.market,
             symbol=origin.symbol,
             type=origin.kind.name,
@@ -273,11 +272,11 @@ def _ask(path: str, params: Mapping[str, str]) -> Request:
     return Request(f"/v5/market/{path}", params, 1, _POOL)
 
 
-_Parse = Callable[[bytes, _Origin], Sequence[Record]]
+_Parse = Callable[[bytes, Origin], Sequence[Record]]
 
 
 def _parser(market: str, kind: RecordKind, parse: _Parse) -> Callable[[bytes, str], Sequence[Record]]:
-    return lambda body, symbol: parse(body, _Origin(market, symbol, kind))
+    return lambda body, symbol: parse(body, Origin(market, symbol, kind))
 
 
 def _candles(market: str, family: str, path: str, name: str, parse: _Parse) -> History:
@@ -286,7 +285,7 @@ def _candles(market: str, family: str, path: str, name: str, parse: _Parse) -> H
 
     def request(symbol: str, first_ms: int, last_ms: int) -> Request:
         window = {"start": str(first_ms), "end": str(last_ms), "limit": str(_CANDLE_ROWS)}
-        return _ask(path, {"category": market, "symbol": symbol, "interval": _INTERVALS[name], **window})
+        return _ask(path, {"category": market, "symbol": symbol, "interval": INTERVALS[name], **window})
 
     return History(kind, _CANDLE_ROWS, request, _parser(market, kind, parse), _split_rows)
 
@@ -370,14 +369,14 @@ def _parse_refusal(status: int, body: bytes) -> Refusal | None:
         return Refusal(status, _TOO_FREQUENT.decode(), _TOO_FREQUENT_WAIT_S)
     try:
         envelope = _envelope_decoder.decode(body)
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
     return _refusal_of(envelope)
 
 
 def _market(market: str, histories: Sequence[History], lacks: Mapping[str, str]) -> RestMarket:
     return RestMarket(
-        exchange=_EXCHANGE,
+        exchange=EXCHANGE,
         market=market,
         base_url_setting="bybit_rest_url",
         pool=_POOL,
@@ -399,7 +398,7 @@ _LINEAR_ONLY = "spot has no such thing; ask for it in market linear"
 
 SPOT = _market(
     "spot",
-    [_candles("spot", "candles", "kline", name, _parse_candles) for name in _INTERVALS],
+    [_candles("spot", "candles", "kline", name, _parse_candles) for name in INTERVALS],
     {
         **_NO_TRADES,
         **dict.fromkeys(
@@ -412,7 +411,7 @@ LINEAR = _market(
     [
         *(
             _candles("linear", family, path, name, parse)
-            for name in _INTERVALS
+            for name in INTERVALS
             for family, path, parse in (
                 ("candles", "kline", _parse_candles),
                 ("mark_candles", "mark-price-kline", _parse_price_candles),

@@ -50,6 +50,15 @@ class RefusedError(RejectedRecordError):
 
 
 @dataclass(frozen=True, slots=True)
+class End:
+    """The record at one end of a time range."""
+
+    id: int
+    time_ms: int
+    """Its event time."""
+
+
+@dataclass(frozen=True, slots=True)
 class EndRequests:
     """How the ends of a time range are asked for, apart from the pages between them."""
 
@@ -57,6 +66,10 @@ class EndRequests:
     """(symbol, Unix milliseconds) to the request for the first record at or after that time, alone."""
     last: Callable[[str, int], Request]
     """(symbol, Unix milliseconds) to the request for the last record before that time, alone."""
+    parse_first: Callable[[bytes, str], Sequence[End]]
+    """(body, symbol) of the answer to `first` to as many ends as it has rows. Raises RejectedRecordError."""
+    parse_last: Callable[[bytes, str], Sequence[End]]
+    """The same of `last`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +90,17 @@ class Reach:
     """From now on, milliseconds; with room for the time between a request's check and its page."""
     told: str
     """The same for people, e.g. `48 hours`."""
-    instead: str
-    """What to ask for instead, e.g. `dump_agg_trades`."""
+    instead: str | None
+    """What to ask for instead, e.g. `dump_agg_trades`; None where this version has nothing."""
 
     def fault_of(self, what: str, start_ms: int, now_ms: int) -> str | None:
         """Say why a range that begins then cannot be had, None where it can."""
         if start_ms >= now_ms - self.back_ms:
             return None
+        instead = f": ask for {self.instead}" if self.instead else ", from where this version does not load it"
         return (
             f"the exchange gives {what} over REST for the last {self.told} only, and the range begins before; "
-            f"what is older is in its archives alone: ask for {self.instead}"
+            f"what is older is in its archives alone{instead}"
         )
 
 

@@ -82,15 +82,19 @@ class RecordWriter:
         await stop(self._producer)
 
     async def publish(self, records: Iterable[tuple[bytes, bytes]], headers: Headers) -> None:
-        """Publish (key, value) pairs in order, all with the same headers; one key always goes to one partition.
+        """Publish (key, value) pairs in order, all with the same headers; fails as `publish_messages` does."""
+        await self.publish_messages((key, value, headers) for key, value in records)
+
+    async def publish_messages(self, messages: Iterable[tuple[bytes, bytes, Headers]]) -> None:
+        """Publish (key, value, headers) in order; one key always goes to one partition.
 
         Raises:
-            TransientError: Not every record is known to be in the log; publishing all again may repeat some.
+            TransientError: Not every message is known to be in the log; publishing all again may repeat some.
         """
         pending: list[asyncio.Future[Any]] = []
         builders: dict[int, BatchBuilder] = {}
         with translated(f"publishing on {self._topic!r}"):
-            for key, value in records:
+            for key, value, headers in messages:
                 partition = self._partition_of(key)
                 builder = builders.get(partition) or self._producer.create_batch()
                 if builder.append(timestamp=None, key=key, value=value, headers=headers) is None:

@@ -131,7 +131,8 @@ class Gap(msgspec.Struct, frozen=True):
     """Inclusive; Unix milliseconds, or an id where records have ids without holes."""
     end: int = msgspec.field(name="to")
     """Exclusive."""
-    missing: int
+    missing: int | None
+    """None where nobody can know."""
     cause: str
     """`exchange` (asked twice, it did not give them) or `unexplained`."""
 

@@ -1,6 +1,5 @@
 """`streamforge quality`: what was expected, what is stored, and where the holes are."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import typer
@@ -61,20 +60,18 @@ def _print_report(console: Console, workflow: Workflow, report: Quality) -> None
 
 
 def _print_gaps(console: Console, dataset: Dataset, gaps: list[Gap], total: int) -> None:
-    unit = "ID" if dataset.has_ids else "UTC"
-    table = plain_table(f"GAP FROM ({unit})", "TO (EXCLUSIVE)", ">MISSING", "CAUSE")
+    # Where nobody can know how many are missing, nothing is numbered.
+    has_ids = dataset.has_ids and gaps[0].missing is not None
+    table = plain_table(f"GAP FROM ({'ID' if has_ids else 'UTC'})", "TO (EXCLUSIVE)", ">MISSING", "CAUSE")
     for gap in gaps[:_GAPS_SHOWN]:
-        table.add_row(*_edges(dataset, gap), count(gap.missing), _CAUSES.get(gap.cause, gap.cause))
+        edges = (str(edge) if has_ids else _moment(edge) for edge in (gap.start, gap.end))
+        missing = "unknown" if gap.missing is None else count(gap.missing)
+        table.add_row(*edges, missing, _CAUSES.get(gap.cause, gap.cause))
     console.print()
     console.print(table)
     if total > _GAPS_SHOWN:
         console.print(f"and {count(total - _GAPS_SHOWN)} more gaps; --json lists up to 1,000", style="dim")
 
 
-def _edges(dataset: Dataset, gap: Gap) -> Iterator[str]:
-    for edge in (gap.start, gap.end):
-        if dataset.has_ids:
-            yield str(edge)
-        else:
-            moment = datetime.fromtimestamp(edge / 1000, UTC)
-            yield f"{moment:%Y-%m-%d %H:%M:%S}".removesuffix(":00")
+def _moment(time_ms: int) -> str:
+    return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}".removesuffix(":00")

@@ -20,12 +20,18 @@ def run(
     symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="As the exchange names it, e.g. BTCUSDT.")],
     type_: Annotated[str, typer.Argument(metavar="TYPE", help="What to load and how, e.g. api_candles_5m.")],
     time_range: Annotated[
-        str, typer.Argument(metavar="TIME_RANGE", help="e.g. 2024-08-01:2024-08-02; UTC, the end is exclusive.")
-    ],
+        str,
+        typer.Argument(
+            metavar="TIME_RANGE", help="e.g. 2024-08-01:2024-08-02; UTC, the end is exclusive. None for live types."
+        ),
+    ] = "",
     exchange: Annotated[str, typer.Option(help="Where to load from.")] = "binance",
     market: Annotated[str, typer.Option(help="Which market of the exchange.")] = "spot",
     collection: Annotated[
         str | None, typer.Option("--collection", metavar="NAME", help="Where to store; else named after the dataset.")
+    ] = None,
+    duration: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Of a live type: how long; else until it is stopped.")
     ] = None,
     is_followed: Annotated[
         bool, typer.Option("--follow/--no-follow", help="Show the progress until it has ended, or only start it.")
@@ -39,9 +45,17 @@ def run(
     Exit code 0 only when it has completed and nothing is known to be missing. With --json: the workflow document, one
     line each time it has changed.
     """
-    request = {"symbol": symbol, "type": type_, "time_range": time_range, "exchange": exchange, "market": market}
+    request: dict[str, object] = {
+        "symbol": symbol,
+        "type": type_,
+        "time_range": time_range,
+        "exchange": exchange,
+        "market": market,
+    }
     if collection is not None:
         request["collection_name"] = collection
+    if duration is not None:
+        request["options"] = {"duration": duration}
     connection = Connection(url, home)
     with connection.open() as manager:
         workflow = manager.submit(request)

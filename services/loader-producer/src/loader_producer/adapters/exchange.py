@@ -1,29 +1,29 @@
 """Asking an exchange over HTTP: every request of this loader goes through one client.
 
-What can be over later is tried again here and nowhere else: lost connections, time-outs, 5xx, answers that cannot be
+What can be over later is tried again here: lost connections, time-outs, 5xx, answers that cannot be
 read (cut off, HTML with status 200). A limit that was hit closes one gate for all requests, of whatever pool, until
 the time that the exchange names. A refusal that the exchange explains is final. What comes back is treated as hostile:
 it is bounded in size, redirects are not followed, and nothing is believed before it is parsed.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from time import monotonic, time
 from types import TracebackType
 from typing import Self, TypeVar
 
 import aiohttp
-import stamina
 from loguru import logger
 
+from loader_producer.adapters.trials import Trials
 from loader_producer.app.budget import Budget
 from loader_producer.app.dataset import Dataset
 from loader_producer.app.ends import judge_first, judge_last
 from loader_producer.app.pages import Page, PageContent, judge_page
-from streamforge_common.contract.records import Record
+from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.errors import FatalError, RejectedRecordError, TransientError
 from streamforge_common.exchanges.rest import (
+    End,
     EndRequests,
     Pool,
     Refusal,
@@ -40,7 +40,6 @@ _TIMEOUT = aiohttp.ClientTimeout(total=30, connect=10)
 """Seconds. Answers take well below one; a connection that says nothing for this long is dead."""
 _BODY_BYTES_MAX = 16 * 1024 * 1024
 """A page is some 200 KB, the exchange's description of one symbol a few."""
-_WAIT_FIRST_S, _WAIT_MAX_S, _WAIT_JITTER_S = 0.25, 15.0, 0.5
 _BANNED = 418
 _LIMIT_STATUSES = (_BANNED, 429)
 _SHORT_WAIT_S = 5
@@ -69,10 +68,9 @@ class ExchangeClient:
         """
         self._market = market
         self._base_url = base_url.rstrip("/")
-        self._attempts = attempts
+        self._trials = Trials(attempts)
         self._ban_of_others = ban_of_others
         self._budgets = {pool: _budget_of(pool) for pool in (market.pool, *market.other_pools)}
-        self._trouble = ""
         self._banned_until_s = 0.0
         self._ban = asyncio.Event()
 
@@ -94,7 +92,7 @@ class ExchangeClient:
     @property
     def trouble(self) -> str:
         """Why the latest request was not answered and is sent again; empty where it was."""
-        return self._trouble
+        return self._trials.trouble
 
     def close_until(self, until_s: float) -> None:
         """Send nothing until then, Unix seconds; what an earlier process or another loader was told."""
@@ -142,18 +140,17 @@ class ExchangeClient:
 
         return await self._ask(history.request(dataset.symbol, page.first, page.last), read)
 
-    async def fetch_ends(self, dataset: Dataset, ends: EndRequests) -> tuple[Record | None, Record | None]:
+    async def fetch_ends(self, symbol: str, time_range: TimeRange, ends: EndRequests) -> tuple[End | None, End | None]:
         """Return the first record at or after the start of the range, and the last one before its end."""
-        history, time_range = dataset.history, dataset.time_range
 
-        def read_first(body: bytes) -> Record | None:
-            return judge_first(history.kind, time_range.start_ms, history.parse(body, dataset.symbol))
+        def read_first(body: bytes) -> End | None:
+            return judge_first(time_range.start_ms, ends.parse_first(body, symbol))
 
-        def read_last(body: bytes) -> Record | None:
-            return judge_last(history.kind, time_range.end_ms, history.parse(body, dataset.symbol))
+        def read_last(body: bytes) -> End | None:
+            return judge_last(time_range.end_ms, ends.parse_last(body, symbol))
 
-        first = await self._ask(ends.first(dataset.symbol, time_range.start_ms), read_first)
-        last = await self._ask(ends.last(dataset.symbol, time_range.end_ms), read_last)
+        first = await self._ask(ends.first(symbol, time_range.start_ms), read_first)
+        last = await self._ask(ends.last(symbol, time_range.end_ms), read_last)
         return first, last
 
     async def _ask(self, request: Request, read: Callable[[bytes], Result]) -> Result:
@@ -162,35 +159,17 @@ class ExchangeClient:
         Raises:
             FatalError: The exchange refuses (`exchange_refused`), or gave no answer in many attempts (`exchange_lost`).
         """
-        try:
-            async for attempt in stamina.retry_context(
-                on=TransientError,
-                attempts=self._attempts,
-                timeout=None,
-                wait_initial=_WAIT_FIRST_S,
-                wait_max=_WAIT_MAX_S,
-                wait_jitter=_WAIT_JITTER_S,
-            ):
-                with attempt, self._noting_trouble():
-                    body = await self._send(request)
-                    try:
-                        return read(body)
-                    except RefusedError as exc:
-                        raise self._refused(request, exc.refusal) from exc
-                    except RejectedRecordError as exc:
-                        raise TransientError(f"{self._market.exchange} answered {request.path} with {exc}") from exc
-        except TransientError as exc:
-            raise FatalError(f"gave up after {self._attempts} attempts: {exc}", code="exchange_lost") from exc
-        raise AssertionError("the last attempt returns or raises")
 
-    @contextmanager
-    def _noting_trouble(self) -> Iterator[None]:
-        try:
-            yield
-        except TransientError as exc:
-            self._trouble = str(exc)
-            raise
-        self._trouble = ""
+        async def send_and_read() -> Result:
+            body = await self._send(request)
+            try:
+                return read(body)
+            except RefusedError as exc:
+                raise self._refused(request, exc.refusal) from exc
+            except RejectedRecordError as exc:
+                raise TransientError(f"{self._market.exchange} answered {request.path} with {exc}") from exc
+
+        return await self._trials.run(send_and_read)
 
     async def _send(self, request: Request) -> bytes:
         """Send a request once, when it may be sent, and return the body of a good answer."""

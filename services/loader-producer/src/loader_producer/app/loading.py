@@ -6,33 +6,34 @@ page does the checkpoint move behind it, so after a kill at most one page is on 
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Mapping, Sequence
-from time import perf_counter
+from collections.abc import Awaitable, Mapping
 from typing import Any, Protocol
 
-import msgspec
 from loguru import logger
 
 from loader_producer.app.dataset import Dataset
 from loader_producer.app.ends import SETTLED_AFTER_MS, find_ends
 from loader_producer.app.gaps import GapFinder
-from loader_producer.app.pages import Ends, Page, PageContent, PagePlan, closed_ends, join_gaps
-from loader_producer.app.place import Place
-from streamforge_common.contract.events import ExchangeGap, TaskStatus
-from streamforge_common.contract.records import RECEIPT_TIME_HEADER, REJECTED_HEADER, Record
+from loader_producer.app.pages import Ends, Page, PageContent, PagePlan, closed_ends
+from loader_producer.app.place import Place, decode_place
+from loader_producer.app.publishing import (
+    SERVICE,
+    DataTopic,
+    PlaceStore,
+    Publishing,
+    rest_while_paused,
+    wait_while_steered,
+)
+from streamforge_common.contract.events import TaskStatus
+from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.errors import FatalError
-from streamforge_common.exchanges.rest import EndRequests, SpacingRequest
+from streamforge_common.exchanges.rest import End, EndRequests, SpacingRequest
 from streamforge_common.job import Completed, Ending, JobRun
-from streamforge_common.telemetry import BATCH_SECONDS, RECORDS
+from streamforge_common.telemetry import BATCH_SECONDS
 
 _IN_FLIGHT = 4
 """Pages under way at once. A page takes some 100 ms to the exchange and back and 10 ms from there on, so four keep the
 publishing near busy; more would only sooner be held back by the exchange's limit."""
-_GLANCE_S = 0.5
-"""How often the wait for the exchange looks up: whether to stop, to pause, to report."""
-_SERVICE = "loader-producer"
-
-_encode = msgspec.json.Encoder().encode
 
 
 class Exchange(Protocol):
@@ -64,25 +65,8 @@ class Exchange(Protocol):
     async def fetch(self, dataset: Dataset, page: Page) -> PageContent:
         """Return what it has of a page."""
 
-    async def fetch_ends(self, dataset: Dataset, ends: EndRequests) -> tuple[Record | None, Record | None]:
+    async def fetch_ends(self, symbol: str, time_range: TimeRange, ends: EndRequests) -> tuple[End | None, End | None]:
         """Return the first record at or after the start of the range, and the last one before its end."""
-
-
-class DataTopic(Protocol):
-    """Where records go."""
-
-    async def publish(self, records: Sequence[tuple[bytes, bytes]], headers: Sequence[tuple[str, bytes]]) -> None:
-        """Return when the broker has acknowledged all of them."""
-
-
-class PlaceStore(Protocol):
-    """Where the place survives a kill."""
-
-    async def load(self) -> str | None:
-        """Return what was saved last."""
-
-    async def save(self, text: str) -> None:
-        """Replace it."""
 
 
 class EndOffsets(Protocol):
@@ -101,15 +85,12 @@ class Loading:
         self._run = run
         self._dataset = dataset
         self._exchange = exchange
-        self._data_topic = data_topic
         self._places = places
-        self._rejected = 0
+        self._publishing = Publishing(run, dataset.type, data_topic)
         self._next_id: int | None = None
         self._last_id: int | None = None
         self._banned_until_s = 0.0
         self._saving = asyncio.Lock()
-        self._gaps: list[ExchangeGap] = []
-        self._untold_gaps: list[ExchangeGap] = []
 
     async def load(self, end_offsets: EndOffsets) -> Ending:
         """Load what is not on the topic yet, and return how it ended."""
@@ -121,11 +102,11 @@ class Loading:
             return self._ended()
         first_id, last_id = plan.ends or (None, None)
         return Completed(
-            self._summary(plan),
+            self._publishing.summary(f"{plan.count} pages"),
             await end_offsets(self._dataset.kafka_topic),
             first_id=first_id,
             last_id=last_id,
-            exchange_gaps=self._gaps,
+            exchange_gaps=self._publishing.gaps,
         )
 
     async def _load_with(self, group: asyncio.TaskGroup) -> PagePlan | None:
@@ -160,7 +141,7 @@ class Loading:
         """
         saved = await self._places.load()
         if saved is not None:
-            self._resume(Place.decode(saved))
+            self._resume(decode_place(saved, Place))
         # An exchange bans an address, not a process: the ban of one that was killed is also ours.
         self._exchange.close_until(self._banned_until_s)
         await self._exchange.learn_limits(self._dataset.symbol)
@@ -184,7 +165,7 @@ class Loading:
         settles_in_ms = dataset.time_range.end_ms + SETTLED_AFTER_MS - now_ms
         await asyncio.sleep(max(0, settles_in_ms) / 1000)
         return await find_ends(
-            dataset.history.kind, dataset.time_range, lambda: self._exchange.fetch_ends(dataset, requests)
+            dataset.time_range, lambda: self._exchange.fetch_ends(dataset.symbol, dataset.time_range, requests)
         )
 
     def _resume(self, place: Place) -> None:
@@ -192,7 +173,7 @@ class Loading:
         self._banned_until_s = place.banned_until_s
         if place.attempt == self._run.start.attempt:
             self._run.records_written = place.records_written
-            self._rejected = place.records_rejected
+            self._publishing.rejected = place.records_rejected
         logger.info("going on from {}", place.next_id)
 
     async def _load_pages(self, plan: PagePlan, finder: GapFinder, group: asyncio.TaskGroup) -> bool:
@@ -201,8 +182,7 @@ class Loading:
         window: deque[tuple[Page, asyncio.Task[PageContent]]] = deque()
         while self._run.ending is None:
             if self._run.is_paused:
-                await self._run.report_progress("paused")
-                await self._run.wait_for_change(_GLANCE_S)
+                await rest_while_paused(self._run)
                 continue
             while len(window) < _IN_FLIGHT and (page := next(pages, None)) is not None:
                 window.append((page, group.create_task(self._fetch(page, finder))))
@@ -219,15 +199,8 @@ class Loading:
         return False
 
     async def _settle(self, plan: PagePlan, page: Page, finder: GapFinder) -> None:
-        """Report, and move the checkpoint behind the page.
-
-        Not behind a gap that nobody has been told of: after a kill it would never be. As reports wait for their second,
-        what is published within it may be published again, which as a rule is nothing: gaps are mostly empty pages.
-        """
-        gaps = self._untold_gaps or None
-        if await self._run.report_progress(f"{page.number} of {plan.count} pages", exchange_gaps=gaps):
-            self._untold_gaps = []
-        if not self._untold_gaps:
+        """Report, and move the checkpoint behind the page."""
+        if await self._publishing.tell(f"{page.number} of {plan.count} pages"):
             self._next_id, self._last_id = page.next, finder.last_id
             await self._save_place()
 
@@ -238,7 +211,7 @@ class Loading:
                 self._next_id,
                 run.start.attempt,
                 run.records_written,
-                self._rejected,
+                self._publishing.rejected,
                 last_id=self._last_id,
                 banned_until_s=self._banned_until_s,
             )
@@ -246,14 +219,10 @@ class Loading:
 
     async def _wait_for(self, task: asyncio.Task[Any], progress: str) -> None:
         """Return when a task is done or the work must end; report while the exchange keeps it waiting."""
-        while not task.done() and self._run.ending is None:
-            await asyncio.wait({task}, timeout=_GLANCE_S)
-            if not task.done():
-                closed_for_s = self._exchange.closed_for_s
-                await self._run.report_progress(self._why_waiting(closed_for_s) + progress)
+        await wait_while_steered(self._run, task, lambda: self._why_waiting() + progress)
 
-    def _why_waiting(self, closed_for_s: float) -> str:
-        if closed_for_s:
+    def _why_waiting(self) -> str:
+        if closed_for_s := self._exchange.closed_for_s:
             return f"the exchange asks to be left alone for {closed_for_s:.0f} s; "
         return f"trying again: {self._exchange.trouble}; " if self._exchange.trouble else ""
 
@@ -262,7 +231,7 @@ class Loading:
         return self._run.ending
 
     async def _fetch(self, page: Page, finder: GapFinder) -> PageContent:
-        with BATCH_SECONDS.labels(_SERVICE, "fetch").time():
+        with BATCH_SECONDS.labels(SERVICE, "fetch").time():
             content = await self._exchange.fetch(self._dataset, page)
         if finder.seems_whole(page, content.records):
             return content
@@ -271,26 +240,6 @@ class Loading:
 
     async def _publish(self, page: Page, content: PageContent, finder: GapFinder) -> None:
         """Bring a page on the topic."""
-        began_s = perf_counter()
-        received = (RECEIPT_TIME_HEADER, str(content.received_ms).encode())
-        records = [(record.key.encode(), _encode(record)) for record in content.records]
-        await self._data_topic.publish(records, [received])
-        for row, reason in content.refused:
-            logger.warning("refused a row in the page from {}: {}", page.first, reason)
-            await self._data_topic.publish([(b"", row)], [received, (REJECTED_HEADER, reason.encode())])
-        self._run.records_written += len(records)
-        self._rejected += len(content.refused)
-        gaps = finder.take(page, content.records)
-        self._gaps = join_gaps(self._gaps, gaps)
-        self._untold_gaps = join_gaps(self._untold_gaps, gaps)
-        BATCH_SECONDS.labels(_SERVICE, "publish").observe(perf_counter() - began_s)
-        RECORDS.labels(_SERVICE, self._dataset.type, "written").inc(len(records))
-        RECORDS.labels(_SERVICE, self._dataset.type, "rejected").inc(len(content.refused))
-
-    def _summary(self, plan: PagePlan) -> str:
-        counts = [f"{self._run.records_written} records in {plan.count} pages"]
-        if missing := sum(gap.missing for gap in self._gaps):
-            counts.append(f"{missing} that the exchange does not have")
-        if self._rejected:
-            counts.append(f"{self._rejected} rows refused")
-        return ", ".join(counts)
+        whence = f"the page from {page.first}"
+        await self._publishing.publish(content.records, content.refused, content.received_ms, whence)
+        self._publishing.note_gaps(finder.take(page, content.records))

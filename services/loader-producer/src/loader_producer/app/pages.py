@@ -143,14 +143,24 @@ def find_gaps(page: Page, kind: RecordKind, records: Sequence[Record]) -> list[E
     """Return the runs of ids of a page that have no record, in order."""
     if len(records) == page.expected:
         return []
-    grid = kind.grid
+    return find_missing(kind.grid, page.first, [*map(kind.id_of, records), page.next])[0]
+
+
+def find_missing(grid: Grid, expected: int, ids: Sequence[int]) -> tuple[list[ExchangeGap], int]:
+    """Return the runs of ids that are missing before these and between them, and the id that should come next.
+
+    Args:
+        grid: Where the ids lie.
+        expected: The first one that should be there; those before it are not looked at.
+        ids: Those that are, sorted; some may be there twice.
+    """
     gaps: list[ExchangeGap] = []
-    expected = page.first
-    for found in [*map(kind.id_of, records), page.next]:
+    for found in ids:
         if found > expected:
             gaps.append(ExchangeGap(start=expected, end=found, missing=grid.count(expected, found)))
-        expected = grid.advance(found)
-    return gaps
+        if found >= expected:
+            expected = grid.advance(found)
+    return gaps, expected
 
 
 def join_gaps(gaps: Sequence[ExchangeGap], more: Sequence[ExchangeGap]) -> list[ExchangeGap]:

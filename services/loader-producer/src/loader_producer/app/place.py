@@ -1,5 +1,7 @@
 """Where the loader stands, as it is kept in the checkpoint."""
 
+from typing import TypeVar
+
 import msgspec
 
 from streamforge_common.errors import FatalError
@@ -23,14 +25,42 @@ class Place(msgspec.Struct, frozen=True):
         """Return the checkpoint's text."""
         return msgspec.json.encode(self).decode()
 
-    @classmethod
-    def decode(cls, text: str) -> "Place":
-        """Read a checkpoint's text.
 
-        Raises:
-            FatalError: Somebody else wrote it (`bad_checkpoint`); to begin again would hide that.
-        """
-        try:
-            return msgspec.json.decode(text, type=cls)
-        except msgspec.MsgspecError as exc:
-            raise FatalError(f"the checkpoint {text!r} is not this loader's: {exc}", code="bad_checkpoint") from exc
+class ArchivePlace(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything before `offset` of a file is on the topic, and so are all files before it."""
+
+    start_ms: int
+    """What comes next is in the file that covers this time, or in one behind it."""
+    attempt: int
+    """The attempt that counted `records_written`."""
+    path: str = ""
+    """The file that was read last; empty where none was."""
+    sha256: str = ""
+    """Of that file: exchanges replace files, and in another one the offset means nothing."""
+    offset: int = 0
+    """Bytes of what is packed in it."""
+    next_id: int | None = None
+    """The id that should come next."""
+    first_id: int | None = None
+    """The first id that was seen, where nobody but the files tells which one should be."""
+    records_written: int = 0
+    records_rejected: int = 0
+
+    def encode(self) -> str:
+        """Return the checkpoint's text."""
+        return msgspec.json.encode(self).decode()
+
+
+AnyPlace = TypeVar("AnyPlace", Place, ArchivePlace)
+
+
+def decode_place(text: str, kind: type[AnyPlace]) -> AnyPlace:
+    """Read a checkpoint's text.
+
+    Raises:
+        FatalError: Somebody else wrote it (`bad_checkpoint`); to begin again would hide that.
+    """
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.MsgspecError as exc:
+        raise FatalError(f"the checkpoint {text!r} is not this loader's: {exc}", code="bad_checkpoint") from exc

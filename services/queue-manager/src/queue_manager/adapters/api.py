@@ -12,6 +12,7 @@ from loguru import logger
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from queue_manager.adapters import event_stream
+from queue_manager.adapters.docs_page import add_docs_page
 from queue_manager.adapters.guard import KeyGuard, acting_key
 from queue_manager.adapters.problems import BodyLimit, install_key_problems, install_problems
 from queue_manager.app import wishes
@@ -77,8 +78,9 @@ def create_api(
         title="StreamForge queue-manager",
         description=_DESCRIPTION,
         version="0.1.0",
+        # Its own page loads from elsewhere; ours is added below.
+        docs_url=None,
         redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
         # Puts keys into `/docs`; it is `KeyGuard` that asks for them.
         dependencies=[Security(HTTPBearer(auto_error=False, description="An API key, once there is one."))],
     )
@@ -91,6 +93,7 @@ def create_api(
     _add_job_routes(app, store, launcher)
     _add_key_routes(app, keyring)
     _add_platform_routes(app, neighbours)
+    add_docs_page(app)
     return app
 
 

@@ -9,11 +9,12 @@ from queue_manager.app.workflow import Dataset
 from streamforge_common.arango.database import in_thread
 from streamforge_common.contract.data_types import DataType
 
-_RANGE = """
+_ALL = """
 FOR record IN @@collection
     FILTER record.exchange == @exchange AND record.market == @market AND record.symbol == @symbol
-        AND record.type == @kind AND record.@field >= @start AND record.@field < @end
-"""
+        AND record.type == @kind"""
+_RANGE = f"{_ALL} AND record.@field >= @start AND record.@field < @end"
+_COUNT = "COLLECT WITH COUNT INTO number RETURN number"
 _REJECTED = """
 FOR record IN rejected_records
     FILTER record.queue_id == @queue_id AND record.topic == @topic
@@ -31,9 +32,15 @@ class ArangoEvidence:
         """Count the dataset's documents by a field."""
         counted = await self._query(
             dataset.collection_name,
-            f"{_RANGE} COLLECT WITH COUNT INTO number RETURN number",
-            **_bind(dataset, field, start, end),
+            f"{_RANGE} {_COUNT}",
+            **_instrument(dataset),
+            **_bind(field, start, end),
         )
+        return int(counted[0]) if counted else 0
+
+    async def count_all(self, dataset: Dataset) -> int:
+        """Count the documents of the dataset's instrument and kind, whatever their time."""
+        counted = await self._query(dataset.collection_name, f"{_ALL} {_COUNT}", **_instrument(dataset))
         return int(counted[0]) if counted else 0
 
     async def ids(self, dataset: Dataset, field: str, start: int, end: int) -> Sequence[int]:
@@ -41,7 +48,8 @@ class ArangoEvidence:
         return await self._query(
             dataset.collection_name,
             f"{_RANGE} SORT record.@field RETURN record.@field",
-            **_bind(dataset, field, start, end),
+            **_instrument(dataset),
+            **_bind(field, start, end),
         )
 
     async def rejected(self, queue_id: str, dataset: Dataset) -> int:
@@ -59,14 +67,15 @@ class ArangoEvidence:
         return await in_thread(run, f"counting in {collection!r}")
 
 
-def _bind(dataset: Dataset, field: str, start: int, end: int) -> dict[str, Any]:
+def _bind(field: str, start: int, end: int) -> dict[str, Any]:
+    return {"field": field, "start": start, "end": end}
+
+
+def _instrument(dataset: Dataset) -> dict[str, Any]:
     return {
         "@collection": dataset.collection_name,
         "exchange": dataset.exchange,
         "market": dataset.market,
         "symbol": dataset.symbol,
         "kind": DataType.parse(dataset.type).kind,
-        "field": field,
-        "start": start,
-        "end": end,
     }

@@ -11,12 +11,15 @@ from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from queue_manager.adapters import docs_page
 from queue_manager.adapters.problems import problem
 from queue_manager.app.keys import ApiKey, Keyring, Role
 from streamforge_common.errors import TransientError
 
-_OPEN = frozenset({"/health", "/metrics", "/docs", "/openapi.json"})
+_OPEN = frozenset({"/health", "/metrics", docs_page.PATH, "/openapi.json"})
 """What probes, Prometheus and a person who wants to read up ask for; `/docs` shows what `/openapi.json` says."""
+_OPEN_BELOW = f"{docs_page.PATH}/"
+"""What that page is made of."""
 _READING = frozenset({"GET", "HEAD"})
 _REALM = 'Bearer realm="streamforge"'
 
@@ -30,7 +33,7 @@ class KeyGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
-        if scope["type"] == "http" and scope["path"] not in _OPEN:
+        if scope["type"] == "http" and not _is_open(scope["path"]):
             try:
                 refusal = await self._refusal(scope)
             except TransientError as exc:
@@ -67,6 +70,10 @@ def acting_key(request: Request) -> str | None:
     """Return the id of the key that a request came with; None where none is needed."""
     key: ApiKey | None = getattr(request.state, "key", None)
     return None if key is None else key.id
+
+
+def _is_open(path: str) -> bool:
+    return path in _OPEN or path.startswith(_OPEN_BELOW)
 
 
 def _needed_role(method: str, path: str) -> Role:

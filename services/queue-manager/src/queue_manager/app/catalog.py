@@ -1,12 +1,42 @@
 """Every combination of exchange, market and type that can be asked for, and the targets that serve it."""
 
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
 from pydantic import BaseModel
 
 from streamforge_common.contract.data_types import DataType, Source
-from streamforge_common.exchanges import REST_MARKETS
+from streamforge_common.exchanges import ARCHIVE_MARKETS, REST_MARKETS, STREAM_MARKETS
 
-LOADER, CONNECTOR = "loader-producer", "arango-connector"
-TARGETS = (LOADER, CONNECTOR)
+LOADER, LIVE_LOADER, CONNECTOR = "loader-producer", "loader-ws", "arango-connector"
+LOADERS = frozenset({LOADER, LIVE_LOADER})
+TARGETS = (LOADER, LIVE_LOADER, CONNECTOR)
+
+
+def targets_of(source: Source) -> tuple[str, str]:
+    """Return the targets that load and store the types of a source."""
+    return (LIVE_LOADER if source is Source.WS else LOADER), CONNECTOR
+
+
+class Offer(NamedTuple):
+    """What a market gives by one source."""
+
+    kinds: Collection[str]
+    lacks: Mapping[str, str]
+    """Kinds that users look for in vain to why, and what to ask for instead."""
+
+
+def offers_of(exchange: str, market: str) -> dict[Source, Offer]:
+    """Return what there is of a market; nothing where there is no such market."""
+    of = exchange, market
+    offers = {}
+    if (rest := REST_MARKETS.get(of)) is not None:
+        offers[Source.API] = Offer(rest.histories.keys(), rest.lacks)
+        if (archives := ARCHIVE_MARKETS.get(of)) is not None:
+            offers[Source.DUMP] = Offer(archives.archives.keys(), rest.lacks)
+    if (streams := STREAM_MARKETS.get(of)) is not None:
+        offers[Source.WS] = Offer(streams.streams.keys(), streams.lacks)
+    return offers
 
 
 class CatalogEntry(BaseModel):
@@ -23,12 +53,13 @@ def catalog_entries() -> list[CatalogEntry]:
     """List every combination, intervals spelt out."""
     return [
         CatalogEntry(
-            exchange=market.exchange,
-            market=market.market,
-            type=str(DataType(Source.API, kind)),
-            live=Source.API.is_live,
-            targets=list(TARGETS),
+            exchange=exchange,
+            market=market,
+            type=str(DataType(source, kind)),
+            live=source.is_live,
+            targets=list(targets_of(source)),
         )
-        for market in REST_MARKETS.values()
-        for kind in market.histories
+        for exchange, market in REST_MARKETS
+        for source, offer in offers_of(exchange, market).items()
+        for kind in offer.kinds
     ]

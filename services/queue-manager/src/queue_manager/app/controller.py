@@ -7,7 +7,7 @@ whoever dies in between is continued by whoever looks next.
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
@@ -21,7 +21,6 @@ from queue_manager.app.admission import Admission
 from queue_manager.app.ports import (
     ChangedMeanwhileError,
     ControlLog,
-    Job,
     JobSpec,
     Launcher,
     NameTakenError,
@@ -38,7 +37,7 @@ from streamforge_common import telemetry
 from streamforge_common.contract.events import Event
 from streamforge_common.errors import FatalError, TransientError
 from streamforge_common.exchanges import at_the_same_address
-from streamforge_common.ids import QueueId, TelemetryId, new_suffix
+from streamforge_common.ids import QueueId, new_suffix
 
 _WORKERS = 8
 """Workflows that are looked at side by side; each waits mostly for the database."""
@@ -305,14 +304,11 @@ class Controller:
             if stored is None:
                 return False
         before = stored.workflow.model_dump_json()
-        if events_are_read:
-            _give_up_stuck(stored.workflow, jobs.values())
         banned_until_s = self._banned_until(stored.workflow.datasets[0])
         seen = lifecycle.Seen(jobs, events_are_read, self._may_start(stored.workflow), banned_until_s)
         todo = lifecycle.advance(stored.workflow, seen, self._clock(), self._stop_grace_s)
         if stored.workflow.model_dump_json() != before:
             stored = await self._save(stored)
-        await self._delete_stuck(stored.workflow, jobs.values())
         for action in todo:
             await self._do(stored.workflow, action)
         if todo and actions.Forget() not in todo:
@@ -323,13 +319,6 @@ class Controller:
             return True
         # A job that is being deleted takes its time; the watch tells when it is gone.
         return any(not isinstance(action, actions.DeleteJob | actions.Forget) for action in todo)
-
-    async def _delete_stuck(self, workflow: Workflow, jobs: Iterable[Job]) -> None:
-        """A job that was given up would start after all once its image or some room turns up."""
-        awaited = {task.job_name for task in workflow.tasks if not task.finished}
-        for job in jobs:
-            if job.is_stuck and job.name not in awaited:
-                await self._do(workflow, actions.DeleteJob(job.name))
 
     def _may_start(self, workflow: Workflow) -> bool:
         has_started = workflow.status is not WorkflowStatus.PENDING
@@ -366,7 +355,7 @@ class Controller:
                 lifecycle.note_ends(workflow, await self._log.end_offsets(topic))
             case actions.Tell(telemetry_id, command):
                 appended_ms = await self._log.tell(command)
-                lifecycle.note_told(workflow, command, appended_ms, self._clock())
+                lifecycle.note_told(workflow, command, appended_ms)
                 logger.bind(queue_id=workflow.queue_id).info("told {} to {}", telemetry_id, command.command)
 
     async def _launch(self, workflow: Workflow, spec: JobSpec) -> None:
@@ -404,12 +393,3 @@ class Controller:
     def _lock(self, queue_id: str) -> asyncio.Lock:
         """One lock per workflow, so that this process does not race itself; other replicas meet at the revision."""
         return self._locks.setdefault(queue_id, asyncio.Lock())
-
-
-def _give_up_stuck(workflow: Workflow, jobs: Iterable[Job]) -> None:
-    """A job that cannot start is as good as one that was refused."""
-    awaited = {task.job_name for task in workflow.tasks if not task.finished}
-    for job in jobs:
-        if job.is_stuck and job.name in awaited:
-            spec = JobSpec(job.name, QueueId(job.queue_id), job.target, TelemetryId(job.telemetry_id), job.attempt, 0)
-            lifecycle.note_launch_refused(workflow, spec, f"job {job.name!r} cannot start: {job.reason}")

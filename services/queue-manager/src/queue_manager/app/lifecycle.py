@@ -70,6 +70,10 @@ def note_event(workflow: Workflow, event: Event, partition: int, offset: int, no
             setattr(task, field, told)
     for gap in event.exchange_gaps or ():
         workflow.note_exchange_gap(Span(n=task.n, start=gap.start, end=gap.end))
+    for hole in event.gaps or ():
+        # Where ids lie one behind the other the database tells what is missing, and better.
+        if hole.missing is None:
+            workflow.note_stream_gap(Span(n=task.n, start=hole.start, end=hole.end))
     return progress
 
 
@@ -86,9 +90,9 @@ def note_retention_set(workflow: Workflow, *, expires: bool) -> None:
     workflow.control.topic_expires = expires
 
 
-def note_told(workflow: Workflow, command: Command, appended_ms: int, now: datetime) -> None:
+def note_told(workflow: Workflow, command: Command, appended_ms: int) -> None:
     """A command is on the log."""
-    workflow.audit("command", command.model_dump(mode="json", exclude_none=True), now)
+    workflow.control.untold.remove(command)
     task = workflow.task_of(command.telemetry_id)
     if task is None or task.attempt != command.attempt:
         return
@@ -148,17 +152,25 @@ def advance(workflow: Workflow, seen: Seen, now: datetime, stop_grace_s: float) 
     live = [job.name for job in seen.jobs.values() if job.status.is_live]
     if workflow.status.is_terminal:
         return [DeleteJob(name) for name in live] or _settle(workflow, seen.jobs)
+    if workflow.control.untold:
+        # Whoever decided them may have died before or after telling; a task that is told twice does nothing twice.
+        return [Tell(command.telemetry_id, command) for command in workflow.control.untold]
     for task in workflow.tasks:
         task.launched = task.launched or task.job_name in seen.jobs
     if seen.events_are_read:
         _judge(workflow, seen.jobs, now)
+        _give_up_stuck(workflow, seen.jobs)
     _fail_with_its_tasks(workflow, now)
-    actions: list[Action] = [DeleteJob(name) for name in live if name not in _current_jobs(workflow)]
+    actions: list[Action] = [DeleteJob(name) for name in live if _is_left_over(workflow, seen.jobs[name])]
     if workflow.control.wish.winds_down:
         actions += _wind_down(workflow, seen.jobs, now, stop_grace_s)
     elif seen.may_start:
         actions += _run(workflow, seen.banned_until_s, now)
     actions += _drain(workflow, seen.jobs, now)
+    for action in actions:
+        if isinstance(action, Tell):
+            workflow.control.untold.append(action.command)
+            workflow.audit("command", action.command.model_dump(mode="json", exclude_none=True), now)
     _update_status(workflow, seen.jobs, now)
     return actions
 
@@ -168,19 +180,22 @@ def _settle(workflow: Workflow, jobs: Mapping[str, Job]) -> list[Action]:
     topic = workflow.datasets[0].kafka_topic
     if workflow.control.delete is not None:
         actions: list[Action] = [DeleteJob(name) for name in jobs]
-        if workflow.control.topic_created:
+        if workflow.control.topic_asked_for:
             actions.append(DeleteTopic(topic))
         if workflow.control.delete is Deletion.WITH_DATA:
             actions += [DropCollection(dataset.collection_name) for dataset in workflow.datasets]
         return [*actions, Forget()]
-    if workflow.control.topic_created and not workflow.control.topic_expires:
-        return [SetRetention(topic, expires=True)]
+    if workflow.control.topic_asked_for and not workflow.control.topic_expires:
+        # Whoever died while making it may have made it or not; made for certain, it can be told to forget.
+        return [SetRetention(topic, expires=True)] if workflow.control.topic_created else [CreateTopic(topic)]
     workflow.control.settled = True
     return []
 
 
-def _current_jobs(workflow: Workflow) -> set[str]:
-    return {task.job_name for task in workflow.tasks}
+def _is_left_over(workflow: Workflow, job: Job) -> bool:
+    """Say whether nobody waits for a live job; one that was given up would start after all once it can."""
+    task = next((task for task in workflow.tasks if task.job_name == job.name), None)
+    return task is None or (job.is_stuck and task.finished)
 
 
 def _is_live(task: Task, jobs: Mapping[str, Job]) -> bool:
@@ -211,6 +226,14 @@ def _judge(workflow: Workflow, jobs: Mapping[str, Job], now: datetime) -> None:
             _fail(task, "job_vanished", f"job {task.job_name!r} ended without a word, and so did those before it")
 
 
+def _give_up_stuck(workflow: Workflow, jobs: Mapping[str, Job]) -> None:
+    """A job that cannot start is as good as one that was refused."""
+    for task in workflow.tasks:
+        job = jobs.get(task.job_name)
+        if job is not None and job.is_stuck and not task.finished:
+            _fail(task, "launch_refused", f"job {job.name!r} cannot start: {job.reason}")
+
+
 def _fail(task: Task, code: str, detail: str) -> None:
     task.finished = True
     task.status = TaskStatus.ERROR
@@ -223,6 +246,10 @@ def _failed(task: Task) -> bool:
 
 
 def _fail_with_its_tasks(workflow: Workflow, now: datetime) -> None:
+    for task in workflow.tasks:
+        if task.finished and task.status is TaskStatus.STOPPED and not workflow.control.wish.winds_down:
+            # Without its work the others would wait for ever.
+            _fail(task, "stopped_unasked", f"{task.telemetry_id} has stopped though nobody asked it to")
     failed = next((task for task in workflow.tasks if _failed(task)), None)
     if failed is not None and workflow.error is None:
         workflow.error = failed.error or TaskError(code="task_failed", detail=failed.message, retryable=True)
@@ -234,6 +261,7 @@ def _run(workflow: Workflow, banned_until_s: float, now: datetime) -> list[Actio
     """Topic, then `start`, then the job; pause and resume; a ban that came later, by a repeated `start`."""
     topic = workflow.datasets[0].kafka_topic
     if not workflow.control.topic_created:
+        workflow.control.topic_asked_for = True
         return [CreateTopic(topic)]
     if workflow.control.topic_expires:
         return [SetRetention(topic, expires=False)]
@@ -261,7 +289,7 @@ def _wind_down(workflow: Workflow, jobs: Mapping[str, Job], now: datetime, stop_
     for task in workflow.tasks:
         if _is_live(task, jobs) and too_late:
             actions.append(DeleteJob(task.job_name))
-        elif task.started_since_ms is not None and not task.finished and task.target == LOADER and not task.told_stop:
+        elif task.started_since_ms is not None and not task.finished and task.is_loader and not task.told_stop:
             actions.append(_tell(workflow, task, CommandKind.STOP, now))
         elif not task.launched and not task.finished:
             task.finished, task.status, task.message = True, TaskStatus.STOPPED, "stopped before it was launched"
@@ -270,11 +298,11 @@ def _wind_down(workflow: Workflow, jobs: Mapping[str, Job], now: datetime, stop_
 
 def _drain(workflow: Workflow, jobs: Mapping[str, Job], now: datetime) -> list[Action]:
     """Tell connectors where their input ends, as soon as that is known."""
-    loaders = [task for task in workflow.tasks if task.target == LOADER]
+    loaders = [task for task in workflow.tasks if task.is_loader]
     waiting = [
         task
         for task in workflow.tasks
-        if task.target != LOADER and task.started_since_ms is not None and not task.finished and not task.told_drain
+        if not task.is_loader and task.started_since_ms is not None and not task.finished and not task.told_drain
     ]
     if not waiting:
         return []
@@ -319,6 +347,7 @@ def _tell(
         time_range=dataset.time_range,
         kafka_topic=dataset.kafka_topic,
         collection_name=dataset.collection_name,
+        options=dataset.options,
         end_offsets=None if end_offsets is None else dict(end_offsets),
         timestamp=now.timestamp(),
     )

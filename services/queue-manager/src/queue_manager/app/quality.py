@@ -5,6 +5,8 @@ other. Which part of the grid is a dataset's is told by its time range or, for t
 question for the first and the last id, which the loader passes on. Funding lies on no grid: there no two neighbours may
 be further apart than the interval that the exchange names, which the loader passes on too.
 
+What is live has no time range: there the ids are those between the first and the last that the loader has received.
+
 The loader's word is not the proof: what is stored is counted in the database, and only for the cause of a gap is the
 loader believed, which asked the exchange for it a second time.
 """
@@ -16,13 +18,13 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from queue_manager.app.catalog import LOADER
 from queue_manager.app.workflow import Dataset, Span, Task, Workflow
 from streamforge_common.contract.data_types import DataType
 from streamforge_common.contract.grid import Grid
 from streamforge_common.contract.kinds import RecordKind, record_kind
 from streamforge_common.contract.spacing import find_silences
 from streamforge_common.contract.time_range import TimeRange
+from streamforge_common.exchanges import STREAM_MARKETS
 
 _LEAF = 5_000
 """Ids in a part of the grid that is read one by one; larger parts are only counted."""
@@ -55,7 +57,8 @@ class Gap(BaseModel):
     """Inclusive, Unix milliseconds or an id."""
     end: int = Field(alias="to")
     """Exclusive."""
-    missing: int
+    missing: int | None
+    """None where nobody can know."""
     cause: Cause
 
 
@@ -89,6 +92,9 @@ class Evidence(Protocol):
     async def count(self, dataset: Dataset, field: str, start: int, end: int) -> int:
         """Count the dataset's documents by a field."""
 
+    async def count_all(self, dataset: Dataset) -> int:
+        """Count the documents of the dataset's instrument and kind, whatever their time."""
+
     async def ids(self, dataset: Dataset, field: str, start: int, end: int) -> Sequence[int]:
         """List the values of a field, sorted."""
 
@@ -118,6 +124,8 @@ async def _judge(workflow: Workflow, dataset: Dataset, evidence: Evidence) -> Da
     is_whole = findings.expected is not None and not rejected and is_explained
     if not workflow.status.is_terminal:
         verdict = Verdict.RUNNING
+    elif not findings.is_provable and not rejected:
+        verdict = Verdict.UNPROVEN
     else:
         verdict = Verdict.COMPLETE if is_whole else Verdict.INCOMPLETE
     return DatasetQuality(
@@ -125,12 +133,12 @@ async def _judge(workflow: Workflow, dataset: Dataset, evidence: Evidence) -> Da
         verdict=verdict,
         expected=findings.expected,
         stored=stored,
-        missing=sum(gap.missing for gap in gaps),
+        missing=_sum(gaps),
         repeated=max(0, published - rejected - out_of_range - stored),
         out_of_range=out_of_range,
         rejected=rejected,
         gaps=list(gaps[:_GAPS_LISTED]),
-        gaps_total=len(gaps),
+        gaps_total=max(len(gaps), findings.gaps_total),
     )
 
 
@@ -149,10 +157,16 @@ class _Findings:
     expected: int | None
     stored: int
     gaps: Sequence[Gap]
+    is_provable: bool = True
+    """Whether there is any means to say that nothing is missing."""
+    gaps_total: int = 0
+    """Where there were more than these."""
 
 
 async def _look(workflow: Workflow, dataset: Dataset, kind: RecordKind, evidence: Evidence) -> _Findings:
     known = [span for span in workflow.control.exchange_gaps if span.n == dataset.n]
+    if DataType.parse(dataset.type).source.is_live:
+        return await _look_live(workflow, dataset, kind, known, evidence)
     part = _expected_part(workflow, dataset, kind)
     if part is not None and kind.is_spaced and part.ids:
         return await _look_for_silences(workflow, dataset, kind, part, known, evidence)
@@ -160,9 +174,40 @@ async def _look(workflow: Workflow, dataset: Dataset, kind: RecordKind, evidence
         time_range = TimeRange.parse(dataset.time_range)
         stored = await evidence.count(dataset, kind.time_field, time_range.start_ms, time_range.end_ms)
         return _Findings(None, stored, ())
+    return await _look_for_gaps(dataset, kind, part, known, evidence)
+
+
+async def _look_for_gaps(
+    dataset: Dataset, kind: RecordKind, part: _Part, known: Sequence[Span], evidence: Evidence
+) -> _Findings:
     runs = await _missing_runs(dataset, kind, part, evidence)
     gaps = [gap for run in runs for gap in _explain(run, known, kind.grid)]
-    return _Findings(part.ids, part.ids - sum(gap.missing for gap in gaps), gaps)
+    return _Findings(part.ids, part.ids - _sum(gaps), gaps)
+
+
+async def _look_live(
+    workflow: Workflow, dataset: Dataset, kind: RecordKind, known: Sequence[Span], evidence: Evidence
+) -> _Findings:
+    """Look from the first to the last record that came: what is live has no other bounds.
+
+    Of records that nothing numbers only the times are known at which the loader was not connected.
+    """
+    loader = _loader_of(workflow, dataset)
+    stream = STREAM_MARKETS[dataset.exchange, dataset.market].streams[kind.name]
+    if stream.grid is None or loader is None or loader.first_id is None or loader.last_id is None:
+        gaps = [
+            Gap(start=span.start, end=span.end, missing=None, cause=Cause.UNEXPLAINED)
+            for span in workflow.control.stream_gaps
+            if span.n == dataset.n
+        ]
+        stored = await evidence.count_all(dataset)
+        return _Findings(None, stored, gaps, is_provable=False, gaps_total=workflow.control.stream_gaps_total)
+    part = _Part(loader.first_id, stream.grid.count(loader.first_id, loader.last_id + 1))
+    return await _look_for_gaps(dataset, kind, part, known, evidence)
+
+
+def _sum(gaps: Sequence[Gap]) -> int:
+    return sum(gap.missing or 0 for gap in gaps)
 
 
 async def _look_for_silences(
@@ -179,11 +224,11 @@ async def _look_for_silences(
         was_seen = any(span.start <= silence.start and silence.end <= span.end for span in known)
         cause = Cause.EXCHANGE if was_seen else Cause.UNEXPLAINED
         gaps.append(Gap(start=silence.start, end=silence.end, missing=silence.missing, cause=cause))
-    return _Findings(len(ids) + sum(gap.missing for gap in gaps), len(ids), gaps)
+    return _Findings(len(ids) + _sum(gaps), len(ids), gaps)
 
 
 def _loader_of(workflow: Workflow, dataset: Dataset) -> Task | None:
-    return next((task for task in workflow.tasks if task.n == dataset.n and task.target == LOADER), None)
+    return next((task for task in workflow.tasks if task.n == dataset.n and task.is_loader), None)
 
 
 def _expected_part(workflow: Workflow, dataset: Dataset, kind: RecordKind) -> _Part | None:

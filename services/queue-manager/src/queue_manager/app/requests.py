@@ -1,19 +1,21 @@
 """What a person asks for, checked: from the body of `POST /workflows` to a dataset that can be loaded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from queue_manager.app.catalog import Offer, offers_of
 from streamforge_common.contract.data_types import DataType, Source
 from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.exchanges import REST_MARKETS
-from streamforge_common.exchanges.rest import RestMarket
 from streamforge_common.ids import COLLECTION_PATTERN, SYMBOL_PATTERN
 
 Fault = Callable[[str, str], None]
 """(field, detail): notes what is wrong with a field."""
+_LONGEST_S = 10 * 366 * 24 * 3_600
+"""Of a live workflow that ends by itself; as long as a time range may be."""
 
 
 class FieldError(BaseModel):
@@ -43,8 +45,8 @@ class WorkflowRequest(BaseModel):
     """As the exchange names it, e.g. `BTCUSDT`; lower case is raised."""
     type: str
     """`<source>_<kind>`, e.g. `api_candles_5m`; `GET /catalog` lists all."""
-    time_range: str
-    """`YYYY-MM-DD:YYYY-MM-DD` or two RFC 3339 instants joined by `/`; UTC, end exclusive."""
+    time_range: str = ""
+    """`YYYY-MM-DD:YYYY-MM-DD` or two RFC 3339 instants joined by `/`; UTC, end exclusive. Empty for live types."""
     exchange: str = "binance"
     """`binance` or `bybit`."""
     market: str = "spot"
@@ -52,7 +54,7 @@ class WorkflowRequest(BaseModel):
     collection_name: str | None = None
     """Where to store; named after the dataset when absent."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """None is defined for the types of this version."""
+    """Live types: `duration`, after how many seconds the workflow is complete; without it, it runs until stopped."""
 
 
 class CheckedRequest(BaseModel):
@@ -66,8 +68,9 @@ class CheckedRequest(BaseModel):
     type: str
     time_range: str
     start: datetime
-    """The range's start, UTC; its day is part of names."""
+    """The range's start, of live types the creation, UTC; its day is part of names."""
     collection_name: str | None
+    options: dict[str, Any]
 
 
 def check_request(request: WorkflowRequest, now: datetime) -> CheckedRequest:
@@ -86,13 +89,13 @@ def check_request(request: WorkflowRequest, now: datetime) -> CheckedRequest:
         fault("symbol", f"{request.symbol!r} is not a symbol such as BTCUSDT: it must match {SYMBOL_PATTERN.pattern}")
     if request.collection_name is not None and not COLLECTION_PATTERN.fullmatch(request.collection_name):
         fault("collection_name", f"must match {COLLECTION_PATTERN.pattern}")
-    for option in request.options:
-        fault(f"options/{option}", "unknown option; the types of this version take none")
-    market = _check_combination(request, fault)
-    time_range = _check_time_range(request.time_range, now, fault)
-    if market is not None and time_range is not None:
-        _check_reach(request, market, time_range.start_ms, now, fault)
-    if errors or time_range is None:
+    data_type = _check_combination(request, fault)
+    if data_type is not None and data_type.source.is_live:
+        start = now
+        _check_live(request, fault)
+    else:
+        start = _check_bounded(request, data_type, now, fault)
+    if errors:
         raise InvalidRequestError(errors)
     return CheckedRequest(
         exchange=request.exchange,
@@ -100,19 +103,20 @@ def check_request(request: WorkflowRequest, now: datetime) -> CheckedRequest:
         symbol=symbol,
         type=request.type,
         time_range=request.time_range,
-        start=time_range.start,
+        start=start,
         collection_name=request.collection_name,
+        options=request.options,
     )
 
 
-def _check_combination(request: WorkflowRequest, fault: Fault) -> RestMarket | None:
-    """Return the market, None where there is none of that name."""
+def _check_combination(request: WorkflowRequest, fault: Fault) -> DataType | None:
+    """Return the type, None where it is none or there is no such market."""
     exchanges = sorted({exchange for exchange, _ in REST_MARKETS})
     if request.exchange not in exchanges:
         fault("exchange", f"unknown exchange {request.exchange!r}; available: {', '.join(exchanges)}")
         return None
-    market = REST_MARKETS.get((request.exchange, request.market))
-    if market is None:
+    offers = offers_of(request.exchange, request.market)
+    if not offers:
         markets = ", ".join(sorted(market for exchange, market in REST_MARKETS if exchange == request.exchange))
         fault("market", f"{request.exchange} has no market {request.market!r} here; available: {markets}")
         return None
@@ -120,32 +124,57 @@ def _check_combination(request: WorkflowRequest, fault: Fault) -> RestMarket | N
         data_type = DataType.parse(request.type)
     except ValueError as exc:
         fault("type", str(exc))
-    else:
-        if data_type.source is not Source.API or data_type.kind not in market.histories:
-            why = _why(data_type, market)
-            fault("type", f"{request.exchange} {request.market} cannot give {request.type!r}: {why}")
-    return market
+        return None
+    if data_type.source not in offers or data_type.kind not in offers[data_type.source].kinds:
+        why = _why(data_type, offers)
+        fault("type", f"{request.exchange} {request.market} cannot give {request.type!r}: {why}")
+    return data_type
 
 
-def _why(data_type: DataType, market: RestMarket) -> str:
+def _why(data_type: DataType, offers: Mapping[Source, Offer]) -> str:
     """Say why there is no such type, and what to ask for instead."""
     kind, family = data_type.kind, data_type.family
-    if why := market.lacks.get(kind) or market.lacks.get(family or ""):
+    own = offers.get(data_type.source, offers[Source.API])
+    if why := own.lacks.get(kind) or own.lacks.get(family or ""):
         return why
-    if kind in market.histories:
-        return f"this version loads REST history only; ask for {DataType(Source.API, kind)}"
-    types = [DataType(Source.API, known) for known in market.histories]
+    others = [str(DataType(source, kind)) for source, offer in offers.items() if kind in offer.kinds]
+    if others:
+        return f"not in this version; ask for {' or '.join(others)}"
+    source = data_type.source if data_type.source in offers else Source.API
+    types = [DataType(source, known) for known in own.kinds]
     intervals = [known.interval.name for known in types if family and known.family == family]
     if intervals:
-        return f"there is no such interval; ask for {Source.API}_{family}_<interval> with one of {', '.join(intervals)}"
+        return f"there is no such interval; ask for {source}_{family}_<interval> with one of {', '.join(intervals)}"
     names = [f"{known.source}_{known.family}_<interval>" if known.family else str(known) for known in types]
     return f"not in this version; ask for one of {', '.join(dict.fromkeys(names))}"
 
 
-def _check_reach(request: WorkflowRequest, market: RestMarket, start_ms: int, now: datetime, fault: Fault) -> None:
+def _check_live(request: WorkflowRequest, fault: Fault) -> None:
+    if request.time_range:
+        fault("time_range", "live types have none: they begin now; leave it out, or ask for the api type of the kind")
+    for option, value in request.options.items():
+        if option != "duration":
+            fault(f"options/{option}", "unknown option; live types take duration, in seconds")
+        elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST_S:
+            fault("options/duration", f"expected seconds, more than 0 and at most {_LONGEST_S}")
+
+
+def _check_bounded(request: WorkflowRequest, data_type: DataType | None, now: datetime, fault: Fault) -> datetime:
+    """Return the start of the range; now where that is not known."""
+    for option in request.options:
+        fault(f"options/{option}", "unknown option; types with a time range take none in this version")
+    time_range = _check_time_range(request.time_range, now, fault)
+    if time_range is None:
+        return now
+    if data_type is not None and data_type.source is Source.API:
+        _check_reach(request, data_type.kind, time_range.start_ms, now, fault)
+    return time_range.start
+
+
+def _check_reach(request: WorkflowRequest, kind: str, start_ms: int, now: datetime, fault: Fault) -> None:
     """Refuse what the exchange will not give any more; the loader looks again, by the exchange's clock."""
-    kind = request.type.removeprefix(f"{Source.API}_")
-    reach = market.histories[kind].reach if kind in market.histories else None
+    histories = REST_MARKETS[request.exchange, request.market].histories
+    reach = histories[kind].reach if kind in histories else None
     if reach is not None and (why := reach.fault_of(kind, start_ms, int(now.timestamp() * 1000))):
         fault("time_range", why)
 

@@ -6,8 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from queue_manager.app.catalog import CONNECTOR, LOADER
+from queue_manager.app.catalog import LOADERS, targets_of
 from queue_manager.app.requests import CheckedRequest
+from streamforge_common.contract.commands import Command
+from streamforge_common.contract.data_types import DataType
 from streamforge_common.contract.events import TaskError, TaskStatus
 from streamforge_common.ids import (
     QueueId,
@@ -18,6 +20,9 @@ from streamforge_common.ids import (
     make_queue_id,
     make_telemetry_id,
 )
+
+_STREAM_GAPS_KEPT = 1_000
+"""As many as the report lists."""
 
 
 class WorkflowStatus(StrEnum):
@@ -64,6 +69,8 @@ class Dataset(BaseModel):
     time_range: str
     kafka_topic: str
     collection_name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    """As requested."""
 
 
 class Task(BaseModel):
@@ -82,9 +89,11 @@ class Task(BaseModel):
     end_offsets: dict[str, int] | None = None
     """Of a loader that completed."""
     first_id: int | None = None
-    """Of a loader that completed: the first id (candles: open time) that belongs to the dataset."""
+    """Of a loader that completed: the first id (candles: open time) that belongs to the dataset. Of a live loader: the
+    first that it has received."""
     last_id: int | None = None
-    """Of a loader that completed: the last one; what is still open is not part of it."""
+    """Of a loader that completed: the last one; what is still open is not part of it. Of a live loader: the last that
+    it has published."""
     spacing_ms: int | None = None
     """Of a loader of records that lie on no grid: how far apart two neighbours may be, as the exchange names it."""
     out_of_range: int = 0
@@ -106,6 +115,11 @@ class Task(BaseModel):
     def job_name(self) -> str:
         """The name of the attempt's job."""
         return make_job_name(self.telemetry_id, self.attempt)
+
+    @property
+    def is_loader(self) -> bool:
+        """Whether it publishes on the data topic."""
+        return self.target in LOADERS
 
     def next_attempt(self) -> "Task":
         """Return the task as it is before another launch."""
@@ -154,6 +168,8 @@ class Control(BaseModel):
     """Whether nothing is left to do: the workflow has ended, and what was to be done after that is done."""
     delete: Deletion | None = None
     """Set once a person wants the ended workflow removed."""
+    topic_asked_for: bool = False
+    """Whether the data topic may be there; stored before it is made, so that none is left behind."""
     topic_created: bool = False
     topic_expires: bool = False
     """Whether the data topic forgets after a while, as it does once the workflow has ended."""
@@ -161,9 +177,16 @@ class Control(BaseModel):
     """Ends of the data topic, read after a loader that did not complete was gone."""
     exchange_gaps: list[Span] = Field(default_factory=list)
     """Sorted, without overlaps in one dataset."""
+    stream_gaps: list[Span] = Field(default_factory=list)
+    """Of records that nothing numbers: the latest times, in ms, at which a live loader may have missed some."""
+    stream_gaps_total: int = 0
+    """How many there were."""
     events_read: dict[str, int] = Field(default_factory=dict)
     """Partition of `queue-events` to the offset behind the last event taken in: reading again adds nothing."""
     next_seq: int = 1
+    untold: list[Command] = Field(default_factory=list)
+    """Commands that are decided, and in the audit trail, and may not be on `queue-control` yet: all of them are before
+    anything else is decided."""
     outbox: list[AuditItem] = Field(default_factory=list)
     """Audit items written with this document, on their way to `workflow_events`."""
 
@@ -204,6 +227,11 @@ class Workflow(BaseModel):
                 apart.append(span)
         self.control.exchange_gaps = sorted([*apart, gap], key=lambda span: (span.n, span.start))
 
+    def note_stream_gap(self, gap: Span) -> None:
+        """Remember when a live loader may have missed something that nobody can count."""
+        self.control.stream_gaps = [*self.control.stream_gaps, gap][-_STREAM_GAPS_KEPT:]
+        self.control.stream_gaps_total += 1
+
     def set_wish(self, wish: Wish, now: datetime) -> None:
         """Decide where the workflow is to be brought."""
         self.control.wish = wish
@@ -230,7 +258,7 @@ def rfc3339(moment: datetime) -> str:
 def new_workflow(
     as_given: dict[str, Any], checked: CheckedRequest, suffix: str, now: datetime, by: str | None = None
 ) -> Workflow:
-    """Lay out a workflow for one bounded dataset; `by` is the API key that asks for it."""
+    """Lay out a workflow for one dataset; `by` is the API key that asks for it."""
     day = checked.start.date()
     queue_id = make_queue_id(f"{checked.symbol}-{checked.type}", day, suffix)
     dataset = Dataset(
@@ -241,6 +269,7 @@ def new_workflow(
         type=checked.type,
         time_range=checked.time_range,
         kafka_topic=make_data_topic(queue_id),
+        options=checked.options,
         collection_name=checked.collection_name
         or make_collection_name(checked.exchange, checked.market, checked.symbol, checked.type, day),
     )
@@ -249,7 +278,8 @@ def new_workflow(
         request=as_given,
         datasets=[dataset],
         tasks=[
-            Task(target=target, telemetry_id=make_telemetry_id(target, suffix), n=1) for target in (LOADER, CONNECTOR)
+            Task(target=target, telemetry_id=make_telemetry_id(target, suffix), n=1)
+            for target in targets_of(DataType.parse(checked.type).source)
         ],
         created_at=rfc3339(now),
         updated_at=rfc3339(now),

@@ -16,7 +16,7 @@ from arangolite.aql.functions import (
     types,
     vectors,
 )
-from arangolite.aql.functions.registry import FUNCTIONS, Function, Needs
+from arangolite.aql.functions.registry import FUNCTIONS, Function, Needs, unknown_function
 
 __all__ = [
     "FUNCTIONS",
@@ -35,5 +35,6 @@ __all__ = [
     "statistics",
     "strings",
     "types",
+    "unknown_function",
     "vectors",
 ]

@@ -12,6 +12,7 @@ from arangolite.aql.functions.registry import (
     alias,
     function,
     strict_function,
+    unknown_function,
     wrong_argument,
 )
 from arangolite.aql.operators import Warn, to_number, to_string
@@ -56,7 +57,7 @@ def _call(run: Run, name: Value, *arguments: Value) -> Value:
     called = to_string(name).upper()
     found = FUNCTIONS.get(called)
     if found is None:
-        raise ArangoError(Problem.QUERY_FUNCTION_UNKNOWN, f"AQL: usage of unknown function '{called}()'")
+        raise unknown_function(called)
     if not found.takes(len(arguments)):
         raise ArangoError(
             Problem.QUERY_ARGUMENT_COUNT,

@@ -9,6 +9,7 @@ from arangolite.errors import ArangoError
 from arangolite.storage.batch import row_from_columns
 from arangolite.storage.names import split_id
 from arangolite.storage.revisions import COUNTER_BITS, revision_number
+from arangolite.storage.validation import Validation, check_schema
 from arangolite.values import Value
 
 
@@ -54,7 +55,36 @@ def _shard_id(run: Run, name: Value, _keys: Value) -> Value:
     return run.collection(name if type(name) is str else "").name
 
 
+@function("SCHEMA_GET", 1, needs=Needs.RUN, deterministic=False)
+def _schema_get(run: Run, name: Value) -> Value:
+    """Give the schema of a collection, null without one.
+
+    Source:
+        "SCHEMA_GET()" in ArangoDB 3.12's AQL reference, aql/functions/miscellaneous.
+    """
+    return run.collection(name if type(name) is str else "").properties.get("schema")
+
+
+@strict_function("SCHEMA_VALIDATE", 2)
+def _schema_validate(warn: Warn, document: Value, schema: Value) -> Value:
+    """Tell whether a document fulfils a schema, at whatever level the schema would be applied.
+
+    Raises:
+        ArangoError: 1621 for a schema that is none.
+
+    Source:
+        "SCHEMA_VALIDATE()" in ArangoDB 3.12's AQL reference, aql/functions/miscellaneous.
+    """
+    if type(document) is not dict:
+        return wrong_argument(warn)
+    checked = check_schema(schema)
+    if checked is None or Validation(checked).is_valid(document):
+        return {"valid": True}
+    return {"valid": False, "errorMessage": checked["message"]}
+
+
 function("CURRENT_DATABASE", 0, needs=Needs.RUN, deterministic=False)(lambda run: run.database)
+function("CURRENT_USER", 0, needs=Needs.RUN, deterministic=False)(lambda run: run.user)
 function("VERSION", 0, deterministic=False)(lambda: SPOKEN_VERSION)
 function("CHECK_DOCUMENT", 1)(lambda value: type(value) is dict)
 

@@ -11,7 +11,7 @@ from functools import partial
 
 from arangolite.aql.context import Run
 from arangolite.aql.operators import Warn
-from arangolite.errors import Problem
+from arangolite.errors import ArangoError, Problem, not_supported
 from arangolite.values import Value
 
 Implementation = Callable[..., Value]
@@ -88,3 +88,27 @@ def wrong_argument(warn: Warn) -> None:
 def no_array(warn: Warn) -> None:
     """Complain that an argument is no array; the function's result is null."""
     warn(Problem.QUERY_ARRAY_EXPECTED)
+
+
+# Functions that ArangoDB has and arangolite has not: they are refused as missing here, not as unknown.
+_MISSING_FUNCTIONS = frozenset(
+    (
+        *("ANALYZER", "APPROX_NEAR_COSINE", "APPROX_NEAR_INNER_PRODUCT", "APPROX_NEAR_L2", "BM25", "BOOST", "EXISTS"),
+        *("FULLTEXT", "MINHASH", "MINHASH_MATCH", "NEAR", "NGRAM_MATCH", "OFFSET_INFO", "PHRASE", "TFIDF", "TOKENS"),
+        *("V8", "WITHIN", "WITHIN_RECTANGLE"),
+    )
+)
+_NAMESPACE = "::"
+
+
+def unknown_function(name: str) -> ArangoError:
+    """Say that there is no function of this name: 1582 for a user-defined one, 501 for one that only ArangoDB has.
+
+    Source:
+        "Conventions" in ArangoDB 3.12's AQL reference, aql/user-defined-functions/conventions.
+    """
+    if _NAMESPACE in name:
+        return ArangoError(Problem.QUERY_FUNCTION_NOT_FOUND, f"AQL: user function '{name}()' not found")
+    if name in _MISSING_FUNCTIONS:
+        return not_supported(f"the AQL function {name}()")
+    return ArangoError(Problem.QUERY_FUNCTION_UNKNOWN, f"AQL: usage of unknown function '{name}()'")

@@ -30,6 +30,8 @@ _FILES = "/etc/streamforge"
 """Where a pod finds the files that are laid down."""
 _USER = 10001
 """As in our images; nobody's on the node."""
+_TMP_SIZE = "8Gi"
+"""A limit and no reservation: a loader of archives has one packed file there, the largest of which are a few GB."""
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 
@@ -117,7 +119,7 @@ def _pod(spec: JobSpec, plan: JobPlan, target: TargetPlan) -> Manifest:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(spec, plan, target)],
-        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}],
+        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": _TMP_SIZE}}],
     }
     if plan.files_secret:
         pod["volumes"].append({"name": "files", "secret": {"secretName": plan.files_secret}})

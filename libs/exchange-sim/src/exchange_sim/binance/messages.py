@@ -1,0 +1,99 @@
+"""Messages of Binance's streams, made from the items of its REST interface.
+
+Source: https://github.com/binance/binance-spot-api-docs, web-socket-streams.md (2026-07).
+"""
+
+from typing import Final
+
+import msgspec
+
+from exchange_sim.clock import SECOND_US
+from exchange_sim.intervals import INTERVALS, Interval
+from exchange_sim.market import Derivatives, IdentifiedSeries, Market, Series, Symbol
+from exchange_sim.streaming.simulated import Source
+
+_KLINE_EVERY_US: Final = 2 * SECOND_US
+_KLINE_1S_EVERY_US: Final = SECOND_US
+_KLINE_COLUMNS: Final = "tohlcvTqnVQB"
+"""What a stream calls the columns of a row of klines."""
+
+
+class _Trade(msgspec.Struct, rename="camel"):
+    id: int
+    price: str
+    qty: str
+    time: int
+    is_buyer_maker: bool
+
+
+_trade_decoder = msgspec.json.Decoder(_Trade)
+_kline_decoder = msgspec.json.Decoder(list[int | str])
+
+
+def spot_source(market: Market, stream: str) -> Source | None:
+    """Return how a stream of spot is made, None where there is no such thing."""
+    name, _, suffix = stream.partition("@")
+    symbol = market.symbol(name.upper())
+    if symbol is None:
+        return None
+    if suffix == "trade":
+        return _trades(symbol, market.trades(symbol))
+    if suffix == "aggTrade":
+        return _agg_trades(symbol, market.agg_trades(symbol))
+    interval = INTERVALS.get(suffix.removeprefix("kline_"))
+    return None if interval is None else _klines(symbol, interval, market.candles(symbol, interval, 0))
+
+
+def futures_source(market: Derivatives, stream: str) -> Source | None:
+    """Return how a stream of futures is made, None where there is no such thing."""
+    name, _, suffix = stream.partition("@")
+    symbol = market.symbol(name.upper())
+    if symbol is None:
+        return None
+    if suffix == "aggTrade":
+        return _agg_trades(symbol, market.agg_trades(symbol))
+    interval = INTERVALS.get(suffix.removeprefix("kline_"))
+    return None if interval is None else _klines(symbol, interval, market.candles(symbol, interval))
+
+
+def _agg_trades(symbol: Symbol, series: IdentifiedSeries) -> Source:
+    """Push every aggregated trade, e.g. `{"e":"aggTrade","E":…,"s":"BTCUSDT","a":26129,"p":"0.01633102",…}`."""
+
+    def wrap(row: bytes, now_us: int, _is_final: bool) -> bytes:
+        return b'{"e":"aggTrade","E":%d,"s":"%b",%b' % (now_us // 1000, symbol.name.encode(), row[1:])
+
+    return Source(series, wrap)
+
+
+def _trades(symbol: Symbol, series: IdentifiedSeries) -> Source:
+    """Push every trade, e.g. `{"e":"trade","E":…,"s":"BTCUSDT","t":12345,"p":"0.001","q":"100","T":…,"m":true,…}`."""
+
+    def wrap(row: bytes, now_us: int, _is_final: bool) -> bytes:
+        trade = _trade_decoder.decode(row)
+        return msgspec.json.encode(
+            {
+                "e": "trade",
+                "E": now_us // 1000,
+                "s": symbol.name,
+                "t": trade.id,
+                "p": trade.price,
+                "q": trade.qty,
+                "T": trade.time,
+                "m": trade.is_buyer_maker,
+                "M": True,
+            }
+        )
+
+    return Source(series, wrap)
+
+
+def _klines(symbol: Symbol, interval: Interval, series: Series) -> Source:
+    """Push a candle while it is open, and once when it is closed; which trades it holds is not told (-1)."""
+
+    def wrap(row: bytes, now_us: int, is_final: bool) -> bytes:
+        values = dict(zip(_KLINE_COLUMNS, _kline_decoder.decode(row), strict=True))
+        bar = {**values, "s": symbol.name, "i": interval.name, "f": -1, "L": -1, "x": is_final}
+        return msgspec.json.encode({"e": "kline", "E": now_us // 1000, "s": symbol.name, "k": bar})
+
+    is_second = interval.length_us == SECOND_US
+    return Source(series, wrap, _KLINE_1S_EVERY_US if is_second else _KLINE_EVERY_US)

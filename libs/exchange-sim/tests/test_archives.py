@@ -1,0 +1,148 @@
+"""The archives: the same items as over REST, in the archive's own columns, units and places."""
+
+import csv
+import hashlib
+import io
+import zipfile
+import zlib
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from exchange_sim.exchange import OtherMarkets
+from exchange_sim.simulation.derivatives import SimulatedDerivatives
+from exchange_sim.simulation.market import SimulatedMarket
+
+NOW = datetime(2025, 9, 2, tzinfo=UTC)
+SPOT, UM = "/data/spot", "/data/futures/um"
+
+
+def open_simulated(open_exchange, now=NOW):
+    others = OtherMarkets(
+        SimulatedDerivatives(0, "binance:um"), SimulatedMarket(0, "bybit:spot"), SimulatedDerivatives(0, "bybit:linear")
+    )
+    return open_exchange(SimulatedMarket(seed=0), others=others, clock=lambda: int(now.timestamp()) * 1_000_000)
+
+
+@pytest.fixture
+async def session(open_exchange):
+    return await open_simulated(open_exchange)
+
+
+async def get(session, path):
+    async with session.get(path) as response:
+        return response.status, await response.read()
+
+
+async def unpack(session, path):
+    _, packed = await get(session, path)
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        [name] = archive.namelist()
+        text = archive.read(name).decode()
+    assert name == path.rpartition("/")[2].replace(".zip", ".csv")
+    return list(csv.reader(io.StringIO(text)))
+
+
+@pytest.mark.parametrize(
+    ("path", "rest", "has_header", "unit"),
+    [
+        (f"{SPOT}/daily/klines/ADAUSDT/1h/ADAUSDT-1h-2024-08-01.zip", "/api/v3/klines", False, 1),
+        (f"{SPOT}/daily/klines/ADAUSDT/1h/ADAUSDT-1h-2025-08-01.zip", "/api/v3/klines", False, 1_000),
+        (f"{UM}/daily/klines/ADAUSDT/1h/ADAUSDT-1h-2025-08-01.zip", "/fapi/v1/klines", True, 1),
+        (f"{UM}/daily/markPriceKlines/ADAUSDT/1h/ADAUSDT-1h-2025-08-01.zip", "/fapi/v1/markPriceKlines", True, 1),
+    ],
+)
+async def test_candles_are_those_of_rest(session, path, rest, has_header, unit):
+    rows = await unpack(session, path)
+    if has_header:
+        assert rows.pop(0)[0] == "open_time"
+    start_ms = int(datetime.fromisoformat(f"{path[-14:-4]}T00:00:00+00:00").timestamp()) * 1000
+    _, body = await get(session, f"{rest}?symbol=ADAUSDT&interval=1h&startTime={start_ms}&limit=24")
+    candles = msgspec.json.decode(body)
+    assert [[int(row[0]) // unit, *row[1:6], int(row[6]) // unit, row[7], int(row[8]), *row[9:]] for row in rows] == [
+        [*candle[:8], candle[8], *candle[9:]] for candle in candles
+    ]
+    assert all(int(row[6]) % unit == unit - 1 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("path", "columns", "word"),
+    [
+        (f"{SPOT}/daily/aggTrades/LTCUSDT/LTCUSDT-aggTrades-2024-08-01.zip", 8, "True"),
+        (f"{SPOT}/daily/trades/LTCUSDT/LTCUSDT-trades-2024-08-01.zip", 7, "True"),
+        (f"{UM}/daily/aggTrades/LTCUSDT/LTCUSDT-aggTrades-2024-08-01.zip", 7, "true"),
+        (f"{UM}/daily/trades/LTCUSDT/LTCUSDT-trades-2024-08-01.zip", 6, "true"),
+    ],
+)
+async def test_trades_are_all_of_a_day_and_count_as_served(session, path, columns, word):
+    rows = await unpack(session, path)
+    if path.startswith(UM):
+        rows = rows[1:]
+    ids = [int(row[0]) for row in rows]
+    assert ids == list(range(ids[0], ids[0] + len(ids)))
+    assert {len(row) for row in rows} == {columns}
+    assert word in {row[6 if "aggTrades" in path else 5] for row in rows}
+    kind = "agg_trades" if "aggTrades" in path else "trades"
+    market = "binance:um" if path.startswith(UM) else "binance:spot"
+    _, served = await get(session, f"/_sim/served?symbol=LTCUSDT&kind={kind}&market={market}")
+    items = [msgspec.json.decode(line)["item"] for line in served.splitlines()]
+    assert [item["a" if kind == "agg_trades" else "id"] for item in items] == ids
+
+
+async def test_a_file_is_the_same_for_everyone_and_its_checksum_is_beside_it(open_exchange):
+    path = f"{SPOT}/monthly/klines/ADAUSDT/1h/ADAUSDT-1h-2024-08.zip"
+    sessions = [await open_simulated(open_exchange) for _ in range(2)]
+    first, second = [(await get(session, path))[1] for session in sessions]
+    assert first == second
+    _, told = await get(sessions[0], f"{path}.CHECKSUM")
+    assert told.decode() == f"{hashlib.sha256(first).hexdigest()}  ADAUSDT-1h-2024-08.zip\n"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{SPOT}/daily/klines/ADAUSDT/1h/ADAUSDT-1h-2025-09-02.zip",  # the day of now
+        f"{SPOT}/monthly/klines/ADAUSDT/1h/ADAUSDT-1h-2025-09.zip",
+        f"{SPOT}/daily/klines/ADAUSDT/1h/ADAUSDT-1h-2016-08-01.zip",
+        f"{SPOT}/daily/klines/ADAUSDT/1h/ADAUSDT-1h-2025-02-30.zip",
+        f"{SPOT}/daily/klines/ADAUSDT/1w/ADAUSDT-1w-2025-08-04.zip",
+        f"{SPOT}/daily/klines/NOSUCHUSDT/1h/NOSUCHUSDT-1h-2025-08-01.zip",
+        f"{SPOT}/daily/aggTrades/LTCUSDT/LTCUSDT-trades-2025-08-01.zip",
+        f"{SPOT}/daily/markPriceKlines/ADAUSDT/1h/ADAUSDT-1h-2025-08-01.zip",
+        "/data/spot/",
+    ],
+)
+async def test_what_is_not_in_the_archive_is_not_found(session, path):
+    assert (await get(session, path))[0] == 404
+    assert (await get(session, f"{path}.CHECKSUM"))[0] == 404
+
+
+async def test_a_month_is_there_from_the_first_monday_behind_it(open_exchange):
+    path = f"{SPOT}/monthly/klines/ADAUSDT/1h/ADAUSDT-1h-2025-07.zip"
+    for now, status in ((datetime(2025, 8, 3, tzinfo=UTC), 404), (datetime(2025, 8, 4, tzinfo=UTC), 200)):
+        session = await open_simulated(open_exchange, now)
+        assert (await get(session, path))[0] == status
+
+
+async def test_faults_of_files_spoil_what_they_should(session):
+    path = f"{SPOT}/daily/klines/ADAUSDT/1h/ADAUSDT-1h-2024-08-01.zip"
+    _, good = await get(session, path)
+    plan = [
+        {"path": f"{path}.CHECKSUM", "kind": "wrong_checksum"},
+        {"path": f"{path}*", "kind": "corrupt_zip", "count": 2, "after": 1},
+        {"path": path, "kind": "missing_file", "after": 1},
+        {"path": "/api/v3/klines", "kind": "corrupt_zip"},
+    ]
+    async with session.put("/_sim/faults", json=plan) as response:
+        assert response.status == 200
+    _, told = await get(session, f"{path}.CHECKSUM")
+    assert told.split()[0].decode() != hashlib.sha256(good).hexdigest()
+    _, spoilt = await get(session, path)
+    _, told = await get(session, f"{path}.CHECKSUM")
+    assert told.split()[0].decode() == hashlib.sha256(spoilt).hexdigest() != hashlib.sha256(good).hexdigest()
+    with zipfile.ZipFile(io.BytesIO(spoilt)) as archive, pytest.raises((zipfile.BadZipFile, zlib.error)):
+        archive.read("ADAUSDT-1h-2024-08-01.csv")
+    assert (await get(session, path))[0] == 404
+    assert (await get(session, "/api/v3/klines?symbol=ADAUSDT&interval=1h&limit=3"))[0] == 200
+    assert (await get(session, path))[1] == good

@@ -1,0 +1,52 @@
+"""Wires the loader and runs its job."""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+
+import uvloop
+
+from loader_ws.adapters.websocket import StreamClient
+from loader_ws.app.dataset import Dataset
+from loader_ws.app.loading import Loading
+from loader_ws.settings import Settings
+from streamforge_common.job import Ending, JobRun, run_job
+from streamforge_common.kafka.checkpoint import Checkpoint
+from streamforge_common.kafka.records import RecordWriter
+from streamforge_common.kafka.topics import Topics
+from streamforge_common.outages import connect, patiently
+from streamforge_common.settings import read_settings
+from streamforge_common.telemetry import configure_job_logging
+
+
+def main() -> None:
+    """Run one job to its end."""
+    settings = read_settings(Settings)
+    configure_job_logging(settings)
+
+    async def load(run: JobRun) -> Ending:
+        return await _load(settings, run)
+
+    raise SystemExit(uvloop.run(run_job(settings, load)))
+
+
+async def _load(settings: Settings, run: JobRun) -> Ending:
+    dataset = Dataset.of(run.start)
+    exchange = StreamClient(getattr(settings, dataset.market.base_url_setting))
+    writer = RecordWriter(settings, dataset.kafka_topic, delivery_timeout_s=settings.outage_seconds)
+    checkpoint = Checkpoint(
+        settings, dataset.kafka_topic, settings.telemetry_id, outage_seconds=settings.outage_seconds
+    )
+    topics = Topics(settings)
+
+    async def end_offsets(topic: str) -> Mapping[int, int]:
+        return await patiently(lambda: topics.end_offsets(topic), settings.outage_seconds)
+
+    async with AsyncExitStack() as stack:
+        for client in (writer, checkpoint, topics):
+            await connect(stack, client, settings.outage_seconds)
+        loading = Loading(run, dataset, exchange=exchange, data_topic=writer, places=checkpoint)
+        return await loading.load(end_offsets)
+
+
+if __name__ == "__main__":
+    main()

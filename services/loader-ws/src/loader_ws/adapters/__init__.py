@@ -1,0 +1,1 @@
+"""What the loader talks to: `websocket`, the exchange's streams. Kafka is talked to through the common library."""

@@ -1,0 +1,55 @@
+"""What the `start` command asks for, checked against what the exchanges have."""
+
+from dataclasses import dataclass
+
+from streamforge_common.contract.commands import Command
+from streamforge_common.contract.data_types import DataType, Source
+from streamforge_common.errors import FatalError
+from streamforge_common.exchanges import STREAM_MARKETS
+from streamforge_common.exchanges.streams import Stream, StreamMarket
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Records of one kind and symbol from now on, and the topic to publish them on."""
+
+    market: StreamMarket
+    stream: Stream
+    symbol: str
+    type: str
+    kafka_topic: str
+    duration_s: float | None
+    """How long to listen; None until stopped."""
+
+    @property
+    def stream_name(self) -> str:
+        """The exchange's name of the stream."""
+        return self.stream.name(self.symbol)
+
+    @classmethod
+    def of(cls, start: Command) -> "Dataset":
+        """Read a `start` command.
+
+        Raises:
+            FatalError: This loader cannot load that (`unsupported_dataset`).
+        """
+        market = STREAM_MARKETS.get((start.exchange, start.market))
+        if market is None:
+            raise _unsupported(f"no live streams of {start.exchange!r} {start.market!r}")
+        try:
+            data_type = DataType.parse(start.type)
+        except ValueError as exc:
+            raise _unsupported(str(exc)) from exc
+        if data_type.source is not Source.WS:
+            raise _unsupported(f"{start.type!r} is not live")
+        stream = market.streams.get(data_type.kind)
+        if stream is None:
+            raise _unsupported(f"{start.exchange!r} {start.market!r} does not push {data_type.kind!r}")
+        duration_s = start.options.get("duration")
+        if duration_s is not None and not (isinstance(duration_s, int | float) and duration_s > 0):
+            raise _unsupported(f"the duration is {duration_s!r}, expected seconds")
+        return cls(market, stream, start.symbol, start.type, start.kafka_topic, duration_s)
+
+
+def _unsupported(why: str) -> FatalError:
+    return FatalError(f"this loader cannot load the dataset: {why}", code="unsupported_dataset")

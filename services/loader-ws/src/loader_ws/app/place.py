@@ -1,0 +1,41 @@
+"""Where the loader stands, as it is kept in the checkpoint."""
+
+import msgspec
+
+from loader_ws.app.sequence import Mark
+from streamforge_common.errors import FatalError
+
+
+class Place(msgspec.Struct, frozen=True):
+    """What is on the topic, and who counts it."""
+
+    attempt: int
+    """The attempt that counts, and whose duration runs."""
+    began_s: float
+    """When it began to listen, Unix seconds."""
+    records_written: int = 0
+    records_rejected: int = 0
+    first: int | None = None
+    """As in `Mark`."""
+    last: int | None = None
+
+    @property
+    def mark(self) -> Mark:
+        """From where to where records are on the topic."""
+        return Mark(self.first, self.last)
+
+    def encode(self) -> str:
+        """Return the checkpoint's text."""
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def decode(cls, text: str) -> "Place":
+        """Read a checkpoint's text.
+
+        Raises:
+            FatalError: Somebody else wrote it (`bad_checkpoint`); to begin again would hide a hole.
+        """
+        try:
+            return msgspec.json.decode(text, type=cls)
+        except msgspec.MsgspecError as exc:
+            raise FatalError(f"the checkpoint {text!r} is not this loader's: {exc}", code="bad_checkpoint") from exc

@@ -1,0 +1,325 @@
+"""The whole loader as a process, between a real broker and a simulated or recorded exchange."""
+
+import asyncio
+import gzip
+import json
+import re
+import secrets
+import signal
+from collections.abc import AsyncIterator, Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from streamforge_common.contract.commands import CommandKind
+from streamforge_common.contract.events import Event, TaskStatus
+from streamforge_common.testing import RunningJob, TaskDriver
+from streamforge_local.kafka.broker import Broker
+from streamforge_local.testing import exchange_served
+
+CAPTURE = Path(__file__).parents[4] / "shared/data/binance-ws-2024-08/btcusdt_20240808.gz"
+TRADES = 9_757
+TRADE_STREAM = "btcusdt@trade"
+FAST = "40"
+"""Times faster: the capture of five and a half minutes takes eight seconds."""
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "loader.log"
+
+
+@pytest.fixture(scope="session")
+def capture() -> Path:
+    if not CAPTURE.exists():
+        pytest.skip("the recorded connections in ../shared/data are not here")
+    return CAPTURE
+
+
+@pytest.fixture(scope="session")
+def recorded_trades(capture: Path) -> list[dict[str, Any]]:
+    """The exchange's own messages."""
+    with gzip.open(capture, "rt") as lines:
+        frames = (json.loads(line.partition(" ")[2]) for line in lines)
+        return [frame["data"] for frame in frames if frame.get("stream") == TRADE_STREAM]
+
+
+@pytest.fixture
+async def as_fast_as_read(capture: Path) -> AsyncIterator[str]:
+    async with exchange_served("--replay", str(capture), "--speed", "0") as url:
+        yield url
+
+
+@pytest.fixture
+async def replayed(capture: Path) -> AsyncIterator[str]:
+    async with exchange_served("--replay", str(capture), "--speed", FAST) as url:
+        yield url
+
+
+@pytest.fixture
+async def twenty_times_faster() -> AsyncIterator[str]:
+    """A simulated market whose minutes take three seconds."""
+    async with exchange_served("--speed", "20") as url:
+        yield url
+
+
+@pytest.fixture
+async def simulated() -> AsyncIterator[str]:
+    async with exchange_served() as url:
+        yield url
+
+
+async def driver_of(broker: Broker, **fields: object) -> TaskDriver:
+    defaults = {"exchange": "binance", "market": "spot", "symbol": "BTCUSDT", "type": "ws_trades", "time_range": ""}
+    driver = TaskDriver(broker.bootstrap_servers, "loader-ws", secrets.token_hex(3), **{**defaults, **fields})
+    await driver.create_topics()
+    await driver.tell(CommandKind.START)
+    return driver
+
+
+def address(exchange: str) -> dict[str, str]:
+    names = ("BINANCE_SPOT_WS_URL", "BINANCE_FUTURES_WS_URL", "BYBIT_WS_URL")
+    return dict.fromkeys(names, exchange.replace("http", "ws"))
+
+
+async def served(exchange: str, kind: str, market: str = "binance:spot") -> dict[str, Any]:
+    """What the exchange has sent, by the key that the record must have; of candles those that were closed."""
+    query = {"symbol": "BTCUSDT", "kind": kind, "market": market}
+    async with aiohttp.ClientSession() as session, session.get(f"{exchange}/_sim/served", params=query) as response:
+        lines = [json.loads(line) for line in (await response.text()).splitlines()]
+    items = [line["item"] for line in lines if not line["open"]]
+    return {f"{market}:BTCUSDT:{kind}:{id_of(item)}": item for item in items}
+
+
+def id_of(item: Any) -> int:
+    """A candle's open time, or a trade's id by one of its names."""
+    return item[0] if isinstance(item, list) else next(item[name] for name in ("a", "t", "id") if name in item)
+
+
+async def plan(exchange: str, *faults: dict[str, object]) -> None:
+    body = [{"path": "*", **fault} for fault in faults]
+    async with aiohttp.ClientSession() as session, session.put(f"{exchange}/_sim/faults", json=body) as response:
+        assert response.status == 200, await response.text()
+
+
+async def text_of(url: str) -> str:
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        return await response.text()
+
+
+async def fired(exchange: str) -> list[int]:
+    async with aiohttp.ClientSession() as session, session.get(f"{exchange}/_sim/faults") as response:
+        return [fault["fired"] for fault in await response.json()]
+
+
+async def stop(driver: TaskDriver, job: RunningJob) -> None:
+    await driver.tell(CommandKind.STOP)
+    assert await job.exit_code() == 0, job.log()
+
+
+async def published(driver: TaskDriver) -> list[dict[str, Any]]:
+    messages = await driver.read(driver.kafka_topic)
+    for message in messages:
+        assert message.key.decode() == json.loads(message.value)["_key"]
+        assert dict(message.headers)["receipt_time_ms"].isdigit()
+    return [json.loads(message.value) for message in messages]
+
+
+def missing(events: list[Event]) -> set[int]:
+    """The ids of all gaps that were told."""
+    return {found for event in events for gap in event.gaps or () for found in range(gap.start, gap.end)}
+
+
+def has_the_last_of(trades: list[dict[str, Any]]) -> Callable[[Event], bool]:
+    return lambda event: event.last_id == trades[-1]["t"]
+
+
+async def test_every_recorded_trade_is_published_once_in_order_and_as_the_exchange_wrote_it(
+    kafka_broker: Broker, as_fast_as_read: str, recorded_trades: list[dict[str, Any]], log: Path
+) -> None:
+    driver = await driver_of(kafka_broker)
+    async with driver.job(log, **address(as_fast_as_read)) as job:
+        await driver.wait_for(TaskStatus.LOADING, has_the_last_of(recorded_trades))
+        await stop(driver, job)
+
+    records = await published(driver)
+    assert len(records) == TRADES
+    assert [record["trade_id"] for record in records] == [trade["t"] for trade in recorded_trades]
+    for record, trade in zip(records, recorded_trades, strict=True):
+        assert (record["price"], record["quantity"]) == (float(trade["p"]), float(trade["q"]))
+        assert (record["trade_time"], record["is_buyer_maker"]) == (trade["T"], trade["m"])
+    assert {record["_key"] for record in records} == (await served(as_fast_as_read, "trades")).keys()
+    last = (await driver.events())[-1]
+    assert (last.status, last.finished, last.records_written) == (TaskStatus.STOPPED, True, TRADES)
+    assert missing(await driver.events()) == set()
+
+
+async def test_what_is_lost_on_the_way_is_told_with_its_bounds_and_nothing_comes_twice(
+    kafka_broker: Broker, replayed: str, recorded_trades: list[dict[str, Any]], log: Path
+) -> None:
+    await plan(
+        replayed,
+        {"kind": "disconnect", "after": 500},
+        {"kind": "lost_message", "after": 600, "count": 3},
+        {"kind": "duplicated_message", "after": 700, "count": 50},
+        {"kind": "disconnect", "after": 2_000},
+        {"kind": "server_shutdown", "after": 3_000, "seconds": 0.1},
+    )
+    driver = await driver_of(kafka_broker)
+    async with driver.job(log, **address(replayed)) as job:
+        await driver.wait_for(TaskStatus.LOADING, has_the_last_of(recorded_trades))
+        await stop(driver, job)
+
+    assert await fired(replayed) == [1, 3, 50, 1, 1]
+    keys = [record["_key"] for record in await published(driver)]
+    ids = {int(key.rpartition(":")[2]) for key in keys}
+    gone = missing(await driver.events())
+    assert len(keys) == len(ids)
+    assert ids | gone == {trade["t"] for trade in recorded_trades if trade["t"] >= min(ids)}
+    assert not ids & gone
+    # What was on its way when the connection was cut is not known to have arrived.
+    assert set(keys) <= (await served(replayed, "trades")).keys()
+    assert gone
+
+
+async def test_after_a_kill_what_was_missed_is_told_and_nothing_comes_twice(
+    kafka_broker: Broker, replayed: str, recorded_trades: list[dict[str, Any]], log: Path
+) -> None:
+    driver = await driver_of(kafka_broker)
+    async with driver.job(log, **address(replayed)) as job:
+        await driver.wait_for(TaskStatus.LOADING, lambda event: event.records_written > 300)
+        job.process.kill()
+        await job.exit_code()
+    async with driver.job(log, **address(replayed)) as job:
+        await driver.wait_for(TaskStatus.LOADING, has_the_last_of(recorded_trades))
+        await stop(driver, job)
+
+    found = [record["trade_id"] for record in await published(driver)]
+    gone = missing(await driver.events())
+    assert len(found) == len(set(found))
+    # The checkpoint moves once a second: what was published behind it is told as missing too, and is there.
+    assert set(found) | gone == {trade["t"] for trade in recorded_trades if trade["t"] >= min(found)}
+
+
+async def test_for_its_duration_it_loads_what_happens_and_then_is_complete(
+    kafka_broker: Broker, simulated: str, log: Path
+) -> None:
+    driver = await driver_of(kafka_broker, type="ws_agg_trades", options={"duration": 4})
+    async with driver.job(log, **address(simulated)) as job:
+        assert await job.exit_code() == 0, job.log()
+
+    records = await published(driver)
+    rows = await served(simulated, "agg_trades")
+    keys = [record["_key"] for record in records]
+    # What was on its way when the time was over is not part of it.
+    assert keys == list(rows)[: len(keys)]
+    assert [record["price"] for record in records] == [float(rows[key]["p"]) for key in keys]
+    last = (await driver.events())[-1]
+    assert (last.status, last.finished, last.end_offsets) == (TaskStatus.COMPLETED, True, {"0": len(records)})
+    assert (last.first_id, last.last_id) == (records[0]["agg_trade_id"], records[-1]["agg_trade_id"])
+
+
+@pytest.mark.parametrize(
+    ("exchange", "market", "kind"),
+    [
+        ("binance", "um", "agg_trades"),
+        ("binance", "um", "candles_1m"),
+        ("bybit", "spot", "trades"),
+        ("bybit", "linear", "candles_1m"),
+    ],
+)
+async def test_every_exchange_is_listened_to_in_its_own_protocol(
+    kafka_broker: Broker, twenty_times_faster: str, log: Path, exchange: str, market: str, kind: str
+) -> None:
+    fields = {"exchange": exchange, "market": market, "type": f"ws_{kind}", "options": {"duration": 5}}
+    driver = await driver_of(kafka_broker, **fields)
+    async with driver.job(log, **address(twenty_times_faster)) as job:
+        assert await job.exit_code() == 0, job.log()
+
+    keys = [record["_key"] for record in await published(driver)]
+    # What was on its way when the time was over is not part of it.
+    assert keys == list(await served(twenty_times_faster, kind, f"{exchange}:{market}"))[: len(keys)]
+    assert keys
+    assert not any(event.gaps for event in await driver.events())
+
+
+async def test_where_nothing_is_numbered_a_reconnect_is_a_gap_in_time(
+    kafka_broker: Broker, twenty_times_faster: str, log: Path
+) -> None:
+    await plan(twenty_times_faster, {"kind": "disconnect", "after": 100})
+    fields = {"exchange": "bybit", "market": "linear", "type": "ws_trades", "options": {"duration": 5}}
+    driver = await driver_of(kafka_broker, **fields)
+    async with driver.job(log, **address(twenty_times_faster)) as job:
+        assert await job.exit_code() == 0, job.log()
+
+    records = await published(driver)
+    keys = [record["_key"] for record in records]
+    (gap,) = [gap for event in await driver.events() for gap in event.gaps or ()]
+    assert len(keys) == len(set(keys)) > 100
+    assert set(keys) <= (await served(twenty_times_faster, "trades", "bybit:linear")).keys()
+    times = [record["trade_time"] for record in records]
+    assert gap.missing is None
+    assert (gap.start, gap.end) in list(pairwise(times))
+
+
+async def test_a_pause_is_a_gap_and_the_work_goes_on_behind_it(kafka_broker: Broker, simulated: str, log: Path) -> None:
+    driver = await driver_of(kafka_broker, type="ws_agg_trades")
+    async with driver.job(log, **address(simulated)) as job:
+        await driver.wait_for(TaskStatus.LOADING, lambda event: event.records_written > 0)
+        await driver.tell(CommandKind.PAUSE)
+        paused = await driver.wait_for(TaskStatus.PAUSED)
+        await driver.tell(CommandKind.RESUME)
+        await driver.wait_for(TaskStatus.LOADING, lambda event: event.records_written > paused.records_written + 5)
+        await stop(driver, job)
+
+    ids = [record["agg_trade_id"] for record in await published(driver)]
+    gone = missing(await driver.events())
+    assert sorted({*ids, *gone}) == list(range(ids[0], ids[-1] + 1))
+    assert len(ids) == len(set(ids))
+    assert not gone & set(ids)
+
+
+async def test_sigterm_publishes_what_has_come_and_reports_nothing_final(
+    kafka_broker: Broker, simulated: str, log: Path
+) -> None:
+    driver = await driver_of(kafka_broker, type="ws_agg_trades")
+    async with driver.job(log, **address(simulated)) as job:
+        port = (await driver.wait_for(TaskStatus.STARTING)).metrics_port
+        await driver.wait_for(TaskStatus.LOADING, lambda event: event.records_written > 0)
+        metrics = await text_of(f"http://127.0.0.1:{port}/metrics")
+        job.process.send_signal(signal.SIGTERM)
+        assert await job.exit_code() == 0, job.log()
+
+    events = await driver.events()
+    assert not any(event.finished for event in events)
+    assert float(re.search(r'messages_processed_total\{stream="btcusdt@aggTrade"\} (\S+)', metrics)[1]) > 0
+    assert float(re.search(r'streamforge_freshness_seconds\{type="ws_agg_trades"\} (\S+)', metrics)[1]) >= 0
+    assert events[-1].records_written == len(await published(driver))
+
+
+async def test_an_exchange_that_is_away_is_tried_again_and_found_when_it_comes(
+    kafka_broker: Broker, log: Path, unused_tcp_port: int
+) -> None:
+    driver = await driver_of(kafka_broker, type="ws_agg_trades")
+    async with driver.job(log, BINANCE_SPOT_WS_URL=f"ws://127.0.0.1:{unused_tcp_port}") as job:
+        trouble = await driver.wait_for(TaskStatus.LOADING, lambda event: "trying again" in event.message)
+        assert "cannot be reached" in trouble.message
+        async with exchange_served("--port", str(unused_tcp_port)):
+            await driver.wait_for(TaskStatus.LOADING, lambda event: event.records_written > 0)
+            await stop(driver, job)
+
+
+@pytest.mark.parametrize(("scheme", "code"), [("ws", "exchange_refused"), ("http", "bad_address")])
+async def test_an_address_without_streams_ends_the_job(
+    kafka_broker: Broker, simulated: str, log: Path, scheme: str, code: str
+) -> None:
+    driver = await driver_of(kafka_broker)
+    async with driver.job(log, BINANCE_SPOT_WS_URL=f"{simulated.replace('http', scheme)}/nothing") as job:
+        assert await job.exit_code() == 42, await asyncio.to_thread(job.log)
+
+    last = (await driver.events())[-1]
+    assert last.error is not None
+    assert (last.status, last.error.code) == (TaskStatus.ERROR, code)
