@@ -37,6 +37,10 @@ e2e-k8s: setup ## Run the tests that need a Kubernetes cluster, on the one that 
 images: ## Build the services' images, tell their sizes and what is in them [BASE_IMAGE=…] [DOCKER_BUILD_FLAGS=…]
 	@BASE_IMAGE="$(BASE_IMAGE)" DOCKER_BUILD_FLAGS="$(DOCKER_BUILD_FLAGS)" scripts/images
 
+.PHONY: chart-tools
+chart-tools: ## Build the programs that the tests of the Helm chart need, some two minutes, once; they are skipped without
+	@scripts/chart-tools
+
 .PHONY: chaos
 chaos: setup ## Break everything while it works, and prove that nothing is lost [TRIALS=20] [SEED=…] [KINDS=…] [LANES=2]
 	@.venv/bin/python -m tests.chaos --trials "$(TRIALS)" --lanes "$(LANES)" $(if $(SEED),--seed "$(SEED)") $(if $(KINDS),--only $(KINDS))

@@ -5,7 +5,7 @@ import base64
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ _HAPPENS_WITHIN_S = 100
 _ACCOUNT = "queue-manager"
 RULES = [
     {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "list", "watch", "delete"]},
-    {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]},
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
 ]
 """As docs/operations.md has them: all that queue-manager may."""
@@ -46,14 +46,21 @@ def administrator() -> client.ApiClient:
     return api
 
 
-@pytest.fixture(scope="session")
-def namespace(administrator: client.ApiClient) -> Iterator[str]:
+@contextmanager
+def restricted_namespace(administrator: client.ApiClient) -> Iterator[str]:
+    """Have a namespace that takes restricted pods only, until the end."""
     name = f"streamforge-test-{secrets.token_hex(3)}"
     core = client.CoreV1Api(administrator)
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    core.create_namespace(_model(client.V1Namespace, {"metadata": {"name": name, "labels": labels}}))
+    core.create_namespace(model(client.V1Namespace, {"metadata": {"name": name, "labels": labels}}))
     yield name
     core.delete_namespace(name)
+
+
+@pytest.fixture(scope="session")
+def namespace(administrator: client.ApiClient) -> Iterator[str]:
+    with restricted_namespace(administrator) as name:
+        yield name
 
 
 @pytest.fixture(scope="session")
@@ -61,15 +68,15 @@ def kubeconfig(administrator: client.ApiClient, namespace: str, tmp_path_factory
     """Of the service account that the launcher has."""
     core, rbac = client.CoreV1Api(administrator), client.RbacAuthorizationV1Api(administrator)
     metadata = {"metadata": {"name": _ACCOUNT}}
-    core.create_namespaced_service_account(namespace, _model(client.V1ServiceAccount, metadata))
-    rbac.create_namespaced_role(namespace, _model(client.V1Role, {**metadata, "rules": RULES}))
+    core.create_namespaced_service_account(namespace, model(client.V1ServiceAccount, metadata))
+    rbac.create_namespaced_role(namespace, model(client.V1Role, {**metadata, "rules": RULES}))
     binding = {
         **metadata,
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": _ACCOUNT},
         "subjects": [{"kind": "ServiceAccount", "name": _ACCOUNT, "namespace": namespace}],
     }
-    rbac.create_namespaced_role_binding(namespace, _model(client.V1RoleBinding, binding))
-    request = _model(client.AuthenticationV1TokenRequest, {"spec": {"audiences": [], "expirationSeconds": 3600}})
+    rbac.create_namespaced_role_binding(namespace, model(client.V1RoleBinding, binding))
+    request = model(client.AuthenticationV1TokenRequest, {"spec": {"audiences": [], "expirationSeconds": 3600}})
     token = core.create_namespaced_service_account_token(_ACCOUNT, namespace, request).status.token
     settings = administrator.configuration
     cluster = {"server": settings.host}
@@ -122,5 +129,6 @@ async def seen(launcher: KubernetesLauncher, name: str, holds: Callable[[Job | N
             await asyncio.sleep(0.2)
 
 
-def _model(kind: Any, manifest: dict[str, Any]) -> Any:
+def model(kind: Any, manifest: dict[str, Any]) -> Any:
+    """Make an object of the client's."""
     return kind.model_validate(manifest)

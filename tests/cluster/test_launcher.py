@@ -2,11 +2,8 @@
 
 import asyncio
 import secrets
-import shutil
-import subprocess
 from contextlib import aclosing
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import yaml
@@ -20,6 +17,7 @@ from queue_manager.app.workflow import WorkflowStatus
 from queue_manager.settings import KubernetesLauncherSettings
 from queue_manager.testing import Crash, MemoryLog, MemoryStore
 from streamforge_common.errors import FatalError
+from tests import programs
 from tests.cluster.conftest import IMAGE, logged, seen
 
 TARGET = "dummy-service"
@@ -91,6 +89,29 @@ async def test_a_pod_that_fails_is_made_anew_until_that_was_often_enough(launchi
         assert failed.reason.startswith("BackoffLimitExceeded: 2 of its pods failed, the last one by Error: it ended")
         assert (failed.restarts, failed.exit_code) == (2, 3)
         assert await launcher.logs(job.name) == b"no\nno\n"
+
+
+async def test_a_pod_that_is_told_to_end_is_followed_by_the_next_of_its_job(launching, administrator, namespace):
+    """However long the job has run: without its pod, for the back-off, it is not taken for one that never had any."""
+    ends_well = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(int(os.environ['INTERRUPTED_EXIT_CODE'])))"
+    code = f"import os, signal, sys, time; {ends_well}; print('up'); time.sleep(600)"
+    async with launching(python(code), kubernetes_job_start_seconds=1, kubernetes_job_backoff_limit=0) as launcher:
+        core, job = client.CoreV1Api(administrator), spec()
+        selector = f"streamforge.io/queue-id={job.queue_id}"
+        await launcher.launch(job)
+        await logged(launcher, job.name, b"up\n")
+        (first,) = core.list_namespaced_pod(namespace, label_selector=selector).items
+        core.delete_namespaced_pod(first.metadata.name, namespace)
+
+        def another(job):
+            assert job.status.is_live
+            assert not job.is_stuck
+            pods = core.list_namespaced_pod(namespace, label_selector=selector).items
+            return any(pod.metadata.uid != first.metadata.uid for pod in pods)
+
+        assert (await seen(launcher, job.name, another)).restarts == 0
+        await logged(launcher, job.name, b"up\n")
+        await launcher.delete(job.name)
 
 
 async def test_a_job_that_takes_too_much_memory_says_so(launching):
@@ -212,22 +233,6 @@ async def test_a_workflow_whose_image_does_not_exist_ends_in_error_and_leaves_no
         assert await launcher.jobs(queue_id) == []
 
 
-def test_the_manifest_keeps_to_the_schemas_of_the_api(tmp_path):
-    kubeconform = shutil.which("kubeconform")
-    if kubeconform is None:
-        pytest.skip("kubeconform is not on the PATH")
-    schemas = sorted(Path(kubeconform).resolve().parents[1].glob("schemas-*"))
-    if not schemas:
-        pytest.skip("there are no schemas beside kubeconform's folder")
-    manifest = tmp_path / "job.yaml"
+def test_the_manifest_keeps_to_the_schemas_of_the_api():
     plan = KubernetesLauncherSettings(kubernetes_job_targets=python("print()") | {TARGET: {"image": IMAGE}}).plan()
-    manifest.write_text(yaml.safe_dump(job_manifest(spec(), plan)))
-    location = f"{schemas[-1]}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json"
-    checked = subprocess.run(
-        [kubeconform, "-strict", "-summary", "-schema-location", location, str(manifest)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert "Valid: 1" in checked.stdout
+    programs.assert_keeps_to_the_schemas(yaml.safe_dump(job_manifest(spec(), plan)))

@@ -219,6 +219,26 @@ async def test_a_person_names_the_workflow_and_the_target_and_gets_the_latest_at
     assert {event.attempt for event in await loader.events()} == {2}
 
 
+async def test_an_interruption_is_no_error_whatever_its_exit_code(task: MakeTask) -> None:
+    loader = await started(task())
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "dummy_service", "simulate", "--queue-id", loader.queue_id, "--target", loader.target),
+        *("--rate", "20", "--json"),
+        env={
+            "PATH": os.defpath,
+            "KAFKA_BOOTSTRAP_SERVERS": loader.kafka.kafka_bootstrap_servers,
+            "INTERRUPTED_EXIT_CODE": "143",
+        },
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    await loader.wait_for(TaskStatus.LOADING)
+    process.send_signal(signal.SIGTERM)
+    told, log = await process.communicate()
+    assert process.returncode == 143, log
+    assert json.loads(told)["ending"] == "interrupted"
+
+
 async def test_it_says_so_where_no_start_command_comes(kafka_broker: Broker) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", *SIMULATE, "--queue-id", "wf-nobody", "--target", "loader-producer"),

@@ -138,18 +138,21 @@ async def test_after_a_kill_the_job_goes_on_and_repeats_at_most_a_page(
     assert "going on from " in await asyncio.to_thread(job.log)
 
 
+@pytest.mark.parametrize(
+    ("environment", "exit_code"), [({}, 0), ({"INTERRUPTED_EXIT_CODE": "143"}, 143)], ids=["local", "cluster"]
+)
 async def test_sigterm_ends_the_job_well_and_reports_nothing_final(
-    kafka_broker: Broker, exchange_sim: str, log: Path
+    kafka_broker: Broker, exchange_sim: str, log: Path, environment: dict[str, str], exit_code: int
 ) -> None:
     driver = driver_of(kafka_broker)
     await driver.create_topics()
     await driver.tell(CommandKind.START)
     await driver.tell(CommandKind.PAUSE)
 
-    async with driver.job(log, BINANCE_SPOT_REST_URL=exchange_sim) as job:
+    async with driver.job(log, BINANCE_SPOT_REST_URL=exchange_sim, **environment) as job:
         await driver.wait_for(TaskStatus.PAUSED)
         job.process.send_signal(signal.SIGTERM)
-        assert await job.exit_code() == 0, job.log()
+        assert await job.exit_code() == exit_code, job.log()
 
     assert await driver.read(driver.kafka_topic) == []
     assert not any(event.finished for event in await driver.events())
@@ -161,12 +164,12 @@ async def test_sigterm_while_the_broker_hangs_ends_the_job_well(tmp_path: Path, 
         await driver.create_topics()
         await driver.tell(CommandKind.START)
         await plan_faults(exchange_sim, [{"path": KLINES, "kind": "slow", "count": 20, "after": 1, "seconds": 1}])
-        async with driver.job(log, BINANCE_SPOT_REST_URL=exchange_sim) as job:
+        async with driver.job(log, BINANCE_SPOT_REST_URL=exchange_sim, INTERRUPTED_EXIT_CODE="143") as job:
             await driver.wait_for(TaskStatus.LOADING)
             os.kill(broker._process.pid, signal.SIGSTOP)
             job.process.send_signal(signal.SIGTERM)
             async with asyncio.timeout(10):
-                assert await job.exit_code() == 0, job.log()
+                assert await job.exit_code() == 143, job.log()
         os.kill(broker._process.pid, signal.SIGCONT)
 
 
@@ -176,7 +179,7 @@ async def test_a_stop_ends_a_paused_job_as_stopped(kafka_broker: Broker, exchang
     await driver.tell(CommandKind.START)
     await driver.tell(CommandKind.PAUSE)
 
-    async with driver.job(log, BINANCE_SPOT_REST_URL=exchange_sim) as job:
+    async with driver.job(log, BINANCE_SPOT_REST_URL=exchange_sim, INTERRUPTED_EXIT_CODE="143") as job:
         await driver.wait_for(TaskStatus.PAUSED)
         await driver.tell(CommandKind.STOP)
         assert await job.exit_code() == 0, job.log()

@@ -5,11 +5,13 @@ forgets, falls silent. Against a real one it is tested in tests/cluster.
 import asyncio
 import json
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import pytest
 from aiohttp import web
 
 from queue_manager.adapters.kubernetes import launcher as launcher_module
+from queue_manager.adapters.kubernetes import sight
 from queue_manager.adapters.kubernetes.launcher import KubernetesLauncher
 from queue_manager.app.ports import JobSpec, NameTakenError
 from queue_manager.settings import KubernetesLauncherSettings
@@ -166,6 +168,18 @@ async def test_lists_go_on_to_their_last_page_and_pods_are_given_to_their_jobs(s
     assert server.asked[-1][2]["labelSelector"] == (
         "app.kubernetes.io/managed-by=queue-manager,app.kubernetes.io/instance=streamforge,streamforge.io/queue-id=wf-a"
     )
+
+
+async def test_how_long_a_job_has_had_no_pod_is_counted_from_its_last_one(tmp_path, server, monkeypatch):
+    monkeypatch.setattr(sight, "_LONGEST_BACK_OFF", timedelta(seconds=0))
+    old = job(startTime="2020-01-01T00:00:00Z")
+    pod = {"metadata": {"name": "p", "labels": {"batch.kubernetes.io/job-name": NAME}}}
+    server.script("GET", JOBS, page(old))
+    server.script("GET", PODS, page(pod), page(), page(), page(pod), page())
+    async with launching(tmp_path, server, kubernetes_job_start_seconds=0.1) as launcher:
+        assert [(await launcher.jobs("wf-a"))[0].is_stuck for _ in range(2)] == [False, False]
+        await asyncio.sleep(0.2)
+        assert [(await launcher.jobs())[0].is_stuck for _ in range(3)] == [True, False, False]
 
 
 async def test_a_job_is_deleted_after_its_pods_and_none_of_that_name_is_fine(server, launcher):

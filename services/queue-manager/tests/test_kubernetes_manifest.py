@@ -67,6 +67,10 @@ def test_a_job_is_this_and_nothing_else():
                             "action": "FailJob",
                             "onExitCodes": {"containerName": "job", "operator": "In", "values": [42]},
                         },
+                        {
+                            "action": "Ignore",
+                            "onExitCodes": {"containerName": "job", "operator": "In", "values": [143]},
+                        },
                         {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
                     ]
                 },
@@ -108,6 +112,7 @@ def test_a_job_is_this_and_nothing_else():
                                     {"name": "ATTEMPT", "value": "1"},
                                     {"name": "COMMANDS_SINCE", "value": "1722500000000"},
                                     {"name": "METRICS_PORT", "value": "9090"},
+                                    {"name": "INTERRUPTED_EXIT_CODE", "value": "143"},
                                 ],
                                 "ports": [{"name": "metrics", "containerPort": 9090}],
                                 "readinessProbe": {
@@ -155,6 +160,7 @@ def test_what_the_operator_lays_down_is_in_it():
         },
         kubernetes_job_environment={"ARANGO_URL": "http://arangodb:8529", "LOG_LEVEL": "INFO", "QUEUE_ID": "forged"},
         kubernetes_job_config_maps=["streamforge"],
+        kubernetes_job_files_secret="kafka-ca",
         kubernetes_job_image_pull_secrets=["registry"],
         kubernetes_job_service_account="streamforge-jobs",
     )
@@ -174,6 +180,8 @@ def test_what_the_operator_lays_down_is_in_it():
     assert container["command"] == ["loader-producer"]
     assert container["resources"]["limits"] == {"memory": "4Gi", "nvidia.com/gpu": "1"}
     assert container["envFrom"] == [{"configMapRef": {"name": "streamforge"}}]
+    assert pod["volumes"][1:] == [{"name": "files", "secret": {"secretName": "kafka-ca"}}]
+    assert container["volumeMounts"][1:] == [{"name": "files", "mountPath": "/etc/streamforge", "readOnly": True}]
     variables = {each["name"]: each["value"] for each in container["env"]}
     assert (variables["LOG_LEVEL"], variables["ARANGO_URL"]) == ("DEBUG", "http://arangodb:8529")
     assert variables["QUEUE_ID"] == SPEC.queue_id

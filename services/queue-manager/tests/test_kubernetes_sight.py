@@ -43,8 +43,9 @@ def condition(kind, reason="", message="", status="True"):
     return {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": at(1)}
 
 
-def seen(job, *pods):
-    return job_as_seen(job, pods, NOW, START_S)
+def seen(job, *pods, bare_for_s=None):
+    bare_since = None if bare_for_s is None else NOW - timedelta(seconds=bare_for_s)
+    return job_as_seen(job, pods, NOW, START_S, bare_since)
 
 
 def test_a_job_that_runs_has_nothing_to_tell():
@@ -74,6 +75,7 @@ def test_a_job_between_two_pods_is_being_restarted_and_says_why():
         (pod(state=ended(137, "OOMKilled")), "OOMKilled: it took more memory"),
         (pod(state=ended(137)), "Killed: something killed it"),
         (pod(state=ended(42)), "Fatal: it ended with exit code 42"),
+        (pod(state=ended(143)), "Interrupted: it was told to end while it worked"),
         (pod(state=ended(128, "StartError", message="exec: no such file")), "StartError: it ended with exit code 128"),
         (pod(phase="Failed", reason="Evicted", message="low on memory"), "Evicted: its node ran short"),
         (pod(phase="Failed", reason="SomethingNew", message="who knows"), "SomethingNew: who knows"),
@@ -143,7 +145,7 @@ def test_a_job_whose_pod_cannot_start_is_stuck_after_a_while(age_s, is_stuck):
     backing_off = {"waiting": {"reason": "ImagePullBackOff"}}
 
     pulling = seen(job(age_s, active=1), pod(age_s, phase="Pending", state=backing_off))
-    without_pods = seen(job(age_s))
+    without_pods = seen(job(age_s), bare_for_s=age_s)
 
     assert (pulling.is_stuck, without_pods.is_stuck) == (is_stuck, is_stuck)
     assert pulling.status.is_live
@@ -152,11 +154,25 @@ def test_a_job_whose_pod_cannot_start_is_stuck_after_a_while(age_s, is_stuck):
     assert not is_stuck or without_pods.reason.startswith("NoPod: no pod could be made; `kubectl describe job")
 
 
+def test_a_job_whose_pod_was_interrupted_is_being_restarted_and_is_not_stuck_without_one():
+    told_to_end = seen(job(age_s=9_000, active=0), pod(9_000, phase="Failed", state=ended(143)))
+    gone = seen(job(age_s=9_000, active=0), bare_for_s=5)
+
+    assert (told_to_end.status, told_to_end.restarts, told_to_end.exit_code) == ("restarting", 0, 143)
+    assert told_to_end.reason.startswith("Interrupted:")
+    assert (gone.status.is_live, gone.is_stuck) == (True, False)
+
+
+def test_a_job_without_a_pod_is_given_as_long_as_kubernetes_may_take_for_the_next_one():
+    assert not job_as_seen(job(9_000), (), NOW, 4, NOW - timedelta(seconds=599)).is_stuck
+    assert job_as_seen(job(9_000), (), NOW, 4, NOW - timedelta(seconds=601)).is_stuck
+
+
 @pytest.mark.parametrize(
     "held", [job(9_000, deleting=True), job(9_000, conditions=[condition("Suspended")]), job(9_000, failed=1)]
 )
 def test_a_job_that_is_held_deleted_or_between_pods_is_not_stuck(held):
-    shown = seen(held)
+    shown = seen(held, bare_for_s=9_000)
 
     assert not shown.is_stuck
     assert shown.status.is_live

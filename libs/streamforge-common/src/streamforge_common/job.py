@@ -3,8 +3,9 @@
     commands folded → `starting` → the work, steered by later commands → one last event → exit code
 
 A service brings the work as a coroutine function that takes a `JobRun` and returns how it ended. Exit codes: 0 when
-the work ended in a foreseen way, also on SIGTERM; `FATAL_EXIT_CODE` when trying again cannot help; 1 otherwise, which
-the launcher answers with a restart in the same attempt.
+the work ended in a foreseen way; `INTERRUPTED_EXIT_CODE` when SIGTERM ended it, which is 0 as well unless the launcher
+says otherwise; `FATAL_EXIT_CODE` when trying again cannot help; 1 otherwise, which the launcher answers with a restart
+in the same attempt.
 """
 
 import asyncio
@@ -178,7 +179,7 @@ async def run_job(settings: JobSettings, work: Work, neighbours: Sequence[Neighb
         if not on_sigterm.received:
             raise
         logger.warning("ended by SIGTERM before the work had reached a good place; it goes on from its last one")
-        return 0
+        return settings.interrupted_exit_code
     except FatalError as exc:
         logger.error("{}", exc)
         return FATAL_EXIT_CODE
@@ -229,6 +230,7 @@ async def _run(
             await run.report(TaskStatus.STOPPED, message, finished=True)
         case Interrupted():
             logger.info("ended by SIGTERM; the work goes on from here when the job is started again")
+            return settings.interrupted_exit_code
     return 0
 
 

@@ -100,6 +100,9 @@ class JobSettings(LogSettings, KafkaSettings, OutageSettings):
     """Unix milliseconds: commands written before cannot be for this task."""
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """Port of `/health` and `/metrics`; 0 takes a free one, which the `starting` event names."""
+    interrupted_exit_code: int = Field(default=0, ge=0, le=255)
+    """How the process ends when SIGTERM has ended its work. A launcher that would take 0 for the end of the work, as
+    Kubernetes does, sets another one."""
 
 
 class ExchangeSettings(SettingsGroup):

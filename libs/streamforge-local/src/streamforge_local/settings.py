@@ -46,6 +46,7 @@ PLATFORM_OWNED = frozenset(
         "TELEMETRY_ID",
         "ATTEMPT",
         "COMMANDS_SINCE",
+        "INTERRUPTED_EXIT_CODE",
         "STREAMFORGE_API_KEY",
     }
 )

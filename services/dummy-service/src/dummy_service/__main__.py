@@ -170,7 +170,7 @@ class _Played:
         )
 
     def _told_ending(self, exit_code: int) -> str:
-        if exit_code:
+        if exit_code not in (0, self._job.interrupted_exit_code):
             return "error"
         if self._ending is None:
             return "interrupted" if self._run else "ended before it began"

@@ -78,6 +78,8 @@ class KubernetesLauncherSettings(SettingsGroup):
     """JSON list: ConfigMaps whose entries are variables of every pod."""
     kubernetes_job_secrets: Names = Field(default_factory=list)
     """JSON list: Secrets whose entries are variables of every pod."""
+    kubernetes_job_files_secret: str | None = None
+    """Secret whose entries are files of every pod, in `/etc/streamforge`: what `KAFKA_SSL_CAFILE` names."""
     kubernetes_job_service_account: str = "default"
     """Of every pod; its token is not mounted, so it needs no rights."""
     kubernetes_job_image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = "IfNotPresent"
@@ -105,6 +107,7 @@ class KubernetesLauncherSettings(SettingsGroup):
             environment=self.kubernetes_job_environment,
             config_maps=self.kubernetes_job_config_maps,
             secrets=self.kubernetes_job_secrets,
+            files_secret=self.kubernetes_job_files_secret,
             service_account=self.kubernetes_job_service_account,
             image_pull_policy=self.kubernetes_job_image_pull_policy,
             image_pull_secrets=self.kubernetes_job_image_pull_secrets,

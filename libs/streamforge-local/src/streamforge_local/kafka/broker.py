@@ -1,4 +1,4 @@
-"""One Kafka broker on one folder: KRaft combined (broker and controller in one JVM), loopback only, one replica.
+"""One Kafka broker on one folder: KRaft combined (broker and controller in one JVM), one replica, on loopback.
 
 `prepare_broker` writes the configuration and, once per folder, formats the storage; it gives the command that runs the
 broker, which the supervisor of `up` keeps alive. `Broker` runs that command for whoever needs just a broker: tests, and
@@ -29,7 +29,9 @@ _STOP_WITHIN_S = 60.0
 """A stop takes about 0.3 s, and 3 s where the JVM archives its classes."""
 
 
-def prepare_broker(folder: Path, installation: Installation, port: int, controller_port: int) -> list[str]:
+def prepare_broker(
+    folder: Path, installation: Installation, port: int, controller_port: int, *, host: str = LOOPBACK
+) -> list[str]:
     """Write the broker's configuration and format its storage if that was never done.
 
     Args:
@@ -37,6 +39,7 @@ def prepare_broker(folder: Path, installation: Installation, port: int, controll
         installation: The Java and the jars to use.
         port: Where clients will connect.
         controller_port: Where the broker speaks with its own controller.
+        host: Another address for its clients, where they are in a network of their own.
 
     Returns:
         The command that runs the broker in the foreground, logging to standard output.
@@ -46,21 +49,21 @@ def prepare_broker(folder: Path, installation: Installation, port: int, controll
     """
     folder.mkdir(parents=True, exist_ok=True)
     data, properties = folder / "data", folder / "server.properties"
-    properties.write_text(_server_properties(data, port, controller_port))
+    properties.write_text(_server_properties(data, host, port, controller_port))
     if not data.exists():
         _format(folder, installation, port, controller_port)
     return [*_jvm(installation), "kafka.Kafka", str(properties)]
 
 
-def _server_properties(data: Path, port: int, controller_port: int) -> str:
+def _server_properties(data: Path, host: str, port: int, controller_port: int) -> str:
     # A quorum of one by static configuration: the voter's address is then read from here at every start and may change,
     # while a dynamic quorum would keep that of the first start in its log.
     return f"""\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{LOOPBACK}:{controller_port}
-listeners=CLIENT://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller_port}
-advertised.listeners=CLIENT://{LOOPBACK}:{port}
+listeners=CLIENT://{host}:{port},CONTROLLER://{LOOPBACK}:{controller_port}
+advertised.listeners=CLIENT://{host}:{port}
 listener.security.protocol.map=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=CLIENT
 controller.listener.names=CONTROLLER
@@ -117,7 +120,7 @@ def _jvm(installation: Installation) -> list[str]:
 def _format(folder: Path, installation: Installation, port: int, controller_port: int) -> None:
     """Format beside and rename, so that an interrupted format leaves nothing that looks formatted."""
     fresh, properties, log = folder / "data.formatting", folder / "format.properties", folder / "format.log"
-    properties.write_text(_server_properties(fresh, port, controller_port))
+    properties.write_text(_server_properties(fresh, LOOPBACK, port, controller_port))
     cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     command = [*_jvm(installation), "kafka.tools.StorageTool", "format", "--ignore-formatted"]
     # In one word: every 64th id begins with a dash and would be taken for an option of its own.
@@ -132,17 +135,18 @@ def _format(folder: Path, installation: Installation, port: int, controller_port
 class Broker:
     """A running broker, for tests and trial runs: started by `with`, stopped at its end, restarted in between."""
 
-    def __init__(self, folder: Path, installation: Installation) -> None:
+    def __init__(self, folder: Path, installation: Installation, *, host: str = LOOPBACK) -> None:
+        self._host = host
         self._ports = PortClaims()
         self._log = folder / "kafka.log"
         self._port = self._ports.claim()
-        self._command = prepare_broker(folder, installation, self._port, self._ports.claim())
+        self._command = prepare_broker(folder, installation, self._port, self._ports.claim(), host=host)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def bootstrap_servers(self) -> str:
         """Where clients connect; stays the same over `stop`, `kill` and `start`."""
-        return f"{LOOPBACK}:{self._port}"
+        return f"{self._host}:{self._port}"
 
     def start(self) -> None:
         """Start the broker and wait until it serves clients.
@@ -155,7 +159,7 @@ class Broker:
                 guarded(self._command), stdout=output, stderr=output, start_new_session=True
             )
         deadline = time.monotonic() + _START_WITHIN_S
-        while not accepts_connections(LOOPBACK, self._port):
+        while not accepts_connections(self._host, self._port):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 raise PlatformError(f"Kafka did not start, see {self._log}:\n{last_lines(self._log)}")

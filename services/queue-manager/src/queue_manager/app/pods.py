@@ -48,6 +48,8 @@ class JobPlan(_Plan):
     """ConfigMaps whose entries are variables of every pod."""
     secrets: Sequence[str] = ()
     """Secrets whose entries are variables of every pod."""
+    files_secret: str | None = None
+    """Secret whose entries are files of every pod, in `/etc/streamforge`."""
     service_account: str
     """Of every pod; its token is not mounted."""
     image_pull_policy: str

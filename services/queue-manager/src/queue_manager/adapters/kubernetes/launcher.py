@@ -3,12 +3,12 @@
 The client library blocks, so each call goes to a thread. It is used for addresses, credentials and paths; what is
 answered is decoded here, only as far as it is looked at.
 
-What the service account needs in its namespace: jobs create, get, list, watch, delete; pods get, list; pods/log get.
+What the service account needs in its namespace: jobs create, get, list, watch, delete; pods list; pods/log get.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from types import TracebackType
@@ -107,6 +107,8 @@ class KubernetesLauncher:
         self._plan = plan
         self._kubeconfig = kubeconfig
         self._selector = f"{MANAGED_BY}={MANAGER},{INSTANCE}={plan.instance}"
+        self._bare_since: dict[str, datetime] = {}
+        """Jobs that had no pod when they were last looked at, and since when that is so."""
 
     async def __aenter__(self) -> Self:
         self._api = await asyncio.to_thread(_open, self._kubeconfig)
@@ -141,7 +143,14 @@ class KubernetesLauncher:
         for pod in pods:
             by_job.setdefault(pod.job_name, []).append(pod)
         now = datetime.now(UTC)
-        return [job_as_seen(job, by_job.get(job.metadata.name, ()), now, self._plan.start_seconds) for job in jobs]
+        bare = {job.metadata.name for job in jobs} - by_job.keys()
+        # Whoever looks at all jobs also forgets those that are gone.
+        others = {} if queue_id is None else self._bare_since
+        self._bare_since = {
+            **{name: since for name, since in others.items() if name not in by_job},
+            **{name: self._bare_since.get(name, now) for name in bare},
+        }
+        return [self._as_seen(job, by_job.get(job.metadata.name, ()), now) for job in jobs]
 
     async def delete(self, name: str) -> None:
         """Have a job deleted when its pods are gone; until then it is listed, and lives."""
@@ -204,6 +213,9 @@ class KubernetesLauncher:
                         yield QueueId(queue_id)
             finally:
                 await asyncio.to_thread(lines.close)
+
+    def _as_seen(self, job: KubernetesJob, pods: Sequence[Pod], now: datetime) -> Job:
+        return job_as_seen(job, pods, now, self._plan.start_seconds, self._bare_since.get(job.metadata.name))
 
     async def _list_jobs(self, selector: str) -> tuple[str, list[KubernetesJob]]:
         return await _transiently(self._list, _Page[KubernetesJob], self._batch.list_namespaced_job, selector)

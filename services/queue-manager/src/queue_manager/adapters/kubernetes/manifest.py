@@ -20,9 +20,14 @@ MANAGED_BY, INSTANCE = "app.kubernetes.io/managed-by", "app.kubernetes.io/instan
 QUEUE_ID, TARGET = "streamforge.io/queue-id", "streamforge.io/target"
 TELEMETRY_ID, ATTEMPT = "streamforge.io/telemetry-id", "streamforge.io/attempt"
 MANAGER = "queue-manager"
+INTERRUPTED_EXIT_CODE = 143
+"""Of a pod that was told to end while it worked: 128 + SIGTERM, as processes end that do not handle the signal. With 0
+the Job would be complete."""
 
 _METRICS_PORT = 9090
 """The same in every pod: each has an address of its own."""
+_FILES = "/etc/streamforge"
+"""Where a pod finds the files that are laid down."""
 _USER = 10001
 """As in our images; nobody's on the node."""
 _TMP_SIZE = "8Gi"
@@ -87,7 +92,12 @@ def _failure_rules() -> list[Manifest]:
             "action": "FailJob",
             "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": [FATAL_EXIT_CODE]},
         },
-        # A drained node or an eviction says nothing about the job; it does not count against backoffLimit.
+        # What ends a pod from outside says nothing about the job and does not count against backoffLimit: a deletion, a
+        # drained node or an eviction, the last two also where the pod was killed before it could end by itself.
+        {
+            "action": "Ignore",
+            "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": [INTERRUPTED_EXIT_CODE]},
+        },
         {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
     ]
 
@@ -111,6 +121,8 @@ def _pod(spec: JobSpec, plan: JobPlan, target: TargetPlan) -> Manifest:
         "containers": [_container(spec, plan, target)],
         "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": _TMP_SIZE}}],
     }
+    if plan.files_secret:
+        pod["volumes"].append({"name": "files", "secret": {"secretName": plan.files_secret}})
     optional = {
         "imagePullSecrets": [{"name": name} for name in plan.image_pull_secrets],
         "nodeSelector": dict(target.node_selector),
@@ -143,6 +155,8 @@ def _container(spec: JobSpec, plan: JobPlan, target: TargetPlan) -> Manifest:
     sources += [{"secretRef": {"name": name}} for name in plan.secrets]
     if sources:
         container["envFrom"] = sources
+    if plan.files_secret:
+        container["volumeMounts"].append({"name": "files", "mountPath": _FILES, "readOnly": True})
     return container
 
 
@@ -157,4 +171,5 @@ def _environment(spec: JobSpec, plan: JobPlan, target: TargetPlan) -> dict[str, 
         "ATTEMPT": str(spec.attempt),
         "COMMANDS_SINCE": str(spec.commands_since_ms),
         "METRICS_PORT": str(_METRICS_PORT),
+        "INTERRUPTED_EXIT_CODE": str(INTERRUPTED_EXIT_CODE),
     }

@@ -9,13 +9,22 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from queue_manager.adapters.kubernetes.manifest import ATTEMPT, CONTAINER, QUEUE_ID, TARGET, TELEMETRY_ID
+from queue_manager.adapters.kubernetes.manifest import (
+    ATTEMPT,
+    CONTAINER,
+    INTERRUPTED_EXIT_CODE,
+    QUEUE_ID,
+    TARGET,
+    TELEMETRY_ID,
+)
 from queue_manager.app.ports import Job, JobStatus
 from streamforge_common.errors import FATAL_EXIT_CODE
 
 _LONGEST_MESSAGE = 300
 """Of Kubernetes' own words in a reason; image pulls repeat themselves."""
 _KILLED = 137
+_LONGEST_BACK_OFF = timedelta(minutes=10)
+"""For so long at most a Job waits before it makes the next pod; nothing in it tells that from never having had one."""
 
 _WAITING = {
     "ErrImagePull": "its image cannot be pulled; check its name, its tag and the image pull secrets",
@@ -146,7 +155,9 @@ class Pod(_Shown, frozen=True):
         return next((it for it in self.status.conditions if it.type == kind), None)
 
 
-def job_as_seen(job: KubernetesJob, pods: Sequence[Pod], now: datetime, start_s: float) -> Job:
+def job_as_seen(
+    job: KubernetesJob, pods: Sequence[Pod], now: datetime, start_s: float, bare_since: datetime | None = None
+) -> Job:
     """Say how a Job stands.
 
     Args:
@@ -154,12 +165,15 @@ def job_as_seen(job: KubernetesJob, pods: Sequence[Pod], now: datetime, start_s:
         pods: Those that it has made and that are still there.
         now: The time.
         start_s: How long a pod may be unable to start before the job is stuck.
+        bare_since: Without any pod: since when that is so.
     """
     pods = sorted(pods, key=lambda pod: (pod.metadata.creation_timestamp or now, pod.metadata.name))
     status, reason = _standing(job, pods)
-    is_stuck = status.is_live and _is_stuck(job, pods, now, start_s)
+    waits_since = _waits_since(job, pods, bare_since)
+    patience = timedelta(seconds=start_s) if pods else max(timedelta(seconds=start_s), _LONGEST_BACK_OFF)
+    is_stuck = status.is_live and waits_since is not None and now - waits_since > patience
     if is_stuck:
-        reason = f"{reason or _no_pod(job)}; it was given {start_s:g} s to start"
+        reason = f"{reason or _no_pod(job)}; it was given {patience.total_seconds():g} s to start"
     labels = job.metadata.labels
     return Job(
         name=job.metadata.name,
@@ -188,7 +202,8 @@ def _standing(job: KubernetesJob, pods: Sequence[Pod]) -> tuple[JobStatus, str |
         return JobStatus.RUNNING, "Deleting: it is gone when its pods are"
     if _condition(job, "Suspended"):
         return JobStatus.RUNNING, "Suspended: somebody holds it back (spec.suspend)"
-    is_between_pods = job.status.active == 0 and job.status.failed > 0
+    # A pod that was interrupted is not counted as failed.
+    is_between_pods = job.status.active == 0 and (job.status.failed > 0 or bool(_exit_code(pods)))
     return JobStatus.RESTARTING if is_between_pods else JobStatus.RUNNING, trouble
 
 
@@ -230,23 +245,23 @@ def _why_terminated(pod: Pod, ended: Terminated) -> str:
         return "OOMKilled: it took more memory than the limit of its target allows; raise that limit"
     if ended.exit_code == FATAL_EXIT_CODE:
         return f"Fatal: it ended with exit code {ended.exit_code}, trying again cannot help; its log says why"
+    if ended.exit_code == INTERRUPTED_EXIT_CODE:
+        return "Interrupted: it was told to end while it worked; the next pod goes on from there"
     if ended.exit_code == _KILLED:
         return f"Killed: something killed it (exit code {_KILLED})"
     told = _short(ended.message) or "its log says why"
     return f"{ended.reason or 'Error'}: it ended with exit code {ended.exit_code}; {told}"
 
 
-def _is_stuck(job: KubernetesJob, pods: Sequence[Pod], now: datetime, start_s: float) -> bool:
-    """Whether the newest pod, or the want of any, has kept the job from running for too long."""
+def _waits_since(job: KubernetesJob, pods: Sequence[Pod], bare_since: datetime | None) -> datetime | None:
+    """Since when its newest pod, or the want of any, keeps the job from running; None where nothing does."""
     if job.metadata.deletion_timestamp is not None or _condition(job, "Suspended"):
-        return False
-    patience = timedelta(seconds=start_s)
+        return None
     if not pods:
-        since = job.status.start_time or job.metadata.creation_timestamp or now
-        return job.status.active == 0 and job.status.failed == 0 and now - since > patience
+        return bare_since if job.status.active == 0 and job.status.failed == 0 else None
     newest = pods[-1]
-    since = newest.metadata.creation_timestamp or now
-    return newest.status.phase == "Pending" and pod_trouble(newest) is not None and now - since > patience
+    is_held = newest.status.phase == "Pending" and pod_trouble(newest) is not None
+    return newest.metadata.creation_timestamp if is_held else None
 
 
 def _no_pod(job: KubernetesJob) -> str:
