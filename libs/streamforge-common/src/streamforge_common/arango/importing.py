@@ -15,7 +15,8 @@ import msgspec
 from streamforge_common.errors import FatalError, RejectedRecordError, TransientError
 from streamforge_common.settings import ArangoSettings
 
-_BUSY_STATUSES = frozenset({408, 412, 429, 500, 502, 503, 504})
+_BUSY_STATUSES = frozenset({408, 412, 429, 500, 502, 503, 504, 507})
+"""507: its disk is full, until somebody makes room."""
 _UNREADABLE_STATUSES = frozenset({400, 413})
 _NO_CONNECTION_S, _NO_ANSWER_S = 10, 120
 
