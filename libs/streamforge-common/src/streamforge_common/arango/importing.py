@@ -47,12 +47,13 @@ class DocumentImporter:
             "waitForSync": "true",
             "details": "true",
         }
-        self._auth = aiohttp.BasicAuth(settings.arango_username, settings.arango_password.get_secret_value())
+        login = aiohttp.encode_basic_auth(settings.arango_username, settings.arango_password.get_secret_value())
+        self._headers = {"Authorization": login}
         self._decoder = msgspec.json.Decoder(ImportResult)
 
     async def __aenter__(self) -> Self:
         timeout = aiohttp.ClientTimeout(total=_NO_ANSWER_S, connect=_NO_CONNECTION_S)
-        self._session = aiohttp.ClientSession(auth=self._auth, timeout=timeout)
+        self._session = aiohttp.ClientSession(headers=self._headers, timeout=timeout)
         return self
 
     async def __aexit__(
