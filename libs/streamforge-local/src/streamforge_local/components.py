@@ -123,7 +123,7 @@ class Components:
             "ARANGO_ROOT_PASSWORD": self._secrets.arango_password,
             "ARANGO_JWT_SECRET": self._secrets.arango_jwt_secret,
         }
-        login = aiohttp.BasicAuth("root", self._secrets.arango_password)
+        login = {"Authorization": aiohttp.encode_basic_auth("root", self._secrets.arango_password)}
         url = f"{_url(self._ports.arango)}/_api/version"
         command = [*self._programs.arangolite, *options]
         return self._component("arangolite", command, environment, self._answers(url, login), stop_grace_s=1.5)
@@ -189,10 +189,10 @@ class Components:
             stop_grace_s=stop_grace_s,
         )
 
-    def _answers(self, url: str, login: aiohttp.BasicAuth | None = None) -> Callable[[], Awaitable[bool]]:
+    def _answers(self, url: str, headers: Mapping[str, str] | None = None) -> Callable[[], Awaitable[bool]]:
         async def is_healthy() -> bool:
             try:
-                async with self._http.get(url, auth=login, timeout=_PROBE_WITHIN) as answer:
+                async with self._http.get(url, headers=headers, timeout=_PROBE_WITHIN) as answer:
                     return answer.status == 200
             except (aiohttp.ClientError, TimeoutError):
                 return False
