@@ -121,7 +121,7 @@ def test_a_rejected_value_can_be_had_back_byte_for_byte(value: bytes | None) -> 
     }
 
 
-@pytest.mark.parametrize("data_type", ["", "candles_5m", "api_candles_7m", "api_trades"])
+@pytest.mark.parametrize("data_type", ["", "candles_5m", "api_candles_7m", "api_prophecies"])
 def test_a_type_that_is_not_known_is_refused_for_good(data_type: str) -> None:
     with pytest.raises(FatalError) as refused:
         dataset(data_type)
