@@ -120,7 +120,7 @@ def test_ctrl_c_ends_the_demo_and_leaves_nothing(demo, tmp_path, moment):
             break
 
     process.send_signal(signal.SIGINT)
-    told, _ = process.communicate(timeout=10)
+    told, _ = process.communicate(timeout=60)
 
     assert process.returncode == 130
     assert "Traceback" not in told
