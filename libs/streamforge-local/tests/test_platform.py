@@ -101,7 +101,7 @@ class RunningUp:
 
     def end(self, signum: int) -> tuple[int, str]:
         self.process.send_signal(signum)
-        _, errors = self.process.communicate(timeout=60)
+        _, errors = self.process.communicate(timeout=10)
         return self.process.returncode, errors
 
 

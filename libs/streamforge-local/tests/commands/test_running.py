@@ -198,7 +198,7 @@ def test_ctrl_c_leaves_the_workflow_running_and_says_how_to_get_back(script):
         while len(script.asked) < 3:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate(timeout=10)
 
     queue_id = script.states[0]["queue_id"]
     assert process.returncode == 130

@@ -60,6 +60,7 @@ def _run(console: Console, home: Path, exchange: str) -> bool:
     console.print(f"Starting a platform of its own in {home}")
     started_s = time.monotonic()
     with PlatformProcess(home, exchange) as platform:
+        platform.start()
         info = platform.wait_until_healthy(
             lambda news: console.print(f"  {time.monotonic() - started_s:5.1f} s  {news}", style="dim")
         )
