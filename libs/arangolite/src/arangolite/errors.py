@@ -75,7 +75,6 @@ class Problem(Enum):
     QUERY_INVALID_ARITHMETIC = (1561, HTTPStatus.BAD_REQUEST, "invalid arithmetic value")
     QUERY_DIVISION_BY_ZERO = (1562, HTTPStatus.BAD_REQUEST, "division by zero")
     QUERY_ARRAY_EXPECTED = (1563, HTTPStatus.BAD_REQUEST, "array expected")
-    QUERY_COLLECT_EXPRESSION = (1574, HTTPStatus.BAD_REQUEST, "invalid aggregate expression")
     QUERY_COMPILE_TIME_OPTIONS = (1575, HTTPStatus.BAD_REQUEST, "query options must be readable at query compile time")
     QUERY_FORCED_INDEX_HINT = (1577, HTTPStatus.BAD_REQUEST, "could not use forced index hint")
     QUERY_ACCESS_AFTER_MODIFICATION = (1579, HTTPStatus.BAD_REQUEST, "access after data-modification")

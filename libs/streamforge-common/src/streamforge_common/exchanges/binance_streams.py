@@ -15,7 +15,6 @@ import msgspec
 from streamforge_common.contract.intervals import INTERVALS
 from streamforge_common.contract.kinds import liquidation_name, record_kind
 from streamforge_common.contract.records import (
-    AggTrade,
     BookTicker,
     Candle,
     Count,
@@ -23,10 +22,9 @@ from streamforge_common.contract.records import (
     MarkPrice,
     TimeMs,
     Trade,
-    TradeId,
 )
 from streamforge_common.errors import RejectedRecordError
-from streamforge_common.exchanges.binance_shared import EXCHANGE, Origin
+from streamforge_common.exchanges.binance_shared import EXCHANGE, AggTradeRow, Origin, make_agg_trades
 from streamforge_common.exchanges.decoding import UNREADABLE, Finite
 from streamforge_common.exchanges.streams import Answered, Incoming, Leaving, Parsed, Pushed, Stream, StreamMarket
 
@@ -68,15 +66,10 @@ class _Trade(msgspec.Struct, frozen=True, gc=False):
     """Futures only: what is not of the market is the insurance fund's or a deleveraging."""
 
 
-class _AggTrade(msgspec.Struct, frozen=True, gc=False):
+class _AggTrade(AggTradeRow[TimeMs], frozen=True, gc=False):
+    """A row as REST has it, and whose it is."""
+
     s: str
-    a: Count
-    p: Finite
-    q: Finite
-    f: TradeId
-    l: TradeId  # noqa: E741
-    T: TimeMs
-    m: bool
 
 
 class _Bar(msgspec.Struct, frozen=True, gc=False):
@@ -199,21 +192,7 @@ def _parse_agg_trade(message: bytes, origin: Origin, _received_ms: int) -> Parse
     """
     trade = _agg_trade_decoder.decode(message)
     _check_symbol(trade.s, origin)
-    record = AggTrade(
-        key=f"{origin.prefix}{trade.a}",
-        exchange=EXCHANGE,
-        market=origin.market,
-        symbol=origin.symbol,
-        type=origin.kind,
-        agg_trade_id=trade.a,
-        price=trade.p,
-        quantity=trade.q,
-        first_trade_id=trade.f,
-        last_trade_id=trade.l,
-        trade_time=trade.T,
-        is_buyer_maker=trade.m,
-    )
-    return Parsed((record,))
+    return Parsed(make_agg_trades([trade], origin))
 
 
 def _parse_kline(message: bytes, origin: Origin, _received_ms: int) -> Parsed:
