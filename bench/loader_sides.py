@@ -13,13 +13,13 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from bench.market import PAGE, job_settings, make_records, page_request, read_pages, start_command
 from bench.sides import be_a_side
-from loader_producer.adapters.exchange import ExchangeClient
 from loader_producer.app.dataset import Dataset
 from loader_producer.app.loading import Loading
 from streamforge_common.contract.commands import Wanted
 from streamforge_common.contract.records import RECEIPT_TIME_HEADER
 from streamforge_common.exchanges.binance import SPOT
 from streamforge_common.exchanges.rest import Request
+from streamforge_common.history.client import ExchangeClient
 from streamforge_common.job import JobRun
 from streamforge_common.kafka.messages import MessageWriter
 from streamforge_common.kafka.records import RecordWriter

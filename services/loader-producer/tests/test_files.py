@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loader_producer.app.files import days_of, plan_files
-from loader_producer.app.pages import find_missing
 from streamforge_common.contract.grid import EveryNumber
+from streamforge_common.history.pages import find_missing
 
 DAY_MS = 86_400_000
 

@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loader_producer.app.gaps import GapFinder
-from loader_producer.app.pages import PagePlan, judge_page
 from streamforge_common.contract.records import FundingRate
 from streamforge_common.contract.spacing import find_silences
 from streamforge_common.errors import RejectedRecordError
 from streamforge_common.exchanges.bybit import LINEAR
+from streamforge_common.history.pages import PagePlan, judge_page
 
 HISTORY = LINEAR.histories["funding_rate"]
 HOUR_MS, MINUTE_MS = 3_600_000, 60_000

@@ -8,6 +8,6 @@ From the bottom up, each module may use those before it (import-linter holds thi
 - `exchanges`: one module per exchange, declarations and pure parsers.
 - `telemetry`: log lines and metrics, declared once.
 - `outages`: waiting for a broker or database that is away, until it is fatal.
-- `kafka`, `arango`: the only doors to aiokafka and python-arango.
+- `kafka`, `arango`: the only doors to aiokafka and python-arango. `history`: the door to the exchanges' REST history.
 - `serving`, `job`: health and metrics over HTTP; the life of a job. `api_server`: for services with a REST API.
 """

@@ -1,6 +1,6 @@
 """Loads history from an exchange's REST interface or its archives into a data topic.
 
-- `app` decides: which pages to ask for, what a page must be, how much weight may be spent, what comes next.
+- `app` decides: which pages and files to ask for, what is missing, what comes next.
 - `adapters` talks to the exchange.
 - `settings`, `__main__`: reads the environment and wires.
 """

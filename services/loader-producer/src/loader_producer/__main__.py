@@ -6,11 +6,11 @@ from contextlib import AsyncExitStack
 import uvloop
 
 from loader_producer.adapters.archives import ArchiveClient
-from loader_producer.adapters.exchange import ExchangeClient
 from loader_producer.app.archive_loading import ArchiveLoading
 from loader_producer.app.dataset import ArchiveDataset, Dataset, is_archived
 from loader_producer.app.loading import Loading
 from loader_producer.settings import Settings
+from streamforge_common.history.client import ExchangeClient
 from streamforge_common.job import Ending, JobRun, run_job
 from streamforge_common.kafka.checkpoint import Checkpoint
 from streamforge_common.kafka.records import RecordWriter

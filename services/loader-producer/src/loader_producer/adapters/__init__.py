@@ -1,6 +1,4 @@
-"""What the loader talks to, over HTTP. Kafka is talked to through the common library.
+"""What the loader talks to: `archives`, the files of the exchange's archives.
 
-- `exchange`: REST history.
-- `archives`: files of the exchange's archives.
-- `trials`: tries again what can be over later, for both.
+Its REST history and Kafka are talked to through the common library.
 """

@@ -20,9 +20,9 @@ from typing import IO, Self
 import aiohttp
 from loguru import logger
 
-from loader_producer.adapters.trials import Trials
 from streamforge_common.errors import FatalError, RejectedRecordError, TransientError
 from streamforge_common.exchanges.archives import ArchiveMarket, Lines
+from streamforge_common.history.trials import Trials
 from streamforge_common.telemetry import EXCHANGE_REQUESTS
 
 _TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10, sock_read=60)

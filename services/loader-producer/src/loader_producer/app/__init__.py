@@ -1,10 +1,7 @@
 """What the loader decides, without talking to anybody.
 
 - `dataset`: what the `start` command asks for.
-- `pages`: the plan of pages, and what a page must be.
-- `ends`: the first and the last record of a range, for which the exchange is asked.
 - `gaps`: what is missing, in a page and between pages.
-- `budget`: when the exchange may be asked again.
 - `files`: the plan of an archive's files.
 - `place`: where the loader stands, as it is kept in the checkpoint.
 - `publishing`: what all ways of loading do in the same manner.

@@ -15,10 +15,8 @@ from typing import Any, Protocol
 from loguru import logger
 
 from loader_producer.app.dataset import ArchiveDataset
-from loader_producer.app.ends import find_ends
 from loader_producer.app.files import days_of, plan_files
 from loader_producer.app.loading import EndOffsets
-from loader_producer.app.pages import Ends, closed_ends, find_missing
 from loader_producer.app.place import ArchivePlace, decode_place
 from loader_producer.app.publishing import (
     DataTopic,
@@ -33,6 +31,8 @@ from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.errors import FatalError
 from streamforge_common.exchanges.archives import LineReader, Lines, Period
 from streamforge_common.exchanges.rest import End, EndRequests
+from streamforge_common.history.ends import find_ends
+from streamforge_common.history.pages import Ends, closed_ends, find_missing
 from streamforge_common.job import Completed, Ending, JobRun
 
 

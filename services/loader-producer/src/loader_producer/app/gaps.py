@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from loader_producer.app.pages import Ends, Page, find_gaps
 from streamforge_common.contract.events import ExchangeGap
 from streamforge_common.contract.kinds import RecordKind
 from streamforge_common.contract.records import Record
 from streamforge_common.contract.spacing import find_silences
+from streamforge_common.history.pages import Ends, Page, find_gaps
 
 
 class GapFinder:

@@ -12,9 +12,7 @@ from typing import Any, Protocol
 from loguru import logger
 
 from loader_producer.app.dataset import Dataset
-from loader_producer.app.ends import SETTLED_AFTER_MS, find_ends
 from loader_producer.app.gaps import GapFinder
-from loader_producer.app.pages import Ends, Page, PageContent, PagePlan, closed_ends
 from loader_producer.app.place import Place, decode_place
 from loader_producer.app.publishing import (
     SERVICE,
@@ -27,7 +25,9 @@ from loader_producer.app.publishing import (
 from streamforge_common.contract.events import TaskStatus
 from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.errors import FatalError
-from streamforge_common.exchanges.rest import End, EndRequests, SpacingRequest
+from streamforge_common.exchanges.rest import End, EndRequests, History, SpacingRequest
+from streamforge_common.history.ends import SETTLED_AFTER_MS, find_ends
+from streamforge_common.history.pages import Ends, Page, PageContent, PagePlan, closed_ends
 from streamforge_common.job import Completed, Ending, JobRun
 from streamforge_common.telemetry import BATCH_SECONDS
 
@@ -62,7 +62,7 @@ class Exchange(Protocol):
     async def learn_spacing(self, symbol: str, spacing: SpacingRequest) -> int:
         """Return how far apart two neighbours may be, milliseconds."""
 
-    async def fetch(self, dataset: Dataset, page: Page) -> PageContent:
+    async def fetch(self, history: History, symbol: str, page: Page) -> PageContent:
         """Return what it has of a page."""
 
     async def fetch_ends(self, symbol: str, time_range: TimeRange, ends: EndRequests) -> tuple[End | None, End | None]:
@@ -231,12 +231,13 @@ class Loading:
         return self._run.ending
 
     async def _fetch(self, page: Page, finder: GapFinder) -> PageContent:
+        history, symbol = self._dataset.history, self._dataset.symbol
         with BATCH_SECONDS.labels(SERVICE, "fetch").time():
-            content = await self._exchange.fetch(self._dataset, page)
+            content = await self._exchange.fetch(history, symbol, page)
         if finder.seems_whole(page, content.records):
             return content
         logger.info("asking again for the page from {}: {} records came", page.first, len(content.records))
-        return content.merged(await self._exchange.fetch(self._dataset, page), self._dataset.history.kind)
+        return content.merged(await self._exchange.fetch(history, symbol, page), history.kind)
 
     async def _publish(self, page: Page, content: PageContent, finder: GapFinder) -> None:
         """Bring a page on the topic."""

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import msgspec
 from loguru import logger
 
-from loader_producer.app.pages import join_gaps
 from streamforge_common.contract.events import ExchangeGap
 from streamforge_common.contract.records import RECEIPT_TIME_HEADER, REJECTED_HEADER, Record
+from streamforge_common.history.pages import join_gaps
 from streamforge_common.job import JobRun
 from streamforge_common.telemetry import BATCH_SECONDS, RECORDS
 

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from loguru import logger
 
-from loader_producer.app.pages import Ends
 from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.errors import FatalError, RejectedRecordError
 from streamforge_common.exchanges.rest import End
+from streamforge_common.history.pages import Ends
 
 SETTLED_AFTER_MS = 5_000
 """How long after the end of a range its last trades may still be on their way into the exchange's answers."""

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loader_producer.app.pages import Page, PagePlan, closed_ends, find_gaps, join_gaps, judge_page
 from streamforge_common.contract.intervals import INTERVALS, Interval
 from streamforge_common.contract.records import Candle
 from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.errors import RejectedRecordError
 from streamforge_common.exchanges.binance import SPOT
 from streamforge_common.exchanges.rest import History
+from streamforge_common.history.pages import Page, PagePlan, closed_ends, find_gaps, join_gaps, judge_page
 
 START_MS = 1_500_000_000_000
 intervals = st.sampled_from([Interval(name) for name in INTERVALS])

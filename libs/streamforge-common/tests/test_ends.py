@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loader_producer.app.ends import find_ends, judge_first, judge_last
-from loader_producer.app.pages import PagePlan, find_gaps, join_gaps, judge_page
 from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.errors import FatalError, RejectedRecordError
 from streamforge_common.exchanges.binance import SPOT
 from streamforge_common.exchanges.rest import End, Request
+from streamforge_common.history.ends import find_ends, judge_first, judge_last
+from streamforge_common.history.pages import PagePlan, find_gaps, join_gaps, judge_page
 
 TRADES = SPOT.histories["agg_trades"]
 RANGE = TimeRange(10_000, 20_000)

@@ -1,4 +1,4 @@
-"""Asking an exchange over HTTP: every request of this loader goes through one client.
+"""Asking an exchange over HTTP: every request of a process goes through one client.
 
 What can be over later is tried again here: lost connections, time-outs, 5xx, answers that cannot be
 read (cut off, HTML with status 200). A limit that was hit closes one gate for all requests, of whatever pool, until
@@ -15,16 +15,12 @@ from typing import Self, TypeVar
 import aiohttp
 from loguru import logger
 
-from loader_producer.adapters.trials import Trials
-from loader_producer.app.budget import Budget
-from loader_producer.app.dataset import Dataset
-from loader_producer.app.ends import judge_first, judge_last
-from loader_producer.app.pages import Page, PageContent, judge_page
 from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.errors import FatalError, RejectedRecordError, TransientError
 from streamforge_common.exchanges.rest import (
     End,
     EndRequests,
+    History,
     Pool,
     Refusal,
     RefusedError,
@@ -32,6 +28,10 @@ from streamforge_common.exchanges.rest import (
     RestMarket,
     SpacingRequest,
 )
+from streamforge_common.history.budget import Budget
+from streamforge_common.history.ends import judge_first, judge_last
+from streamforge_common.history.pages import Page, PageContent, judge_page
+from streamforge_common.history.trials import Trials
 from streamforge_common.telemetry import EXCHANGE_REQUESTS, EXCHANGE_WEIGHT_USED
 
 Result = TypeVar("Result")
@@ -130,15 +130,14 @@ class ExchangeClient:
 
         return await self._ask(self._market.time_request, read)
 
-    async def fetch(self, dataset: Dataset, page: Page) -> PageContent:
+    async def fetch(self, history: History, symbol: str, page: Page) -> PageContent:
         """Return what the exchange has of a page."""
-        history = dataset.history
 
         def read(body: bytes) -> PageContent:
-            records = history.parse(body, dataset.symbol)
+            records = history.parse(body, symbol)
             return judge_page(page, history, records, lambda: history.rows(body), int(time() * 1000))
 
-        return await self._ask(history.request(dataset.symbol, page.first, page.last), read)
+        return await self._ask(history.request(symbol, page.first, page.last), read)
 
     async def fetch_ends(self, symbol: str, time_range: TimeRange, ends: EndRequests) -> tuple[End | None, End | None]:
         """Return the first record at or after the start of the range, and the last one before its end."""

@@ -1,4 +1,4 @@
-"""Trying again what can be over later: the one place where this loader repeats a request."""
+"""Trying again what can be over later: the one place where a request is repeated."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager

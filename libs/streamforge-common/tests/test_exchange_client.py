@@ -6,9 +6,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from loader_producer.adapters.exchange import ExchangeClient
 from streamforge_common.errors import FatalError
 from streamforge_common.exchanges import binance, bybit
+from streamforge_common.history.client import ExchangeClient
 
 EXCHANGE = "http://exchange.invalid"
 

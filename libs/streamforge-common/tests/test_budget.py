@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loader_producer.app.budget import Budget
+from streamforge_common.history.budget import Budget
 
 WEIGHT, LIMIT = 2, 1_200
 
