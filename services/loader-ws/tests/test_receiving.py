@@ -11,6 +11,8 @@ import stamina
 
 from loader_ws.app.backlog import Backlog
 from loader_ws.app.dataset import Dataset
+from loader_ws.app.holes import Holes
+from loader_ws.app.intake import Intake
 from loader_ws.app.receiving import Receiving
 from loader_ws.app.sequence import Mark, sequence_of
 from streamforge_common.contract.commands import Command, CommandKind
@@ -64,38 +66,39 @@ def dataset_of(**fields: object) -> Dataset:
 
 async def receive(
     connections: Sequence[Sequence[object]], backlog: Backlog | None = None
-) -> tuple[Receiving, Backlog, ScriptedExchange]:
+) -> tuple[Receiving, Intake, Backlog, ScriptedExchange]:
     dataset, exchange, backlog = dataset_of(), ScriptedExchange(connections), backlog or Backlog()
-    receiving = Receiving(dataset, exchange, backlog, sequence_of(dataset.stream, Mark()))
+    intake = Intake(dataset, backlog, sequence_of(dataset.stream, Mark(), Holes()))
+    receiving = Receiving(dataset, exchange, backlog, intake)
     with stamina.set_testing(True, attempts=2_000):
         async with asyncio.TaskGroup() as group:
             task = group.create_task(receiving.receive())
             await exchange.is_over.wait()
             task.cancel()
-    return receiving, backlog, exchange
+    return receiving, intake, backlog, exchange
 
 
-async def test_a_connection_is_opened_anew_and_what_was_missed_is_told() -> None:
-    receiving, backlog, _ = await receive([[GRANTED, trade(1), trade(2)], [GRANTED, trade(2), trade(5)]])
+async def test_a_connection_is_opened_anew_and_what_was_missed_is_a_hole() -> None:
+    receiving, intake, backlog, _ = await receive([[GRANTED, trade(1), trade(2)], [GRANTED, trade(2), trade(5)]])
     assert [json.loads(value)["trade_id"] for _, value, _ in backlog.take()] == [1, 2, 5]
-    assert [(gap.start, gap.end, gap.missing) for gap in receiving.untold_gaps] == [(3, 5, 2)]
-    assert (receiving.repeated, receiving.trouble) == (1, "silent")
+    assert intake.standing == ((1, 5), ((3, 5),))
+    assert (intake.repeated, receiving.reconnects, receiving.trouble) == (1, 1, "silent")
 
 
-async def test_a_server_that_is_leaving_is_left_at_once() -> None:
+async def test_a_server_that_is_leaving_is_listened_to_while_the_next_connection_is_opened() -> None:
     shutdown = {"stream": "!serverShutdown", "data": {"e": "serverShutdown", "E": 1}}
-    _, backlog, exchange = await receive([[GRANTED, trade(1), shutdown, trade(2)], [GRANTED, trade(2)]])
+    receiving, intake, backlog, _ = await receive([[GRANTED, trade(1), shutdown, trade(2)], [GRANTED, trade(2)], []])
     assert [json.loads(value)["trade_id"] for _, value, _ in backlog.take()] == [1, 2]
-    assert len(exchange.patience_s) == 1
+    assert (intake.repeated, receiving.reconnects) == (1, 1)
 
 
 async def test_a_quiet_symbol_is_given_more_time_by_each_connection_and_an_answer_is_no_data() -> None:
-    _, _, exchange = await receive([[GRANTED], [GRANTED], [GRANTED], [GRANTED, trade(1)], []])
+    *_, exchange = await receive([[GRANTED], [GRANTED], [GRANTED], [GRANTED, trade(1)], []])
     assert [round(patience_s or 0) for patience_s in exchange.patience_s] == [60, 120, 240, 480, 10]
 
 
 async def test_even_after_months_of_silence_a_connection_is_given_ten_minutes() -> None:
-    _, _, exchange = await receive([[GRANTED]] * 1_100)
+    *_, exchange = await receive([[GRANTED]] * 1_100)
     assert round(exchange.patience_s[-1] or 0) == 600
 
 
@@ -103,13 +106,13 @@ async def test_while_there_is_no_room_the_exchange_is_not_called_silent() -> Non
     backlog = Backlog()
     backlog.add([(b"k", b"v", [])] * 20_000)
     asyncio.get_running_loop().call_later(1.0, backlog.take)
-    _, _, exchange = await receive([[]], backlog)
+    *_, exchange = await receive([[]], backlog)
     assert [round(patience_s or 0) for patience_s in exchange.patience_s] == [10]
 
 
 async def test_what_is_no_record_is_kept_as_it_came_and_the_rest_goes_on() -> None:
     spoilt = {"stream": "btcusdt@trade", "data": {"e": "trade", "s": "ETHUSDT"}}
-    _, backlog, _ = await receive([[GRANTED, b"\xff{", spoilt, trade(1)]])
+    _, _, backlog, _ = await receive([[GRANTED, b"\xff{", spoilt, trade(1)]])
     kept = backlog.take()
     assert [key for key, _, _ in kept] == [b"", b"", b"binance:spot:BTCUSDT:trades:1"]
     assert kept[0][1] == b"\xff{"
@@ -122,7 +125,9 @@ async def test_a_stream_that_the_exchange_refuses_is_the_end() -> None:
     refusal = {"error": {"code": 2, "msg": "Invalid request"}, "id": 1}
     with pytest.raises(ExceptionGroup) as caught:
         await receive([[refusal]])
-    (failure,) = caught.value.exceptions
+    failure: BaseException = caught.value
+    while isinstance(failure, ExceptionGroup):
+        (failure,) = failure.exceptions
     assert isinstance(failure, FatalError)
     assert failure.code == "exchange_refused"
     assert "2 Invalid request" in str(failure)

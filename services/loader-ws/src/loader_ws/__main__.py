@@ -9,6 +9,7 @@ from loader_ws.adapters.websocket import StreamClient
 from loader_ws.app.dataset import Dataset
 from loader_ws.app.loading import Loading
 from loader_ws.settings import Settings
+from streamforge_common.history.client import ExchangeClient
 from streamforge_common.job import Ending, JobRun, run_job
 from streamforge_common.kafka.checkpoint import Checkpoint
 from streamforge_common.kafka.records import RecordWriter
@@ -16,6 +17,9 @@ from streamforge_common.kafka.topics import Topics
 from streamforge_common.outages import connect, patiently
 from streamforge_common.settings import read_settings
 from streamforge_common.telemetry import configure_job_logging
+
+_ATTEMPTS = 10
+"""Of one request for what was missed, some minutes of trouble; such requests begin anew after a rest."""
 
 
 def main() -> None:
@@ -31,7 +35,13 @@ def main() -> None:
 
 async def _load(settings: Settings, run: JobRun) -> Ending:
     dataset = Dataset.of(run.start)
-    exchange = StreamClient(getattr(settings, dataset.market.base_url_setting))
+    streams = StreamClient(getattr(settings, dataset.market.base_url_setting))
+    exchange = ExchangeClient(
+        dataset.rest,
+        getattr(settings, dataset.rest.base_url_setting),
+        attempts=_ATTEMPTS,
+        ban_of_others=lambda: run.banned_until_s,
+    )
     writer = RecordWriter(settings, dataset.kafka_topic, delivery_timeout_s=settings.outage_seconds)
     checkpoint = Checkpoint(
         settings, dataset.kafka_topic, settings.telemetry_id, outage_seconds=settings.outage_seconds
@@ -42,9 +52,9 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
         return await patiently(lambda: topics.end_offsets(topic), settings.outage_seconds)
 
     async with AsyncExitStack() as stack:
-        for client in (writer, checkpoint, topics):
+        for client in (exchange, writer, checkpoint, topics):
             await connect(stack, client, settings.outage_seconds)
-        loading = Loading(run, dataset, exchange=exchange, data_topic=writer, places=checkpoint)
+        loading = Loading(run, dataset, streams=streams, exchange=exchange, data_topic=writer, places=checkpoint)
         return await loading.load(end_offsets)
 
 

@@ -87,7 +87,11 @@ class Event(BaseModel):
     exchange_gaps: list[ExchangeGap] | None = None
     """Of a loader: what is new since its last event; with `completed`, all that this process has found."""
     gaps: list[StreamGap] | None = None
-    """Of a live loader: what is new since its last event."""
+    """Of a live loader: what is new since its last event, and was not filled."""
+    reconnects: int | None = None
+    """Of a live loader: connections that were opened because one was lost, in all attempts."""
+    filled: int | None = None
+    """Of a live loader: records that were missed and brought afterwards, in all attempts."""
     out_of_range: int | None = None
     """Of a connector: records so far whose time is outside of the dataset's range."""
     banned_until: float | None = None

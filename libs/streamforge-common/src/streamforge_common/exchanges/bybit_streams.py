@@ -305,7 +305,14 @@ _Parse = Callable[[bytes, Origin], Sequence[Record]]
 
 
 def _stream(
-    market: str, kind_name: str, topic: str, parse: _Parse, silence_s: float | None, *, is_numbered: bool = False
+    market: str,
+    kind_name: str,
+    topic: str,
+    parse: _Parse,
+    silence_s: float | None,
+    *,
+    is_numbered: bool = False,
+    connections: int = 1,
 ) -> Stream:
     """Declare a stream; `is_numbered` says whether every id of the kind's grid has a record."""
     kind = record_kind(kind_name)
@@ -323,6 +330,7 @@ def _stream(
         parse_message,
         kind.grid if is_numbered else None,
         silence_s,
+        connections,
     )
 
 
@@ -332,7 +340,8 @@ def _market(market: str, streams: Sequence[Stream], lacks: Mapping[str, str]) ->
         for ours, theirs in INTERVALS.items()
     ]
     both = [
-        _stream(market, "trades", "publicTrade", _parse_trades, _BUSY_SILENCE_S),
+        # Over REST there are the latest of them only.
+        _stream(market, "trades", "publicTrade", _parse_trades, _BUSY_SILENCE_S, connections=2),
         _stream(market, "book_ticker", "orderbook.1", _parse_book_ticker, _QUOTES_SILENCE_S),
     ]
     return StreamMarket(

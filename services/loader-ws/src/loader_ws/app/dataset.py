@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from streamforge_common.contract.commands import Command
 from streamforge_common.contract.data_types import DataType, Source
 from streamforge_common.errors import FatalError
-from streamforge_common.exchanges import STREAM_MARKETS
+from streamforge_common.exchanges import REST_MARKETS, STREAM_MARKETS
+from streamforge_common.exchanges.rest import History, Latest, RestMarket
 from streamforge_common.exchanges.streams import Stream, StreamMarket
 
 
@@ -14,6 +15,8 @@ class Dataset:
     """Records of one kind and symbol from now on, and the topic to publish them on."""
 
     market: StreamMarket
+    rest: RestMarket
+    """The same market's REST interface, which has what was missed."""
     stream: Stream
     symbol: str
     type: str
@@ -26,6 +29,12 @@ class Dataset:
         """The exchange's name of the stream."""
         return self.stream.name(self.symbol)
 
+    @property
+    def fills_from(self) -> History | Latest | None:
+        """How the exchange is asked for what was missed; None where it cannot be."""
+        kind = self.stream.kind.name
+        return self.rest.histories.get(kind) or self.rest.latest.get(kind)
+
     @classmethod
     def of(cls, start: Command) -> "Dataset":
         """Read a `start` command.
@@ -33,7 +42,8 @@ class Dataset:
         Raises:
             FatalError: This loader cannot load that (`unsupported_dataset`).
         """
-        market = STREAM_MARKETS.get((start.exchange, start.market))
+        key = start.exchange, start.market
+        market = STREAM_MARKETS.get(key)
         if market is None:
             raise _unsupported(f"no live streams of {start.exchange!r} {start.market!r}")
         try:
@@ -48,7 +58,7 @@ class Dataset:
         duration_s = start.options.get("duration")
         if duration_s is not None and not (isinstance(duration_s, int | float) and duration_s > 0):
             raise _unsupported(f"the duration is {duration_s!r}, expected seconds")
-        return cls(market, stream, start.symbol, start.type, start.kafka_topic, duration_s)
+        return cls(market, REST_MARKETS[key], stream, start.symbol, start.type, start.kafka_topic, duration_s)
 
 
 def _unsupported(why: str) -> FatalError:

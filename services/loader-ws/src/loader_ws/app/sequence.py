@@ -4,10 +4,11 @@ Where ids lie one behind the other a hole is told by them: whatever the reason, 
 connection that was away. Where they do not, only the times around a reconnect tell where something may be missing.
 """
 
-from collections import deque
+from collections.abc import Sequence as Run
 from typing import NamedTuple, Protocol
 
-from streamforge_common.contract.events import StreamGap
+from loader_ws.app.holes import Hole, Holes
+from streamforge_common.contract.events import ExchangeGap, StreamGap
 from streamforge_common.contract.grid import Grid
 from streamforge_common.contract.kinds import RecordKind
 from streamforge_common.contract.records import Record
@@ -15,8 +16,6 @@ from streamforge_common.exchanges.streams import Stream
 
 _REMEMBERED_KEYS = 20_000
 """Of records without numbers: more than an exchange sends again when a connection is opened anew."""
-_REMEMBERED_HOLES = 1_000
-"""Into which late records may still come; older holes stay as they are."""
 
 
 class Mark(NamedTuple):
@@ -27,79 +26,117 @@ class Mark(NamedTuple):
     last: int | None = None
 
 
-Verdict = tuple[bool, StreamGap | None]
-"""Whether a record is new, and what was missed before it."""
-
-
 class Sequence(Protocol):
-    """Judges the records of one dataset, in the order in which they come."""
+    """Judges the records of one stream."""
 
     @property
     def mark(self) -> Mark:
         """How far it has come."""
 
+    @property
+    def holes(self) -> Holes:
+        """What is missing in between and may still come."""
+
     def note_reconnect(self) -> None:
-        """Another connection begins."""
+        """After a time without a connection another one begins."""
 
-    def admit(self, record: Record, received_ms: int) -> Verdict:
-        """Take the next record."""
+    def admit(self, record: Record, received_ms: int) -> bool:
+        """Take the next record, and say whether it is new."""
 
-    def pass_over(self, record_id: int) -> StreamGap | None:
-        """Take an id that has no record; return what was missed before it."""
+    def pass_over(self, record_id: int) -> None:
+        """Take an id that has no record."""
+
+    def fill(self, record: Record) -> bool:
+        """Take a record that the exchange was asked for, and say whether it was missing."""
+
+    def covered(self, hole: Hole, latest: Run[Record]) -> Hole:
+        """Return the part of a hole in which nothing is missing but what the latest records, oldest first, miss too."""
+
+    def settle(self, start: int, end: int) -> list[ExchangeGap]:
+        """Forget the holes of a run of which the exchange has given all that it has; return what it has not given."""
+
+    def give_up(self, start: int, end: int) -> list[StreamGap]:
+        """Forget the holes of a run; return them."""
 
 
 class NumberedSequence:
     """Of records whose ids lie one behind the other on a grid."""
 
-    def __init__(self, kind: RecordKind, grid: Grid, mark: Mark) -> None:
+    def __init__(self, kind: RecordKind, grid: Grid, mark: Mark, holes: Holes) -> None:
         """Go on from where an earlier process has come to."""
         self.mark = mark
+        self.holes = holes
         self._id_of = kind.id_of
         self._grid = grid
-        self._holes: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED_HOLES)
+        self._given_up = Holes()
+        """Late records of these are new all the same."""
 
     def note_reconnect(self) -> None:
         """The next id tells what was missed."""
 
-    def admit(self, record: Record, _received_ms: int) -> Verdict:
-        """Take the next record."""
+    def admit(self, record: Record, _received_ms: int) -> bool:
+        """Take the next record, and say whether it is new."""
         return self._admit(self._id_of(record))
 
-    def pass_over(self, record_id: int) -> StreamGap | None:
-        """Take an id that has no record; return what was missed before it."""
-        return self._admit(record_id)[1]
+    def pass_over(self, record_id: int) -> None:
+        """Take an id that has no record."""
+        self._admit(record_id)
 
-    def _admit(self, record_id: int) -> Verdict:
+    def fill(self, record: Record) -> bool:
+        """Take a record that the exchange was asked for, and say whether it was missing."""
+        return self._take_out(self.holes, self._id_of(record))
+
+    def covered(self, hole: Hole, latest: Run[Record]) -> Hole:
+        """Return the part of a hole between the first and the last of the latest records."""
+        if not latest:
+            return Hole(hole.start, hole.start)
+        start = min(hole.end, max(hole.start, self._id_of(latest[0])))
+        return Hole(start, max(start, min(hole.end, self._grid.advance(self._id_of(latest[-1])))))
+
+    def settle(self, start: int, end: int) -> list[ExchangeGap]:
+        """Forget the holes of a run of which the exchange has given all that it has; return what it has not given."""
+        return [
+            ExchangeGap(start=hole.start, end=hole.end, missing=self._grid.count(*hole))
+            for hole in self._forget(start, end)
+        ]
+
+    def give_up(self, start: int, end: int) -> list[StreamGap]:
+        """Forget the holes of a run; return them."""
+        return [
+            StreamGap(start=hole.start, end=hole.end, missing=self._grid.count(*hole))
+            for hole in self._forget(start, end)
+        ]
+
+    def _admit(self, record_id: int) -> bool:
         first, last = self.mark
         if first is None or last is None:
             self.mark = Mark(record_id, record_id)
-            return True, None
+            return True
         if record_id <= last:
-            return self._fills_a_hole(record_id), None
+            return self._take_out(self.holes, record_id) or self._take_out(self._given_up, record_id)
         expected = self._grid.advance(last)
         self.mark = Mark(first, record_id)
-        if record_id == expected:
-            return True, None
-        self._holes.append((expected, record_id))
-        return True, StreamGap(start=expected, end=record_id, missing=self._grid.count(expected, record_id))
+        if record_id != expected:
+            self.holes.add(expected, record_id)
+        return True
 
-    def _fills_a_hole(self, record_id: int) -> bool:
-        """Say whether a late id was missing, and count it as received."""
-        for index, (start, end) in enumerate(self._holes):
-            if start <= record_id < end:
-                behind = self._grid.advance(record_id)
-                del self._holes[index]
-                self._holes.extend((first, stop) for first, stop in ((start, record_id), (behind, end)) if first < stop)
-                return True
-        return False
+    def _take_out(self, holes: Holes, record_id: int) -> bool:
+        return bool(holes.remove(record_id, self._grid.advance(record_id)))
+
+    def _forget(self, start: int, end: int) -> list[Hole]:
+        forgotten = self.holes.remove(start, end)
+        for hole in forgotten:
+            self._given_up.add(*hole)
+        return forgotten
 
 
 class UnnumberedSequence:
     """Of records that nothing numbers: the marks are their times."""
 
-    def __init__(self, kind: RecordKind, mark: Mark) -> None:
+    def __init__(self, kind: RecordKind, mark: Mark, holes: Holes) -> None:
         """Go on from where an earlier process has come to."""
         self.mark = mark
+        self.holes = holes
         self._time_of = kind.time_of
         self._is_reconnected = False
         self._keys: dict[str, None] = {}
@@ -108,28 +145,63 @@ class UnnumberedSequence:
         """From the last record to the next one something may be missing."""
         self._is_reconnected = True
 
-    def admit(self, record: Record, received_ms: int) -> Verdict:
-        """Take the next record; where it has no time of its own, that of its receipt counts."""
-        if record.key in self._keys:
-            return False, None
-        self._keys[record.key] = None
-        if len(self._keys) > _REMEMBERED_KEYS:
-            del self._keys[next(iter(self._keys))]
+    def admit(self, record: Record, received_ms: int) -> bool:
+        """Take the next record, and say whether it is new; where it has no time, that of its receipt counts."""
+        if not self._remember(record):
+            return False
         told = self._time_of(record)
         time_ms = told if isinstance(told, int) else received_ms
         first, last = self.mark
         self.mark = Mark(time_ms if first is None else first, time_ms if last is None else max(last, time_ms))
-        is_apart = self._is_reconnected and last is not None and last < time_ms
+        if self._is_reconnected and last is not None and last < time_ms:
+            self.holes.add(last, time_ms)
         self._is_reconnected = False
-        return True, StreamGap(start=last, end=time_ms) if is_apart else None
+        return True
 
-    def pass_over(self, record_id: int) -> StreamGap | None:
+    def pass_over(self, record_id: int) -> None:
         """Nothing is numbered, so nothing follows from it."""
-        return None
+
+    def fill(self, record: Record) -> bool:
+        """Take a record that the exchange was asked for, and say whether it lies in a hole, its ends included."""
+        time_ms = self._time_of(record)
+        lies_in_one = any(hole.start <= time_ms <= hole.end for hole in self.holes)
+        return lies_in_one and self._remember(record)
+
+    def covered(self, hole: Hole, latest: Run[Record]) -> Hole:
+        """Return the part of a hole that the latest records reach.
+
+        Some records have the same time: an end is reached where one lies behind it, or is known from there.
+        """
+        times = [*map(self._time_of, latest)]
+        if not times:
+            return Hole(hole.start, hole.start)
+        known = [time for time, record in zip(times, latest, strict=True) if record.key in self._keys]
+        reaches_back = times[0] < hole.start or (times[0] == hole.start and latest[0].key in self._keys)
+        is_up_to_date = times[-1] > hole.end or hole.end in known
+        start = hole.start if reaches_back else min(hole.end, max(times[0], hole.start + 1))
+        return Hole(start, hole.end if is_up_to_date else max(start, min(hole.end, times[-1])))
+
+    def settle(self, start: int, end: int) -> list[ExchangeGap]:
+        """Forget the holes of a run: what the exchange has given is all that there is."""
+        self.holes.remove(start, end)
+        return []
+
+    def give_up(self, start: int, end: int) -> list[StreamGap]:
+        """Forget the holes of a run; return them."""
+        return [StreamGap(start=hole.start, end=hole.end) for hole in self.holes.remove(start, end)]
+
+    def _remember(self, record: Record) -> bool:
+        """Say whether a record is not known yet."""
+        if record.key in self._keys:
+            return False
+        self._keys[record.key] = None
+        if len(self._keys) > _REMEMBERED_KEYS:
+            del self._keys[next(iter(self._keys))]
+        return True
 
 
-def sequence_of(stream: Stream, mark: Mark) -> Sequence:
+def sequence_of(stream: Stream, mark: Mark, holes: Holes) -> Sequence:
     """Return the sequence of a stream's records."""
     if stream.grid is None:
-        return UnnumberedSequence(stream.kind, mark)
-    return NumberedSequence(stream.kind, stream.grid, mark)
+        return UnnumberedSequence(stream.kind, mark, holes)
+    return NumberedSequence(stream.kind, stream.grid, mark, holes)

@@ -22,7 +22,6 @@ from queue_manager.app.actions import (
     SetRetention,
     Tell,
 )
-from queue_manager.app.catalog import LOADER
 from queue_manager.app.ports import Job, JobSpec, JobStatus
 from queue_manager.app.workflow import Deletion, Span, Task, Wish, Workflow, WorkflowStatus, rfc3339
 from streamforge_common.contract.commands import Command, CommandKind
@@ -46,6 +45,19 @@ class Seen:
     """Until when (Unix seconds) the dataset's exchange wants nothing; 0 where it has not said so."""
 
 
+_TOLD_FIELDS = (
+    "end_offsets",
+    "first_id",
+    "last_id",
+    "spacing_ms",
+    "metrics_port",
+    "out_of_range",
+    "reconnects",
+    "filled",
+)
+"""Of events: what a task remembers until it is told anew."""
+
+
 # --- events of tasks ----------------------------------------------------------------------------------------------
 
 
@@ -65,7 +77,7 @@ def note_event(workflow: Workflow, event: Event, partition: int, offset: int, no
     task.records_written = event.records_written
     task.finished = event.finished
     task.error = event.error
-    for field in ("end_offsets", "first_id", "last_id", "spacing_ms", "metrics_port", "out_of_range"):
+    for field in _TOLD_FIELDS:
         if (told := getattr(event, field)) is not None:
             setattr(task, field, told)
     for gap in event.exchange_gaps or ():
@@ -273,7 +285,7 @@ def _run(workflow: Workflow, banned_until_s: float, now: datetime) -> list[Actio
         if task.started_since_ms is None:
             actions.append(_start(workflow, task, banned_until_s, now))
             continue
-        if task.target == LOADER and banned_until_s > max(task.told_ban_until_s, now.timestamp()):
+        if task.is_loader and banned_until_s > max(task.told_ban_until_s, now.timestamp()):
             actions.append(_start(workflow, task, banned_until_s, now))
         if not task.launched:
             actions.append(Launch(_job_spec(workflow, task, task.started_since_ms)))

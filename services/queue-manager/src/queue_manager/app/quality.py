@@ -76,6 +76,10 @@ class DatasetQuality(BaseModel):
     rejected: int
     gaps: list[Gap]
     gaps_total: int
+    reconnects: int | None = None
+    """Of live types: connections that were opened because one was lost."""
+    filled: int | None = None
+    """Of live types: records that were missed and brought afterwards."""
 
 
 class QualityReport(BaseModel):
@@ -119,6 +123,7 @@ async def _judge(workflow: Workflow, dataset: Dataset, evidence: Evidence) -> Da
     stored, gaps = findings.stored, findings.gaps
     rejected = await evidence.rejected(workflow.queue_id, dataset)
     published = _published(workflow, dataset)
+    loader = _loader_of(workflow, dataset)
     out_of_range = sum(task.out_of_range for task in workflow.tasks if task.n == dataset.n)
     is_explained = all(gap.cause is Cause.EXCHANGE for gap in gaps)
     is_whole = findings.expected is not None and not rejected and is_explained
@@ -139,6 +144,8 @@ async def _judge(workflow: Workflow, dataset: Dataset, evidence: Evidence) -> Da
         rejected=rejected,
         gaps=list(gaps[:_GAPS_LISTED]),
         gaps_total=max(len(gaps), findings.gaps_total),
+        reconnects=loader and loader.reconnects,
+        filled=loader and loader.filled,
     )
 
 
