@@ -319,23 +319,6 @@ async def test_what_was_missed_is_brought_afterwards_in_full(
     assert events[-2].filled
 
 
-async def test_what_one_of_two_connections_misses_the_other_brings(
-    kafka_broker: Broker, twenty_times_faster: str, log: Path
-) -> None:
-    driver = await driver_of(kafka_broker, exchange="bybit", market="spot", type="ws_trades", options={"duration": 4})
-    async with driver.job(log, **address(twenty_times_faster)) as job:
-        await wait_for_records(driver, 200)
-        await plan(twenty_times_faster, {"kind": "disconnect"})
-        assert await job.exit_code() == 0, job.log()
-
-    assert await fired(twenty_times_faster) == [1]
-    ids = [int(record["_key"].rpartition(":")[2]) for record in await published(driver)]
-    assert sorted(ids) == list(range(min(ids), max(ids) + 1))
-    told = (await driver.events())[-2]
-    assert (told.reconnects, told.filled) == (1, 0)
-    assert not [gap for event in await driver.events() for gap in event.gaps or ()]
-
-
 async def test_where_nothing_can_be_asked_for_a_reconnect_is_a_gap_in_time(
     kafka_broker: Broker, twenty_times_faster: str, log: Path
 ) -> None:

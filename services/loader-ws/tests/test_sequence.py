@@ -140,10 +140,10 @@ def test_the_latest_records_cover_a_hole_from_the_first_to_the_last_of_them() ->
 
 def test_without_numbers_a_reconnect_is_a_hole_in_time_and_what_comes_again_is_dropped() -> None:
     sequence = unnumbered()
-    sequence.note_reconnect()
+    sequence.note_break(None)
     assert sequence.admit(trade("a", 1_000), 0)
     assert sequence.admit(trade("b", 1_500), 0)
-    sequence.note_reconnect()
+    sequence.note_break(1_500)
     assert not sequence.admit(trade("b", 1_500), 0)
     assert sequence.admit(trade("c", 2_500), 0)
     assert sequence.admit(trade("d", 2_600), 0)
@@ -161,7 +161,7 @@ def test_without_numbers_the_latest_records_reach_a_hole_s_end_where_they_are_kn
     sequence = unnumbered()
     for known in (trade("a", 1_000), trade("b", 1_500)):
         sequence.admit(known, 0)
-    sequence.note_reconnect()
+    sequence.note_break(1_500)
     sequence.admit(trade("z", 2_500), 0)
     (hole,) = sequence.holes
     assert sequence.covered(hole, [trade("b", 1_500), trade("x", 2_000), trade("z", 2_500)]) == hole

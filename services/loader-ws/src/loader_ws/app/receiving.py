@@ -8,6 +8,7 @@ stream bring the same too: what one of them misses comes on another.
 import asyncio
 import random
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
 
@@ -62,8 +63,8 @@ class Receiving:
         self._backlog = backlog
         self._intake = intake
         self._connected_s = -dataset.market.connect_every_s
-        self._up = 0
-        """Connections that there are."""
+        self._granted: dict[Listening, _Grant] = {}
+        """The connections that there are, oldest first."""
 
     async def receive(self) -> None:
         """Receive for ever.
@@ -72,7 +73,7 @@ class Receiving:
             FatalError: The exchange refuses the stream.
         """
         # Where receiving was ended before, for a pause, all connections were.
-        self._up = 0
+        self._granted.clear()
         async with asyncio.TaskGroup() as group:
             for _ in range(self._dataset.stream.connections):
                 line = _Line(self, self._dataset, self._exchange, self._backlog, self._intake)
@@ -84,23 +85,36 @@ class Receiving:
         self._connected_s = max(monotonic(), self._connected_s + every_s)
         await asyncio.sleep(self._connected_s - monotonic())
 
-    def note_up(self, *, is_anew: bool) -> None:
-        """A connection was opened; `is_anew` where it is in the place of one that was lost."""
+    def note_granted(self, listening: Listening, *, is_anew: bool) -> None:
+        """The exchange has granted the stream; `is_anew` where that is in the place of a connection that was lost."""
         self.trouble = ""
         self.reconnects += is_anew
-        if not self._up:
-            self._intake.sequence.note_reconnect()
-        self._up += 1
+        last = self._intake.sequence.mark.last
+        if not self._granted:
+            self._intake.sequence.note_break(last)
+        self._granted[listening] = _Grant(monotonic(), last)
 
-    def note_down(self, why: str) -> None:
-        """A connection has ended."""
-        self._up -= 1
-        self.note_trouble(why)
-
-    def note_trouble(self, why: str) -> None:
-        """There is one connection less than there should be."""
-        if not self._up:
+    def note_ended(self, listening: Listening, why: str) -> None:
+        """A connection is no more, or was not granted."""
+        ended = self._granted.pop(listening, None)
+        others = list(self._granted.values())
+        if not others:
             self.trouble = why
+        elif ended is not None and monotonic() - others[0].at_s < _OVERLAP_S:
+            # What was under way to the one may be older than what the others have brought.
+            self._intake.sequence.note_break(others[0].last)
+
+    def note_unreachable(self, why: str) -> None:
+        """There is one connection less than there should be."""
+        if not self._granted:
+            self.trouble = why
+
+
+@dataclass(frozen=True, slots=True)
+class _Grant:
+    at_s: float
+    last: int | None
+    """How far the stream had come then."""
 
 
 class _Line:
@@ -148,10 +162,8 @@ class _Line:
             try:
                 connection = await stack.enter_async_context(self._exchange.connect(self._dataset))
             except TransientError as exc:
-                self._receiving.note_trouble(str(exc))
+                self._receiving.note_unreachable(str(exc))
                 raise
-            self._receiving.note_up(is_anew=self._is_broken)
-            self._is_broken = False
             self._silent_connections += 1
             listening = Listening(
                 self._dataset,
@@ -159,13 +171,13 @@ class _Line:
                 self._backlog,
                 self._intake,
                 silence_s=self._silence_s(),
-                on_answer=self._relieve,
+                on_answer=lambda: self._take_over(listening),
             )
             try:
                 await self._listen(listening)
             except TransientError as exc:
                 self._is_broken = True
-                self._receiving.note_down(str(exc))
+                self._receiving.note_ended(listening, str(exc))
                 if not listening.has_brought:
                     raise
                 logger.warning("connecting anew: {}", exc)
@@ -195,10 +207,12 @@ class _Line:
                         await listening.take_all()
         if self._retiring is retiring:
             self._retiring = None
-        self._receiving.note_down("the server has left")
+        self._receiving.note_ended(listening, "the server has left")
 
-    def _relieve(self) -> None:
-        """Let the connection before end, now that this one brings the same."""
+    def _take_over(self, listening: Listening) -> None:
+        """Let the connection before end soon, now that this one brings the same."""
+        self._receiving.note_granted(listening, is_anew=self._is_broken)
+        self._is_broken = False
         if self._retiring is not None:
             self._retiring.reschedule(asyncio.get_running_loop().time() + _OVERLAP_S)
             self._retiring = None

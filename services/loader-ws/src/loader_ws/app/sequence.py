@@ -37,8 +37,8 @@ class Sequence(Protocol):
     def holes(self) -> Holes:
         """What is missing in between and may still come."""
 
-    def note_reconnect(self) -> None:
-        """After a time without a connection another one begins."""
+    def note_break(self, since: int | None) -> None:
+        """From a mark to the next record something may be missing; None where nothing was received before."""
 
     def admit(self, record: Record, received_ms: int) -> bool:
         """Take the next record, and say whether it is new."""
@@ -71,7 +71,7 @@ class NumberedSequence:
         self._given_up = Holes()
         """Late records of these are new all the same."""
 
-    def note_reconnect(self) -> None:
+    def note_break(self, since: int | None) -> None:
         """The next id tells what was missed."""
 
     def admit(self, record: Record, _received_ms: int) -> bool:
@@ -138,12 +138,12 @@ class UnnumberedSequence:
         self.mark = mark
         self.holes = holes
         self._time_of = kind.time_of
-        self._is_reconnected = False
+        self._broken_since: int | None = None
         self._keys: dict[str, None] = {}
 
-    def note_reconnect(self) -> None:
-        """From the last record to the next one something may be missing."""
-        self._is_reconnected = True
+    def note_break(self, since: int | None) -> None:
+        """From a mark to the next record something may be missing; None where nothing was received before."""
+        self._broken_since = since if self._broken_since is None else self._broken_since
 
     def admit(self, record: Record, received_ms: int) -> bool:
         """Take the next record, and say whether it is new; where it has no time, that of its receipt counts."""
@@ -153,9 +153,10 @@ class UnnumberedSequence:
         time_ms = told if isinstance(told, int) else received_ms
         first, last = self.mark
         self.mark = Mark(time_ms if first is None else first, time_ms if last is None else max(last, time_ms))
-        if self._is_reconnected and last is not None and last < time_ms:
-            self.holes.add(last, time_ms)
-        self._is_reconnected = False
+        if self._broken_since is not None:
+            if self._broken_since < time_ms:
+                self.holes.add(self._broken_since, time_ms)
+            self._broken_since = None
         return True
 
     def pass_over(self, record_id: int) -> None:
