@@ -2,6 +2,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -9,10 +10,12 @@ from queue_manager.app import wishes
 from queue_manager.app.controller import Controller, UnknownWorkflowError
 from queue_manager.app.ports import Job, JobStatus
 from queue_manager.app.requests import InvalidRequestError, WorkflowRequest
+from queue_manager.app.wishes import NotPossibleError
 from queue_manager.app.workflow import Deletion, Workflow, WorkflowStatus
 from queue_manager.testing import Crash, CrashError, MemoryLauncher, MemoryLog, MemoryStore
 from streamforge_common.contract.commands import CommandKind
 from streamforge_common.contract.events import Event, TaskError, TaskStatus
+from streamforge_common.contract.repair import Repair
 
 LOADER, CONNECTOR = 0, 1
 HISTORY = {"symbol": "btcusdt", "type": "api_candles_5m", "time_range": "2024-08-01:2024-08-02"}
@@ -511,3 +514,84 @@ def test_a_live_loader_whose_time_is_over_completes_the_workflow():
     platform.says(CONNECTOR, TaskStatus.COMPLETED)
     platform.ends(CONNECTOR)
     assert platform.workflow.status is WorkflowStatus.COMPLETED
+
+
+HOLES = [(1_722_470_400_000, 1_722_471_000_000), (1_722_500_100_000, 1_722_500_400_000)]
+LIVE = {"symbol": "BTCUSDT", "options": {"duration": 1}}
+
+
+def completed(request=HISTORY, **known) -> Platform:
+    platform = Platform(request=request)
+    platform.says(LOADER, TaskStatus.COMPLETED, end_offsets={"0": 288}, **known)
+    platform.ends(LOADER)
+    platform.says(CONNECTOR, TaskStatus.COMPLETED)
+    platform.ends(CONNECTOR)
+    return platform
+
+
+def repair(platform: Platform, missing):
+    platform.steer(partial(wishes.repair, missing={1: missing}))
+
+
+def test_a_repair_is_another_attempt_that_is_told_the_holes_and_knows_the_ends():
+    platform = completed(first_id=5, last_id=9)
+    repair(platform, HOLES)
+    starts = [it for it in platform.log.commands if it.command is CommandKind.START and it.attempt == 2]
+    assert [Repair.of(start) for start in starts] == [Repair(number=2, ranges=HOLES)] * 2
+    assert platform.log.topics == {platform.workflow.datasets[0].kafka_topic: False}, "it keeps everything again"
+    loader = platform.workflow.tasks[LOADER]
+    assert (platform.workflow.status, loader.first_id, loader.last_id) == (WorkflowStatus.STARTING, 5, 9)
+    platform.says(LOADER, TaskStatus.COMPLETED, end_offsets={"0": 291})
+    platform.ends(LOADER)
+    assert platform.log.commands[-1].end_offsets == {"0": 291}
+    platform.says(CONNECTOR, TaskStatus.COMPLETED)
+    platform.ends(CONNECTOR)
+    assert platform.workflow.status is WorkflowStatus.COMPLETED
+    assert platform.workflow.tasks[LOADER].last_id == 9
+
+
+def test_a_repair_of_what_lacks_nothing_or_is_being_repaired_changes_nothing():
+    platform = completed()
+    for missing, repaired in (([], HOLES), (HOLES[:1], HOLES)):
+        before = platform.workflow
+        repair(platform, missing)
+        assert platform.workflow == before
+        repair(platform, repaired)
+
+
+def test_a_retry_of_a_repair_goes_on_with_the_same_ranges():
+    platform = completed()
+    repair(platform, HOLES)
+    platform.steer(wishes.stop)
+    for task in (LOADER, CONNECTOR):
+        platform.says(task, TaskStatus.STOPPED)
+        platform.ends(task)
+    assert platform.workflow.status is WorkflowStatus.STOPPED
+    platform.steer(wishes.retry)
+    assert [(it.attempt, it.repair) for it in platform.workflow.tasks] == [(3, Repair(number=2, ranges=HOLES))] * 2
+
+
+@pytest.mark.parametrize(
+    ("request_body", "missing", "why"),
+    [
+        (HISTORY, None, "nobody can say which"),
+        ({**LIVE, "type": "ws_trades"}, [(5, 9)], "load the time that it lacks as api_trades or dump_trades into"),
+        ({**LIVE, "type": "ws_book_ticker"}, [(5, 9)], "live only"),
+    ],
+)
+def test_a_repair_that_cannot_be_is_refused_and_says_what_to_do_instead(request_body, missing, why):
+    with pytest.raises(NotPossibleError, match=why):
+        repair(completed(request_body), missing)
+
+
+def test_a_workflow_that_loads_is_not_repaired(platform):
+    with pytest.raises(NotPossibleError, match="once it has ended"):
+        repair(platform, HOLES)
+
+
+def test_what_the_exchange_no_longer_gives_is_refused_before_anything_is_launched():
+    request = {"market": "um", "symbol": "BTCUSDT", "type": "api_agg_trades"}
+    platform = completed({**request, "time_range": "2025-12-30T12:00:00Z/2025-12-31T00:00:00Z"})
+    platform.now += timedelta(days=2)
+    with pytest.raises(NotPossibleError, match="48 hours only"):
+        repair(platform, [(5, 9)])

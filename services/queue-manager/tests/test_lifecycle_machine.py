@@ -3,6 +3,7 @@
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,6 +22,7 @@ from streamforge_common.contract.events import Event, TaskError, TaskStatus
 
 GRACE_S = 60
 REQUEST = WorkflowRequest(symbol="BTCUSDT", type="api_candles_5m", time_range="2024-08-01:2024-08-02")
+REPAIR = partial(wishes.repair, missing={1: [(1_722_470_400_000, 1_722_471_000_000)]})
 FINAL_EVENTS = (TaskStatus.COMPLETED, TaskStatus.STOPPED, TaskStatus.ERROR)
 
 
@@ -91,16 +93,24 @@ class WorkflowWorld(RuleBasedStateMachine):
     def wait(self, seconds):
         self.now += timedelta(seconds=seconds)
 
-    @rule(wish=st.sampled_from([wishes.stop, wishes.pause, wishes.resume, wishes.retry]))
-    def steer(self, wish):
-        may_leave_end = wish is wishes.retry and self.workflow.status in (
-            WorkflowStatus.STOPPED,
-            WorkflowStatus.ERROR,
-        )
+    @rule(
+        wish=st.sampled_from([wishes.stop, wishes.pause, wishes.resume, wishes.retry, REPAIR]),
+        is_killed=st.sampled_from([None, "before", "after"]),
+    )
+    def steer(self, wish, is_killed):
+        left_by = {
+            wishes.retry: (WorkflowStatus.STOPPED, WorkflowStatus.ERROR),
+            REPAIR: (WorkflowStatus.STOPPED, WorkflowStatus.ERROR, WorkflowStatus.COMPLETED),
+        }
+        may_leave_end = self.workflow.status in left_by.get(wish, ())
+        if is_killed is not None:
+            self.crash.arm(0, after=is_killed == "after")
         try:
             self.survive(self.replicas[1].steer(self.queue_id, wish))
         except NotPossibleError:
             return
+        finally:
+            self.crash.side_effects_left = None
         if may_leave_end:
             self.ended_as = None
 

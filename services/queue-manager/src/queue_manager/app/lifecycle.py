@@ -334,6 +334,7 @@ def _tell(
     workflow: Workflow, task: Task, kind: CommandKind, now: datetime, end_offsets: Mapping[str, int] | None = None
 ) -> Tell:
     dataset = workflow.dataset_of(task)
+    repair = {} if task.repair is None else {"repair": task.repair.model_dump(mode="json")}
     command = Command(
         command=kind,
         queue_id=workflow.queue_id,
@@ -347,7 +348,7 @@ def _tell(
         time_range=dataset.time_range,
         kafka_topic=dataset.kafka_topic,
         collection_name=dataset.collection_name,
-        options=dataset.options,
+        options={**dataset.options, **repair},
         end_offsets=None if end_offsets is None else dict(end_offsets),
         timestamp=now.timestamp(),
     )

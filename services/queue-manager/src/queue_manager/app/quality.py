@@ -110,6 +110,12 @@ async def report_quality(workflow: Workflow, evidence: Evidence) -> QualityRepor
     return QualityReport(queue_id=workflow.queue_id, verdict=worst, datasets=datasets)
 
 
+async def find_gaps(workflow: Workflow, dataset: Dataset, evidence: Evidence) -> Sequence[Gap] | None:
+    """Return all that is missing of a dataset, in order; None while it is not known which ids there are."""
+    findings = await _look(workflow, dataset, record_kind(DataType.parse(dataset.type).kind), evidence)
+    return None if findings.expected is None else findings.gaps
+
+
 _WORST_FIRST = (Verdict.RUNNING, Verdict.INCOMPLETE, Verdict.UNPROVEN, Verdict.COMPLETE)
 
 

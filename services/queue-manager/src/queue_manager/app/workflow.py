@@ -11,6 +11,7 @@ from queue_manager.app.requests import CheckedRequest
 from streamforge_common.contract.commands import Command
 from streamforge_common.contract.data_types import DataType
 from streamforge_common.contract.events import TaskError, TaskStatus
+from streamforge_common.contract.repair import Repair
 from streamforge_common.ids import (
     QueueId,
     TelemetryId,
@@ -39,7 +40,7 @@ class WorkflowStatus(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether nothing but `retry` leads out of it."""
+        """Whether nothing but `retry` and `repair` leads out of it."""
         return self in (WorkflowStatus.STOPPED, WorkflowStatus.COMPLETED, WorkflowStatus.ERROR)
 
 
@@ -110,6 +111,8 @@ class Task(BaseModel):
     """Its job was created."""
     replaced_jobs: int = 0
     """Jobs that ended without a last event and were launched anew."""
+    repair: Repair | None = None
+    """What the attempt loads in place of the whole dataset."""
 
     @property
     def job_name(self) -> str:
@@ -122,8 +125,23 @@ class Task(BaseModel):
         return self.target in LOADERS
 
     def next_attempt(self) -> "Task":
-        """Return the task as it is before another launch."""
+        """Return the task as it is before another launch; what was a repair stays one."""
+        if self.repair is not None:
+            return self.next_repair(self.repair)
         return Task(target=self.target, telemetry_id=self.telemetry_id, n=self.n, attempt=self.attempt + 1)
+
+    def next_repair(self, repair: Repair) -> "Task":
+        """Return the task as it is before the launch of a repair, which does not ask again what is known."""
+        return Task(
+            target=self.target,
+            telemetry_id=self.telemetry_id,
+            n=self.n,
+            attempt=self.attempt + 1,
+            repair=repair,
+            first_id=self.first_id,
+            last_id=self.last_id,
+            spacing_ms=self.spacing_ms,
+        )
 
 
 class Deletion(StrEnum):
