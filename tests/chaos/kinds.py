@@ -26,7 +26,7 @@ KINDS: dict[str, Callable[[], Fault]] = {
     ),
     "die-around-stop": lambda: WhileLoading(DieWhileStopping({"delete-job": 0})),
     "die-around-delete": lambda: DieWhileDeleting({"delete-topic": 0, "drop-collection": 0, "forget": 0}),
-    "die-around-repair": lambda: DieWhileRepairing({"replace": 2, "set-retention": 0, "tell": 1, "launch": 1}),
+    "die-around-repair": lambda: DieWhileRepairing({"replace": 2, "set-retention": 0, "tell": 0, "launch": 0}),
     "kill-broker": lambda: KillComponent("kafka"),
     "freeze-broker": lambda: FreezeComponent("kafka"),
     "kill-broker-while-loading": lambda: WhileLoading(KillComponent("kafka", (8.0, 20.0))),

@@ -19,6 +19,7 @@ from queue_manager.adapters.problems import BodyLimit, install_key_problems, ins
 from queue_manager.app import wishes
 from queue_manager.app.catalog import TARGETS, CatalogEntry, catalog_entries
 from queue_manager.app.controller import Controller, UnknownWorkflowError
+from queue_manager.app.examining import Examiner
 from queue_manager.app.keys import Keyring, Role
 from queue_manager.app.ports import Job, Launcher, WorkflowFilter, WorkflowStore
 from queue_manager.app.quality import Evidence, QualityReport, report_quality
@@ -72,6 +73,7 @@ def create_api(
     store: WorkflowStore,
     launcher: Launcher,
     evidence: Evidence,
+    examiner: Examiner,
     neighbours: Sequence[Neighbour],
     keyring: Keyring,
 ) -> FastAPI:
@@ -92,7 +94,7 @@ def create_api(
     install_key_problems(app)
     _add_workflow_routes(app, controller, store)
     _add_steering_routes(app, controller, store, evidence)
-    _add_quality_route(app, store, evidence)
+    _add_quality_route(app, store, evidence, examiner)
     _add_job_routes(app, store, launcher)
     _add_key_routes(app, keyring)
     _add_platform_routes(app, neighbours)
@@ -181,11 +183,12 @@ def _audit(wish: str, by: str | None) -> dict[str, str] | None:
     return None if by is None else {"wish": wish, "by": by}
 
 
-def _add_quality_route(app: FastAPI, store: WorkflowStore, evidence: Evidence) -> None:
+def _add_quality_route(app: FastAPI, store: WorkflowStore, evidence: Evidence, examiner: Examiner) -> None:
     @app.get("/workflows/{queue_id}/quality", response_model_by_alias=True)
     async def show_quality(queue_id: str) -> QualityReport:
         """Show the completeness report: what was expected, what is stored, every gap with its cause."""
-        return await report_quality(await _find(store, queue_id), evidence)
+        workflow = await _find(store, queue_id)
+        return await examiner.complete(await report_quality(workflow, evidence), workflow)
 
 
 def _add_job_routes(app: FastAPI, store: WorkflowStore, launcher: Launcher) -> None:

@@ -156,7 +156,7 @@ class WorkflowStore(Protocol):
         """Delete a collection with all its documents; none of that name is fine."""
 
     async def forget(self, queue_id: QueueId) -> None:
-        """Remove a workflow with its audit trail and what was rejected; none of that name is fine."""
+        """Remove a workflow with its audit trail, what was rejected and what was found; none of that name is fine."""
 
     async def page(self, wanted: WorkflowFilter, after: tuple[str, str] | None, limit: int) -> Sequence[dict[str, Any]]:
         """List documents, newest first, from behind (created_at, queue_id)."""
