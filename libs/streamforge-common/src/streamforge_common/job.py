@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from streamforge_common.contract.commands import Command, Wanted
 from streamforge_common.contract.events import Event, ExchangeGap, TaskError, TaskStatus
-from streamforge_common.errors import FATAL_EXIT_CODE, FatalError, StreamForgeError
+from streamforge_common.errors import FATAL_EXIT_CODE, FatalError, StreamForgeError, foreseen_cause
 from streamforge_common.kafka.messages import LogReader, Message, MessageWriter
 from streamforge_common.kafka.topics import Topics
 from streamforge_common.outages import Neighbour, connect
@@ -280,13 +280,8 @@ async def _work(work: Work, run: JobRun, commands: AsyncIterator[Command], neigh
             for task in beside:
                 task.cancel()
     except ExceptionGroup as errors:
-        foreseen = errors.subgroup(StreamForgeError)
-        if foreseen is None:
+        if (cause := foreseen_cause(errors)) is None:
             raise
-        # Where one has failed the others are cancelled; the first is the cause.
-        cause: BaseException = foreseen
-        while isinstance(cause, ExceptionGroup):
-            cause = cause.exceptions[0]
         raise cause from None
     return ending
 
