@@ -184,6 +184,7 @@ async def _validate(call: Call) -> web.Response:
 
 
 async def _explain(call: Call) -> web.Response:
+    started = time.monotonic()
     request = await call.json_object()
     statement = prepare(_query_text(request), check_bind_values(request.get("bindVars")))
     reads, writes = _collections(call, statement.query)
@@ -193,7 +194,14 @@ async def _explain(call: Call) -> web.Response:
         plan = statement.explain(run)
     all_plans = _flag(request.get("options") or {}, "allPlans")
     plans = {"plans": [plan]} if all_plans else {"plan": plan}
-    return result({**plans, "cacheable": not statement.writes, "warnings": run.warnings})
+    statistics = {
+        "rulesExecuted": len(plan["rules"]),
+        "rulesSkipped": 0,
+        "plansCreated": 1,
+        "peakMemoryUsage": 0,
+        "executionTime": time.monotonic() - started,
+    }
+    return result({**plans, "cacheable": not statement.writes, "warnings": run.warnings, "stats": statistics})
 
 
 ROUTES = [
