@@ -17,7 +17,7 @@ from arangolite.http.sessions import GuardedSession
 from arangolite.storage.database import Session
 from arangolite.storage.users import Level
 
-_WITH_PLAN = 2  # the level of `profile` that adds the plan
+_WITH_PLAN = 2  # the level of `profile` that adds the plan, and what each of its operations did
 
 
 async def _create(call: Call) -> web.Response:
@@ -110,12 +110,13 @@ def _options(request: Json) -> QueryOptions:
         memory_limit=int(_number(request, "memoryLimit", 0)),
         max_warnings=int(_number(options, "maxWarningCount", 10)),
         allow_retry=_flag(options, "allowRetry"),
+        profile=_profile(request) >= _WITH_PLAN,
         stream=stream,
     )
 
 
 def _profile(request: Json) -> int:
-    """Read how much the query is to tell about itself: 1 = how long its phases took, 2 = its plan, too."""
+    """Read how much the query is to tell about itself: 1 = the time of its phases, 2 = its plan, too, with figures."""
     level = (request.get("options") or {}).get("profile", 0)
     if type(level) not in (int, bool) or not 0 <= level <= _WITH_PLAN:
         raise ArangoError(Problem.TYPE_ERROR, "expecting 0, 1 or 2 for 'profile'")
