@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from streamforge_common.contract.baskets import basket_symbols
 from streamforge_common.contract.commands import Command
 from streamforge_common.contract.data_types import DataType, Source
 from streamforge_common.contract.repair import Repair
@@ -101,6 +102,18 @@ def repair_of(start: Command) -> Repair | None:
         return Repair.of(start)
     except ValueError as exc:
         raise _unsupported(f"no repair: {exc}") from exc
+
+
+def basket_of(start: Command) -> list[str]:
+    """Return the symbols of a basket; none where the dataset has one.
+
+    Raises:
+        FatalError: It is a basket and does not say of which symbols (`unsupported_dataset`).
+    """
+    try:
+        return basket_symbols(start.symbol, start.options)
+    except ValueError as exc:
+        raise _unsupported(str(exc)) from exc
 
 
 def _parse(start: Command, *sources: Source) -> tuple[str, TimeRange]:
