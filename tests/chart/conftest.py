@@ -73,7 +73,7 @@ def variables_of(objects: list[Object]) -> dict[str, str]:
     (container,) = pod_of_queue_manager(objects)["spec"]["containers"]
     maps = [source["configMapRef"]["name"] for source in container["envFrom"] if "configMapRef" in source]
     variables = {name: text for each in maps for name, text in find(objects, "ConfigMap", each)["data"].items()}
-    return variables | {each["name"]: each["value"] for each in container["env"]}
+    return variables | {each["name"]: each["value"] for each in container["env"] if "value" in each}
 
 
 def jobs_of(objects: list[Object]) -> dict[str, Object]:

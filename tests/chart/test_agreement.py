@@ -28,8 +28,8 @@ from tests.chart.conftest import (
 from tests.cluster.conftest import RULES
 
 ROOT = Path(__file__).parents[2]
-FROM_SECRETS = {"arango_password", "kafka_sasl_username", "kafka_sasl_password"}
-"""Settings that come from the Secrets of `credentials`."""
+FROM_SECRETS = {"arango_password", "kafka_sasl_password"}
+"""Settings whose values are in Secrets."""
 NOT_IN_A_CLUSTER = {"kubeconfig"}
 CALLS = re.compile(r"self\._(?:batch|core)\.(create|read|list|delete)_namespaced_(job|pod|pod_log)\b")
 VERBS = {"create": "create", "read": "get", "list": "list", "delete": "delete"}
@@ -68,7 +68,6 @@ def test_what_is_not_said_is_what_the_code_has_by_default(render):
         "launcher",
         "kubernetes_namespace",
         "kubernetes_job_config_maps",
-        "kubernetes_job_secrets",
         "kubernetes_job_service_account",
     }
 

@@ -149,7 +149,11 @@ def test_what_the_operator_lays_down_is_in_it():
             "loader-producer": LOADER
             | {
                 "command": ["loader-producer"],
-                "environment": {"LOG_LEVEL": "DEBUG"},
+                "environment": {"LOG_LEVEL": "DEBUG", "KAFKA_SASL_PASSWORD": "in the clear"},
+                "secrets": {
+                    "KAFKA_SASL_PASSWORD": {"secret": "loader", "entry": "password"},
+                    "QUEUE_ID": {"secret": "forged", "entry": "id"},
+                },
                 "requests": {"cpu": "2", "memory": "1Gi"},
                 "limits": {"memory": "4Gi", "nvidia.com/gpu": "1"},
                 "node_selector": {"pool": "loaders"},
@@ -182,9 +186,11 @@ def test_what_the_operator_lays_down_is_in_it():
     assert container["envFrom"] == [{"configMapRef": {"name": "streamforge"}}]
     assert pod["volumes"][1:] == [{"name": "files", "secret": {"secretName": "kafka-ca"}}]
     assert container["volumeMounts"][1:] == [{"name": "files", "mountPath": "/etc/streamforge", "readOnly": True}]
-    variables = {each["name"]: each["value"] for each in container["env"]}
-    assert (variables["LOG_LEVEL"], variables["ARANGO_URL"]) == ("DEBUG", "http://arangodb:8529")
-    assert variables["QUEUE_ID"] == SPEC.queue_id
+    variables = {each.pop("name"): each for each in container["env"]}
+    assert variables["LOG_LEVEL"] == {"value": "DEBUG"}
+    assert variables["ARANGO_URL"] == {"value": "http://arangodb:8529"}
+    assert variables["KAFKA_SASL_PASSWORD"] == {"valueFrom": {"secretKeyRef": {"name": "loader", "key": "password"}}}
+    assert variables["QUEUE_ID"] == {"value": SPEC.queue_id}
 
 
 def test_a_target_without_an_image_is_refused():

@@ -10,6 +10,15 @@ class _Plan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+class SecretEntry(_Plan):
+    """Where a value is that is told to nobody who need not know it."""
+
+    secret: str
+    """Name of the Secret."""
+    entry: str
+    """One of its entries."""
+
+
 class TargetPlan(_Plan):
     """How the pods of one target run."""
 
@@ -19,6 +28,8 @@ class TargetPlan(_Plan):
     """In place of the image's own."""
     environment: Mapping[str, str] = Field(default_factory=dict)
     """Beside that of all targets."""
+    secrets: Mapping[str, SecretEntry] = Field(default_factory=dict)
+    """Variables whose values are in Secrets: passwords of those whom this target talks to."""
     requests: Mapping[str, str] = Field(default_factory=lambda: {"cpu": "100m", "memory": "128Mi"})
     """What the scheduler keeps free, in Kubernetes' units."""
     limits: Mapping[str, str] = Field(default_factory=lambda: {"memory": "512Mi"})

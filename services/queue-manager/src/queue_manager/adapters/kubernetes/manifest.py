@@ -137,7 +137,7 @@ def _container(spec: JobSpec, plan: JobPlan, target: TargetPlan) -> Manifest:
         "name": CONTAINER,
         "image": target.image,
         "imagePullPolicy": plan.image_pull_policy,
-        "env": [{"name": name, "value": value} for name, value in _environment(spec, plan, target).items()],
+        "env": _variables(spec, plan, target),
         "ports": [{"name": "metrics", "containerPort": _METRICS_PORT}],
         # Not alive would be too much to say: a job whose broker is away waits for it, and its restart would not help.
         "readinessProbe": {"httpGet": {"path": "/health", "port": "metrics"}, "periodSeconds": 10, "timeoutSeconds": 3},
@@ -160,11 +160,10 @@ def _container(spec: JobSpec, plan: JobPlan, target: TargetPlan) -> Manifest:
     return container
 
 
-def _environment(spec: JobSpec, plan: JobPlan, target: TargetPlan) -> dict[str, str]:
+def _variables(spec: JobSpec, plan: JobPlan, target: TargetPlan) -> list[Manifest]:
     """Who the job is wins over everything that is laid down."""
-    return {
-        **plan.environment,
-        **target.environment,
+    laid_down = {**plan.environment, **target.environment}
+    own = {
         "QUEUE_ID": spec.queue_id,
         "TARGET": spec.target,
         "TELEMETRY_ID": spec.telemetry_id,
@@ -173,3 +172,10 @@ def _environment(spec: JobSpec, plan: JobPlan, target: TargetPlan) -> dict[str, 
         "METRICS_PORT": str(_METRICS_PORT),
         "INTERRUPTED_EXIT_CODE": str(INTERRUPTED_EXIT_CODE),
     }
+    variables: dict[str, Manifest] = {name: {"value": value} for name, value in laid_down.items()}
+    variables |= {
+        name: {"valueFrom": {"secretKeyRef": {"name": place.secret, "key": place.entry}}}
+        for name, place in target.secrets.items()
+    }
+    variables |= {name: {"value": value} for name, value in own.items()}
+    return [{"name": name, **source} for name, source in variables.items()]
