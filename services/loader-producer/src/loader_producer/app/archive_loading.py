@@ -24,6 +24,7 @@ from loader_producer.app.publishing import (
     DataTopic,
     PlaceStore,
     Publishing,
+    Run,
     rest_while_paused,
     wait_while_steered,
 )
@@ -36,7 +37,7 @@ from streamforge_common.exchanges.archives import LineReader, Lines, Period
 from streamforge_common.exchanges.rest import EndRequests
 from streamforge_common.history.ends import find_settled_ends
 from streamforge_common.history.pages import Ends, closed_ends
-from streamforge_common.job import Completed, Ending, JobRun
+from streamforge_common.job import Completed, Ending
 
 _REST = "REST"
 """In place of the path of a file."""
@@ -67,7 +68,7 @@ class ArchiveLoading:
 
     def __init__(
         self,
-        run: JobRun,
+        run: Run,
         dataset: ArchiveDataset,
         *,
         archives: Archives,

@@ -13,8 +13,8 @@ from loader_producer.app.files import days_of, plan_files
 from streamforge_common.errors import FatalError
 from streamforge_common.exchanges.archives import Lines, Period
 
-_AHEAD_BYTES_MAX = 2 * 1024**3
-"""Behind a larger file none is fetched ahead: the next is about as large, and a job has room for 8 GiB."""
+_AHEAD_BYTES_MAX = 1024**3
+"""Behind a larger file none is fetched ahead: the next is about as large, and the room of a job is bounded."""
 
 
 class ArchiveFile(Protocol):
