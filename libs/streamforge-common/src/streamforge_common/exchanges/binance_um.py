@@ -15,6 +15,7 @@ from streamforge_common.exchanges import binance_shared as shared
 from streamforge_common.exchanges.decoding import UNREADABLE, Finite
 from streamforge_common.exchanges.rest import (
     History,
+    Poll,
     Pool,
     Reach,
     Refusal,
@@ -38,6 +39,8 @@ _FUNDING_HOURS = 8
 """Of a symbol that `fundingInfo` does not list."""
 _MEASUREMENT_ROWS = 500
 _PERIODS = ("5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d")
+_DEPTH_LIMITS = (5, 10, 20, 50, 100, 500, 1_000)
+_DEFAULT_LEVELS = 100
 _MEASUREMENTS_REACH = Reach(30 * _DAY_MS, "month (30 days)", None)
 
 
@@ -54,6 +57,12 @@ class _FundingInfo(msgspec.Struct, frozen=True, rename="camel"):
     funding_interval_hours: Annotated[int, msgspec.Meta(gt=0)]
 
 
+class _Held(msgspec.Struct, frozen=True, rename="camel"):
+    symbol: str
+    open_interest: Finite
+    time: TimeMs
+
+
 class _Measured(msgspec.Struct, frozen=True, rename="camel"):
     symbol: str
     sum_open_interest: Finite
@@ -64,6 +73,7 @@ class _Measured(msgspec.Struct, frozen=True, rename="camel"):
 # Not strict: numbers in strings are numbers.
 _funding_decoder = msgspec.json.Decoder(list[_FundingRow], strict=False)
 _funding_info_decoder = msgspec.json.Decoder(list[_FundingInfo])
+_held_decoder = msgspec.json.Decoder(_Held, strict=False)
 _measured_decoder = msgspec.json.Decoder(list[_Measured], strict=False)
 
 
@@ -207,6 +217,45 @@ def _parse_open_interest(body: bytes, origin: shared.Origin) -> list[OpenInteres
     ]
 
 
+def _parse_open_interest_now(body: bytes, symbol: str, _limit: int, _received_ms: int) -> OpenInterest:
+    """Read `GET /fapi/v1/openInterest`.
+
+    Sample: `{"openInterest":"10659.509","symbol":"BTCUSDT","time":1589437530011}`
+
+    Raises:
+        RejectedRecordError: The body is no such measurement.
+    """
+    origin = shared.Origin(_MARKET, symbol, "open_interest")
+    try:
+        held = _held_decoder.decode(body)
+    except UNREADABLE as exc:
+        raise RejectedRecordError(f"not an open interest: {exc}") from exc
+    if held.symbol != symbol:
+        raise RejectedRecordError(f"open interest of {held.symbol!r} where {symbol!r} was asked for")
+    return OpenInterest(
+        key=f"{origin.prefix}{held.time}",
+        exchange=shared.EXCHANGE,
+        market=_MARKET,
+        symbol=symbol,
+        type=origin.kind,
+        time=held.time,
+        open_interest=held.open_interest,
+    )
+
+
+def _weigh_depth(limit: int) -> int:
+    return next(weight for most, weight in ((50, 2), (100, 5), (500, 10), (1_000, 20)) if limit <= most)
+
+
+_POLLS = (
+    shared.depth_snapshot(_MARKET, "/fapi/v1/depth", _WEIGHT, _DEPTH_LIMITS, _DEFAULT_LEVELS, _weigh_depth),
+    Poll(
+        record_kind("open_interest"),
+        lambda symbol, _: Request("/fapi/v1/openInterest", {"symbol": symbol}, 1, _WEIGHT),
+        _parse_open_interest_now,
+    ),
+)
+
 _HISTORIES = (
     *(history for interval in _INTERVALS for history in _candles_of(interval)),
     shared.agg_trades(_MARKET, _AGG_TRADES, _AGG_TRADES_REACH),
@@ -236,6 +285,7 @@ UM = RestMarket(
     symbol_request=lambda _: Request("/fapi/v1/exchangeInfo", {}, 1, _WEIGHT),
     parse_limit=_parse_limit,
     parse_refusal=shared.parse_refusal,
+    polls={poll.kind.name: poll for poll in _POLLS},
     lacks={
         "trades": "over REST it gives single trades for one month and to holders of a key only; ask for dump_trades",
     },

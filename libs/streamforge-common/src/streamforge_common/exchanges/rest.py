@@ -130,6 +130,25 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
+class Poll:
+    """How one kind is asked for as it is now."""
+
+    kind: RecordKind
+    request: Callable[[str, int], Request]
+    """(symbol, limit) to the request; the limit is of no account where there are no `limits`."""
+    parse: Callable[[bytes, str, int, int], Record]
+    """(body, symbol, limit, receipt time in Unix ms) to the record. Raises RejectedRecordError: the body is none."""
+    limits: Sequence[int] = ()
+    """How many levels may be asked for, of books."""
+    default_limit: int = 0
+
+    def least_every_s(self, limit: int) -> float:
+        """Return the seconds from one request to the next at which the limit of its pool is used up."""
+        request = self.request("", limit)
+        return request.weight * request.pool.window_s / request.pool.limit
+
+
+@dataclass(frozen=True, slots=True)
 class RestMarket:
     """One exchange's market, as far as REST history goes."""
 
@@ -153,5 +172,7 @@ class RestMarket:
     """HTTP status and body of an answer that is not 200 to the reason; None where the body has none."""
     other_pools: Sequence[Pool] = ()
     """Those that some requests use instead."""
+    polls: Mapping[str, Poll] = field(default_factory=dict)
+    """Kind to how it is asked for as it is now."""
     lacks: Mapping[str, str] = field(default_factory=dict)
     """Kind that the exchange does not give over REST to why, and what to ask for instead."""

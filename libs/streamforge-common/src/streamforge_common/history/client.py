@@ -15,12 +15,14 @@ from typing import Self, TypeVar
 import aiohttp
 from loguru import logger
 
+from streamforge_common.contract.records import Record
 from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.errors import FatalError, RejectedRecordError, TransientError
 from streamforge_common.exchanges.rest import (
     End,
     EndRequests,
     History,
+    Poll,
     Pool,
     Refusal,
     RefusedError,
@@ -56,14 +58,19 @@ class ExchangeClient:
     """One market of one exchange; an async context manager."""
 
     def __init__(
-        self, market: RestMarket, base_url: str, *, attempts: int, ban_of_others: Callable[[], float] = lambda: 0.0
+        self,
+        market: RestMarket,
+        base_url: str,
+        *,
+        attempts: int | None,
+        ban_of_others: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """Prepare a client.
 
         Args:
             market: What the exchange module declares.
             base_url: Scheme, host and port.
-            attempts: How often one request is sent before the exchange counts as lost.
+            attempts: How often one request is sent before the exchange counts as lost; None: it never does.
             ban_of_others: Until when (Unix seconds) other loaders of this address were told to leave it alone.
         """
         self._market = market
@@ -138,6 +145,12 @@ class ExchangeClient:
             return judge_page(page, history, records, lambda: history.rows(body), int(time() * 1000))
 
         return await self._ask(history.request(symbol, page.first, page.last), read)
+
+    async def poll(self, poll: Poll, symbol: str, limit: int) -> Record:
+        """Return what there is now."""
+        return await self._ask(
+            poll.request(symbol, limit), lambda body: poll.parse(body, symbol, limit, int(time() * 1000))
+        )
 
     async def fetch_ends(self, symbol: str, time_range: TimeRange, ends: EndRequests) -> tuple[End | None, End | None]:
         """Return the first record at or after the start of the range, and the last one before its end."""
