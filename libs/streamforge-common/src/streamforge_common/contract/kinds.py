@@ -5,7 +5,7 @@ completeness report all ask here, so that none of them knows one kind from anoth
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import attrgetter
@@ -265,11 +265,13 @@ def record_kind(name: str) -> RecordKind:
 class RecordCheck:
     """Decides whether the bytes of a message are a record of one dataset."""
 
-    def __init__(self, exchange: str, market: str, symbol: str, kind: RecordKind) -> None:
+    def __init__(self, exchange: str, market: str, symbol: str, kind: RecordKind, basket: Collection[str] = ()) -> None:
+        """Prepare the check; `symbol` and `basket` are as in commands: of a basket the symbols are in the latter."""
         self._kind = kind
         self._id_of = kind.id_of
-        self._prefix = record_key_prefix(exchange, market, symbol, kind.name)
-        self._identity = (exchange, market, symbol, kind.name)
+        self._dataset = record_key_prefix(exchange, market, symbol, kind.name)
+        self._prefixes = {it: record_key_prefix(exchange, market, it, kind.name) for it in basket or (symbol,)}
+        self._identity = (exchange, market, kind.name)
         self._decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(kind.record)
 
     def check(self, value: bytes) -> Record:
@@ -284,16 +286,17 @@ class RecordCheck:
             raise RejectedRecordError(f"not a {self._kind.name} record: {exc}") from exc
         except UnicodeDecodeError as exc:
             raise RejectedRecordError(f"not UTF-8: {exc.reason} at byte {exc.start}") from exc
-        if (record.exchange, record.market, record.symbol, record.type) != self._identity:
-            raise RejectedRecordError(f"record of {record.key!r} does not belong to {self._prefix!r}")
-        if not self._is_key_of(record):
+        prefix = self._prefixes.get(record.symbol)
+        if prefix is None or (record.exchange, record.market, record.type) != self._identity:
+            raise RejectedRecordError(f"record of {record.key!r} does not belong to {self._dataset!r}")
+        if not self._is_key_of(record, prefix):
             raise RejectedRecordError(f"_key {record.key!r} is not that of {self._kind.id_field} {self._id_of(record)}")
         if fault := self._kind.fault_of(record):
             raise RejectedRecordError(fault)
         return record
 
-    def _is_key_of(self, record: Record) -> bool:
+    def _is_key_of(self, record: Record, prefix: str) -> bool:
         is_named = self._kind.is_named
         if is_named is None:
-            return record.key == f"{self._prefix}{self._id_of(record)}"
-        return record.key.startswith(self._prefix) and is_named(record, record.key.removeprefix(self._prefix))
+            return record.key == f"{prefix}{self._id_of(record)}"
+        return record.key.startswith(prefix) and is_named(record, record.key.removeprefix(prefix))

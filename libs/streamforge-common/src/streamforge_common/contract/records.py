@@ -13,6 +13,8 @@ RECEIPT_TIME_HEADER = "receipt_time_ms"
 """Message header: when the loader received the record, Unix milliseconds in decimal digits."""
 REJECTED_HEADER = "rejected"
 """Message header: the reason why the value is not a record but a refused input, kept as it came."""
+SYMBOL_HEADER = "symbol"
+"""Message header, beside `rejected` and of a basket only: of which symbol the refused input is."""
 
 Headers = Sequence[tuple[str, bytes]]
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from streamforge_common.contract.baskets import basket_symbols
 from streamforge_common.contract.commands import Command
 from streamforge_common.contract.data_types import DataType
 from streamforge_common.contract.kinds import RecordCheck, RecordKind, record_kind
@@ -39,6 +40,7 @@ class Dataset:
             data_type = DataType.parse(start.type)
             kind = record_kind(data_type.kind)
             time_range = None if data_type.source.is_live else TimeRange.parse(start.time_range)
+            basket = basket_symbols(start.symbol, start.options)
         except ValueError as exc:
             raise FatalError(f"this connector cannot store the dataset: {exc}", code="unsupported_dataset") from exc
         return cls(
@@ -49,6 +51,6 @@ class Dataset:
             collection=start.collection_name,
             kind=kind,
             time_range=time_range,
-            check=RecordCheck(start.exchange, start.market, start.symbol, kind),
+            check=RecordCheck(start.exchange, start.market, start.symbol, kind, basket),
             first_wins=data_type.source.is_live,
         )

@@ -7,4 +7,5 @@
 - `publishing`: what all ways of loading do in the same manner.
 - `loading`: the way of a page: fetched, published, checkpointed.
 - `archive_loading`: the way of an archive's file.
+- `basket_loading`: the way of a basket, which is that of its symbols, some at a time.
 """

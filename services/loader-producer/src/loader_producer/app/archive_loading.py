@@ -22,6 +22,7 @@ from loader_producer.app.publishing import (
     DataTopic,
     PlaceStore,
     Publishing,
+    Run,
     rest_while_paused,
     wait_while_steered,
 )
@@ -33,7 +34,7 @@ from streamforge_common.exchanges.archives import LineReader, Lines, Period
 from streamforge_common.exchanges.rest import End, EndRequests
 from streamforge_common.history.ends import find_ends
 from streamforge_common.history.pages import Ends, closed_ends, find_missing
-from streamforge_common.job import Completed, Ending, JobRun
+from streamforge_common.job import Completed, Ending
 
 
 class ArchiveFile(Protocol):
@@ -109,7 +110,7 @@ class ArchiveLoading:
 
     def __init__(
         self,
-        run: JobRun,
+        run: Run,
         dataset: ArchiveDataset,
         *,
         archives: Archives,

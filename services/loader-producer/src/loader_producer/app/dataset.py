@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from streamforge_common.contract.baskets import basket_symbols
 from streamforge_common.contract.commands import Command
 from streamforge_common.contract.data_types import DataType, Source
 from streamforge_common.contract.time_range import TimeRange
@@ -78,6 +79,18 @@ class ArchiveDataset:
 def is_archived(start: Command) -> bool:
     """Say whether a `start` command asks for records from archives."""
     return start.type.startswith(f"{Source.DUMP}_")
+
+
+def basket_of(start: Command) -> list[str]:
+    """Return the symbols of a basket; none where the dataset has one.
+
+    Raises:
+        FatalError: It is a basket and does not say of which symbols (`unsupported_dataset`).
+    """
+    try:
+        return basket_symbols(start.symbol, start.options)
+    except ValueError as exc:
+        raise _unsupported(str(exc)) from exc
 
 
 def _parse(start: Command, source: Source) -> tuple[str, TimeRange]:

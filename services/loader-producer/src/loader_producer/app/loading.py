@@ -19,6 +19,7 @@ from loader_producer.app.publishing import (
     DataTopic,
     PlaceStore,
     Publishing,
+    Run,
     rest_while_paused,
     wait_while_steered,
 )
@@ -28,7 +29,7 @@ from streamforge_common.errors import FatalError
 from streamforge_common.exchanges.rest import End, EndRequests, History, SpacingRequest
 from streamforge_common.history.ends import SETTLED_AFTER_MS, find_ends
 from streamforge_common.history.pages import Ends, Page, PageContent, PagePlan, closed_ends
-from streamforge_common.job import Completed, Ending, JobRun
+from streamforge_common.job import Completed, Ending
 from streamforge_common.telemetry import BATCH_SECONDS
 
 _IN_FLIGHT = 4
@@ -80,7 +81,7 @@ class Loading:
     """Loads one dataset."""
 
     def __init__(
-        self, run: JobRun, dataset: Dataset, *, exchange: Exchange, data_topic: DataTopic, places: PlaceStore
+        self, run: Run, dataset: Dataset, *, exchange: Exchange, data_topic: DataTopic, places: PlaceStore
     ) -> None:
         self._run = run
         self._dataset = dataset

@@ -51,7 +51,26 @@ class ArchivePlace(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.encode(self).decode()
 
 
-AnyPlace = TypeVar("AnyPlace", Place, ArchivePlace)
+class BasketPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """All symbols of a basket before `next` are on the topic, and told of, but those that are under way."""
+
+    next: int
+    """Position in the basket, from 0."""
+    under_way: dict[int, msgspec.Raw]
+    """Position of a symbol to its own place, `null` where it has none yet."""
+    attempt: int
+    """The attempt that counted `records_written`."""
+    records_written: int
+    """Those of the symbols that are not under way; the others count in their own places."""
+    refused: int = 0
+    """Symbols that cannot be loaded."""
+
+    def encode(self) -> str:
+        """Return the checkpoint's text."""
+        return msgspec.json.encode(self).decode()
+
+
+AnyPlace = TypeVar("AnyPlace", Place, ArchivePlace, BasketPlace)
 
 
 def decode_place(text: str, kind: type[AnyPlace]) -> AnyPlace:
