@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from time import time
 
 import pytest
@@ -10,9 +11,9 @@ import pytest
 from loader_ws.app import filling
 from loader_ws.app.backlog import Backlog
 from loader_ws.app.dataset import Dataset
-from loader_ws.app.filling import Filling
-from loader_ws.app.holes import Holes
-from loader_ws.app.intake import Intake
+from loader_ws.app.filled_receiving import FilledReceiving
+from loader_ws.app.holes import Hole
+from loader_ws.app.listening import Connection
 from loader_ws.app.sequence import Mark, sequence_of
 from streamforge_common.contract.commands import Command, CommandKind
 from streamforge_common.contract.records import AggTrade, Record, Trade
@@ -20,7 +21,6 @@ from streamforge_common.errors import FatalError
 from streamforge_common.exchanges.rest import History, Latest
 from streamforge_common.history.pages import Page, PageContent
 
-BROKEN_OFF = FatalError("gave up", code="exchange_lost")
 REFUSED = FatalError("no such symbol", code="exchange_refused")
 
 
@@ -41,6 +41,11 @@ def trade_of(record_id: int) -> Record:
     return Trade(**identity, price=1.0, quantity=1.0, trade_time=record_id, is_buyer_maker=True, trade_id=record_id)
 
 
+class NoStreams:
+    def connect(self, dataset: Dataset) -> AbstractAsyncContextManager[Connection]:
+        raise AssertionError("nothing is received here")
+
+
 class ScriptedExchange:
     """Gives what it has; answers come in order, the last one stays."""
 
@@ -56,11 +61,6 @@ class ScriptedExchange:
         if isinstance(answer, FatalError):
             raise answer
         return answer
-
-    def close_until(self, until_s: float) -> None: ...
-
-    async def next_ban(self) -> float:
-        raise NotImplementedError
 
     async def learn_limits(self, symbol: str) -> None:
         self.asked.append("limits")
@@ -79,17 +79,18 @@ class ScriptedExchange:
 
 async def fill(
     exchange: ScriptedExchange, holes: Sequence[tuple[int, int]], market: str = "spot", data_type: str = "ws_agg_trades"
-) -> tuple[Intake, list[int]]:
-    """Let holes be filled until none is left, or the exchange rests."""
+) -> tuple[FilledReceiving, list[int]]:
+    """Let holes be filled until there is nothing left to do."""
     dataset, backlog = dataset_of(market, data_type), Backlog()
-    intake = Intake(dataset, backlog, sequence_of(dataset.stream, Mark(0, 10_000), Holes(holes)))
+    sequence = sequence_of(dataset.stream, Mark(0, 10_000, tuple(Hole(*hole) for hole in holes)))
+    receiving = FilledReceiving(dataset, NoStreams(), backlog, sequence, exchange)
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(Filling(dataset, exchange, backlog, intake).fill())
+        task = group.create_task(receiving.fill())
         for _ in range(100):
             await asyncio.sleep(0)
         task.cancel()
     values = [json.loads(value) for _, value, _ in backlog.take()]
-    return intake, [value.get("agg_trade_id", value.get("trade_id")) for value in values]
+    return receiving, [value.get("agg_trade_id", value.get("trade_id")) for value in values]
 
 
 @pytest.fixture(autouse=True)
@@ -100,45 +101,43 @@ def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_exactly_what_is_missing_is_asked_for_the_newest_first_page_by_page() -> None:
     exchange = ScriptedExchange(range(10_000))
-    intake, filled = await fill(exchange, [(5, 8), (2_000, 4_500)])
+    receiving, filled = await fill(exchange, [(5, 8), (2_000, 4_500)])
     assert exchange.asked == ["limits", (2_000, 2_999), (3_000, 3_999), (4_000, 4_499), (5, 7)]
     assert filled == [*range(2_000, 4_500), *range(5, 8)]
-    assert (intake.filled, len(intake.standing.holes), intake.untold_gaps) == (2_503, 0, [])
+    assert (receiving.filled, len(receiving.mark.holes), receiving.untold_gaps) == (2_503, 0, [])
 
 
 async def test_what_does_not_come_is_asked_for_once_more_and_is_then_the_exchange_s_gap() -> None:
-    intake, filled = await fill(ScriptedExchange([5], [5, 7], []), [(5, 9)])
+    receiving, filled = await fill(ScriptedExchange([5], [5, 7], []), [(5, 9)])
     assert filled == [5, 7]
-    assert [(gap.start, gap.end, gap.missing) for gap in intake.untold_exchange_gaps] == [(6, 7, 1), (8, 9, 1)]
-    assert not intake.standing.holes
+    assert [(gap.start, gap.end, gap.missing) for gap in receiving.untold_exchange_gaps] == [(6, 7, 1), (8, 9, 1)]
+    assert not receiving.mark.holes
 
 
 async def test_what_may_lie_too_far_back_is_not_the_exchange_s_gap_as_its_archives_have_it() -> None:
-    intake, filled = await fill(ScriptedExchange([7]), [(5, 9)], market="um")
+    receiving, filled = await fill(ScriptedExchange([7]), [(5, 9)], market="um")
     assert filled == [7]
-    assert [(gap.start, gap.end) for gap in intake.untold_gaps] == [(5, 7)]
-    assert [(gap.start, gap.end) for gap in intake.untold_exchange_gaps] == [(8, 9)]
+    assert [(gap.start, gap.end) for gap in receiving.untold_gaps] == [(5, 7)]
+    assert [(gap.start, gap.end) for gap in receiving.untold_exchange_gaps] == [(8, 9)]
 
 
 async def test_the_latest_are_asked_for_until_they_reach_the_end_of_the_hole() -> None:
     exchange = ScriptedExchange([6, 7], [7, 9, 10, 11])
-    intake, filled = await fill(exchange, [(5, 11)], market="um", data_type="ws_trades")
+    receiving, filled = await fill(exchange, [(5, 11)], market="um", data_type="ws_trades")
     assert exchange.asked == ["limits", "latest", "latest"]
     assert filled == [6, 7, 9, 10]
-    assert [(gap.start, gap.end) for gap in intake.untold_gaps] == [(5, 6)], "beyond the reach"
-    assert [(gap.start, gap.end) for gap in intake.untold_exchange_gaps] == [(8, 9)], "left out between two others"
+    assert [(gap.start, gap.end) for gap in receiving.untold_gaps] == [(5, 6)], "beyond the reach"
+    assert [(gap.start, gap.end) for gap in receiving.untold_exchange_gaps] == [(8, 9)], "left out between two others"
 
 
-async def test_an_exchange_that_is_away_leaves_the_hole_open_and_one_that_refuses_does_not() -> None:
-    away, _ = await fill(ScriptedExchange(BROKEN_OFF), [(5, 9)])
-    assert (away.standing.holes, away.untold_gaps) == (((5, 9),), [])
+async def test_what_the_exchange_refuses_is_a_gap_and_not_the_end() -> None:
     refused, _ = await fill(ScriptedExchange(REFUSED), [(5, 9)])
-    assert refused.standing.holes == ()
+    assert refused.mark.holes == ()
     assert [(gap.start, gap.end) for gap in refused.untold_gaps] == [(5, 9)]
 
 
 async def test_what_nobody_can_be_asked_for_is_given_up_at_once() -> None:
     exchange = ScriptedExchange([])
-    intake, _ = await fill(exchange, [(5, 9)], data_type="ws_book_ticker")
+    receiving, _ = await fill(exchange, [(5, 9)], data_type="ws_book_ticker")
     assert exchange.asked == []
-    assert [(gap.start, gap.end, gap.missing) for gap in intake.untold_gaps] == [(5, 9, None)]
+    assert [(gap.start, gap.end, gap.missing) for gap in receiving.untold_gaps] == [(5, 9, None)]

@@ -11,8 +11,6 @@ import stamina
 
 from loader_ws.app.backlog import Backlog
 from loader_ws.app.dataset import Dataset
-from loader_ws.app.holes import Holes
-from loader_ws.app.intake import Intake
 from loader_ws.app.receiving import Receiving
 from loader_ws.app.sequence import Mark, sequence_of
 from streamforge_common.contract.commands import Command, CommandKind
@@ -66,30 +64,29 @@ def dataset_of(**fields: object) -> Dataset:
 
 async def receive(
     connections: Sequence[Sequence[object]], backlog: Backlog | None = None
-) -> tuple[Receiving, Intake, Backlog, ScriptedExchange]:
+) -> tuple[Receiving, Backlog, ScriptedExchange]:
     dataset, exchange, backlog = dataset_of(), ScriptedExchange(connections), backlog or Backlog()
-    intake = Intake(dataset, backlog, sequence_of(dataset.stream, Mark(), Holes()))
-    receiving = Receiving(dataset, exchange, backlog, intake)
+    receiving = Receiving(dataset, exchange, backlog, sequence_of(dataset.stream, Mark()))
     with stamina.set_testing(True, attempts=2_000):
         async with asyncio.TaskGroup() as group:
             task = group.create_task(receiving.receive())
             await exchange.is_over.wait()
             task.cancel()
-    return receiving, intake, backlog, exchange
+    return receiving, backlog, exchange
 
 
 async def test_a_connection_is_opened_anew_and_what_was_missed_is_a_hole() -> None:
-    receiving, intake, backlog, _ = await receive([[GRANTED, trade(1), trade(2)], [GRANTED, trade(2), trade(5)]])
+    receiving, backlog, _ = await receive([[GRANTED, trade(1), trade(2)], [GRANTED, trade(2), trade(5)]])
     assert [json.loads(value)["trade_id"] for _, value, _ in backlog.take()] == [1, 2, 5]
-    assert intake.standing == ((1, 5), ((3, 5),))
-    assert (intake.repeated, receiving.reconnects, receiving.trouble) == (1, 1, "silent")
+    assert receiving.mark == (1, 5, ((3, 5),))
+    assert (receiving.repeated, receiving.reconnects, receiving.trouble) == (1, 1, "silent")
 
 
 async def test_a_server_that_is_leaving_is_listened_to_while_the_next_connection_is_opened() -> None:
     shutdown = {"stream": "!serverShutdown", "data": {"e": "serverShutdown", "E": 1}}
-    receiving, intake, backlog, _ = await receive([[GRANTED, trade(1), shutdown, trade(2)], [GRANTED, trade(2)], []])
+    receiving, backlog, _ = await receive([[GRANTED, trade(1), shutdown, trade(2)], [GRANTED, trade(2)], []])
     assert [json.loads(value)["trade_id"] for _, value, _ in backlog.take()] == [1, 2]
-    assert (intake.repeated, receiving.reconnects) == (1, 0)
+    assert (receiving.repeated, receiving.reconnects) == (1, 0)
 
 
 async def test_a_quiet_symbol_is_given_more_time_by_each_connection_and_an_answer_is_no_data() -> None:
@@ -112,7 +109,7 @@ async def test_while_there_is_no_room_the_exchange_is_not_called_silent() -> Non
 
 async def test_what_is_no_record_is_kept_as_it_came_and_the_rest_goes_on() -> None:
     spoilt = {"stream": "btcusdt@trade", "data": {"e": "trade", "s": "ETHUSDT"}}
-    _, _, backlog, _ = await receive([[GRANTED, b"\xff{", spoilt, trade(1)]])
+    _, backlog, _ = await receive([[GRANTED, b"\xff{", spoilt, trade(1)]])
     kept = backlog.take()
     assert [key for key, _, _ in kept] == [b"", b"", b"binance:spot:BTCUSDT:trades:1"]
     assert kept[0][1] == b"\xff{"

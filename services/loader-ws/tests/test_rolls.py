@@ -13,8 +13,6 @@ from loader_ws.adapters.websocket import StreamClient
 from loader_ws.app import receiving as receiving_module
 from loader_ws.app.backlog import Backlog
 from loader_ws.app.dataset import Dataset
-from loader_ws.app.holes import Holes
-from loader_ws.app.intake import Intake
 from loader_ws.app.receiving import Receiving
 from loader_ws.app.sequence import Mark, sequence_of
 from streamforge_common.contract.commands import Command, CommandKind
@@ -46,13 +44,13 @@ async def plan(exchange: str, fault: dict[str, object]) -> None:
 
 
 @asynccontextmanager
-async def received(exchange: str, dataset: Dataset) -> AsyncIterator[tuple[Receiving, Intake, Backlog]]:
+async def received(exchange: str, dataset: Dataset) -> AsyncIterator[tuple[Receiving, Backlog]]:
     backlog = Backlog()
-    intake = Intake(dataset, backlog, sequence_of(dataset.stream, Mark(), Holes()))
-    receiving = Receiving(dataset, StreamClient(exchange.replace("http", "ws")), backlog, intake)
+    sequence = sequence_of(dataset.stream, Mark())
+    receiving = Receiving(dataset, StreamClient(exchange.replace("http", "ws")), backlog, sequence)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(receiving.receive())
-        yield receiving, intake, backlog
+        yield receiving, backlog
         task.cancel()
 
 
@@ -73,43 +71,43 @@ async def take_until(backlog: Backlog, exchange: str, connections: int) -> list[
 @pytest.mark.parametrize("market", ["spot", "um"])
 async def test_the_next_connection_is_there_before_the_exchange_cuts_the_one_before(exchange: str, market: str) -> None:
     dataset = dataset_of("binance", market, LIFE_S)
-    async with received(exchange, dataset) as (receiving, intake, backlog):
+    async with received(exchange, dataset) as (receiving, backlog):
         ids = await take_until(backlog, exchange, 4 * dataset.stream.connections)
     assert sorted(ids) == list(range(min(ids), max(ids) + 1))
-    assert (len(intake.standing.holes), receiving.reconnects, receiving.trouble) == (0, 0, "")
-    assert intake.repeated
+    assert (len(receiving.mark.holes), receiving.reconnects, receiving.trouble) == (0, 0, "")
+    assert receiving.repeated
 
 
 async def test_a_server_that_is_leaving_is_left_without_a_hole(exchange: str) -> None:
-    async with received(exchange, dataset_of("binance", "spot", None)) as (receiving, intake, backlog):
+    async with received(exchange, dataset_of("binance", "spot", None)) as (receiving, backlog):
         await plan(exchange, {"path": "btcusdt@trade", "kind": "server_shutdown", "after": 50, "seconds": 3})
         ids = await take_until(backlog, exchange, 2)
         ids += await take_until(backlog, exchange, 2)
     assert sorted(ids) == list(range(min(ids), max(ids) + 1))
-    assert (len(intake.standing.holes), receiving.reconnects) == (0, 0)
+    assert (len(receiving.mark.holes), receiving.reconnects) == (0, 0)
 
 
 async def test_what_one_of_two_connections_misses_the_other_brings(
     exchange: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(receiving_module, "_OVERLAP_S", 1.0)
-    async with received(exchange, dataset_of("bybit", "spot", None)) as (receiving, intake, backlog):
+    async with received(exchange, dataset_of("bybit", "spot", None)) as (receiving, backlog):
         ids = await take_until(backlog, exchange, 2)
         await asyncio.sleep(1.5)
         await plan(exchange, {"path": "publicTrade.BTCUSDT", "kind": "disconnect"})
         ids += await take_until(backlog, exchange, 3)
         ids += await take_until(backlog, exchange, 3)
     assert sorted(ids) == list(range(min(ids), max(ids) + 1))
-    assert (intake.standing.holes, receiving.reconnects) == ((), 1)
+    assert (receiving.mark.holes, receiving.reconnects) == ((), 1)
 
 
 async def test_a_connection_that_has_just_come_is_not_believed_to_bring_what_the_other_one_lost(
     exchange: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(receiving_module, "_OVERLAP_S", 60.0)
-    async with received(exchange, dataset_of("bybit", "spot", None)) as (_, intake, backlog):
+    async with received(exchange, dataset_of("bybit", "spot", None)) as (receiving, backlog):
         await take_until(backlog, exchange, 2)
         await plan(exchange, {"path": "publicTrade.BTCUSDT", "kind": "disconnect"})
         await take_until(backlog, exchange, 3)
-        (hole,) = intake.standing.holes
+        (hole,) = receiving.mark.holes
     assert hole.start < hole.end

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loader_ws.app.holes import Holes
-from loader_ws.app.sequence import Mark, NumberedSequence, UnnumberedSequence
+from loader_ws.app.sequence import Mark, NumberedSequence, Sequence, UnnumberedSequence
 from streamforge_common.contract.kinds import record_kind
-from streamforge_common.contract.records import BookTicker, Candle, Trade
+from streamforge_common.contract.records import BookTicker, Candle, Record, Trade
 
 IDENTITY = {"exchange": "binance", "market": "spot", "symbol": "BTCUSDT"}
 MINUTE_MS = 60_000
@@ -33,11 +33,18 @@ NOTHING = Mark()
 
 def numbered(mark: Mark = NOTHING) -> NumberedSequence:
     kind = record_kind("trades")
-    return NumberedSequence(kind, kind.grid, mark, Holes())
+    return NumberedSequence(kind, kind.grid, mark)
 
 
 def unnumbered() -> UnnumberedSequence:
-    return UnnumberedSequence(record_kind("trades"), Mark(), Holes())
+    return UnnumberedSequence(record_kind("trades"), Mark())
+
+
+def is_new(sequence: Sequence, record: Record) -> bool:
+    """Whether a record is new; of these sequences nothing is missing for good as long as it may be filled."""
+    found, gap = sequence.admit(record, 0)
+    assert gap is None
+    return found
 
 
 def inside(holes: Holes) -> set[int]:
@@ -75,11 +82,11 @@ def test_too_many_holes_are_joined_where_they_lie_closest_and_none_is_forgotten(
 @given(ids=st.lists(st.integers(0, 60), min_size=1))
 def test_each_id_is_new_once_and_what_never_came_is_a_hole(ids: list[int]) -> None:
     sequence = numbered()
-    new = [record_id for record_id in ids if sequence.admit(trade(record_id), 0)]
+    new = [record_id for record_id in ids if is_new(sequence, trade(record_id))]
 
     # What comes before the first is not part of the dataset.
     first, last = ids[0], max(ids)
-    assert sequence.mark == (first, last)
+    assert sequence.mark[:2] == (first, last)
     assert sorted(new) == sorted({record_id for record_id in ids if record_id >= first})
     assert inside(sequence.holes) == set(range(first, last + 1)) - set(new)
 
@@ -88,7 +95,7 @@ def test_each_id_is_new_once_and_what_never_came_is_a_hole(ids: list[int]) -> No
 def test_what_is_filled_was_missing_and_what_is_not_given_is_told(ids: list[int], asked: tuple[int, int]) -> None:
     sequence = numbered()
     for record_id in ids:
-        sequence.admit(trade(record_id), 0)
+        is_new(sequence, trade(record_id))
     missing = inside(sequence.holes)
     # Every other one of a page is given.
     start, end = sorted(asked)
@@ -98,31 +105,31 @@ def test_what_is_filled_was_missing_and_what_is_not_given_is_told(ids: list[int]
     gaps = {place for gap in sequence.settle(start, end) for place in range(gap.start, gap.end)}
     assert gaps == (missing - filled) & set(range(start, end))
     assert inside(sequence.holes) == missing - filled - gaps
-    assert all(sequence.admit(trade(record_id), 0) for record_id in gaps), "a late record is welcome all the same"
+    assert all(is_new(sequence, trade(record_id)) for record_id in gaps), "a late record is welcome all the same"
 
 
 def test_after_a_restart_what_was_missed_since_is_seen_with_the_first_record() -> None:
     sequence = numbered(Mark(5, 9))
-    assert not sequence.admit(trade(8), 0)
-    assert sequence.admit(trade(12), 0)
+    assert not is_new(sequence, trade(8))
+    assert is_new(sequence, trade(12))
     assert list(sequence.holes) == [(10, 12)]
-    assert sequence.mark == (5, 12)
+    assert sequence.mark == (5, 12, ((10, 12),))
 
 
 def test_an_id_that_is_passed_over_is_not_missing() -> None:
     sequence = numbered()
-    sequence.admit(trade(1), 0)
+    is_new(sequence, trade(1))
     sequence.pass_over(2)
-    assert sequence.admit(trade(3), 0)
+    assert is_new(sequence, trade(3))
     assert not sequence.holes
 
 
 def test_of_candles_the_grid_tells_how_many_are_missing() -> None:
     kind = record_kind("candles_1m")
-    sequence = NumberedSequence(kind, kind.grid, Mark(), Holes())
+    sequence = NumberedSequence(kind, kind.grid, Mark())
     prices = dict.fromkeys(["open", "high", "low", "close", "volume"], 1.0)
     for at in (0, MINUTE_MS, 4 * MINUTE_MS):
-        assert sequence.admit(Candle(key="", **IDENTITY, type="", open_time=at, close_time=0, **prices), 0)
+        assert is_new(sequence, Candle(key="", **IDENTITY, type="", open_time=at, close_time=0, **prices))
     (gap,) = sequence.give_up(0, 9 * MINUTE_MS)
     assert (gap.start, gap.end, gap.missing) == (2 * MINUTE_MS, 4 * MINUTE_MS, 2)
 
@@ -130,7 +137,7 @@ def test_of_candles_the_grid_tells_how_many_are_missing() -> None:
 def test_the_latest_records_cover_a_hole_from_the_first_to_the_last_of_them() -> None:
     sequence = numbered()
     for record_id in (1, 20):
-        sequence.admit(trade(record_id), 0)
+        is_new(sequence, trade(record_id))
     (hole,) = sequence.holes
     assert sequence.covered(hole, [trade(5), trade(30)]) == (5, 20)
     assert sequence.covered(hole, [trade(1), trade(18)]) == (2, 19)
@@ -141,12 +148,12 @@ def test_the_latest_records_cover_a_hole_from_the_first_to_the_last_of_them() ->
 def test_without_numbers_a_reconnect_is_a_hole_in_time_and_what_comes_again_is_dropped() -> None:
     sequence = unnumbered()
     sequence.note_break(None)
-    assert sequence.admit(trade("a", 1_000), 0)
-    assert sequence.admit(trade("b", 1_500), 0)
+    assert is_new(sequence, trade("a", 1_000))
+    assert is_new(sequence, trade("b", 1_500))
     sequence.note_break(1_500)
-    assert not sequence.admit(trade("b", 1_500), 0)
-    assert sequence.admit(trade("c", 2_500), 0)
-    assert sequence.admit(trade("d", 2_600), 0)
+    assert not is_new(sequence, trade("b", 1_500))
+    assert is_new(sequence, trade("c", 2_500))
+    assert is_new(sequence, trade("d", 2_600))
     assert list(sequence.holes) == [(1_500, 2_500)]
     assert [sequence.fill(it) for it in (trade("e", 2_000), trade("e", 2_000), trade("f", 2_700))] == [
         True,
@@ -162,7 +169,7 @@ def test_without_numbers_the_latest_records_reach_a_hole_s_end_where_they_are_kn
     for known in (trade("a", 1_000), trade("b", 1_500)):
         sequence.admit(known, 0)
     sequence.note_break(1_500)
-    sequence.admit(trade("z", 2_500), 0)
+    is_new(sequence, trade("z", 2_500))
     (hole,) = sequence.holes
     assert sequence.covered(hole, [trade("b", 1_500), trade("x", 2_000), trade("z", 2_500)]) == hole
     assert sequence.covered(hole, [trade("a", 1_000), trade("y", 2_600)]) == hole
@@ -173,8 +180,8 @@ def test_without_numbers_the_latest_records_reach_a_hole_s_end_where_they_are_kn
 
 
 def test_records_without_a_time_lie_where_they_were_received() -> None:
-    sequence = UnnumberedSequence(record_kind("book_ticker"), Mark(), Holes())
+    sequence = UnnumberedSequence(record_kind("book_ticker"), Mark())
     ticker = BookTicker(key="k", **IDENTITY, type="book_ticker", update_id=1, receipt_time=7)
     assert ticker.event_time is msgspec.UNSET
     sequence.admit(ticker, 7)
-    assert sequence.mark == (7, 7)
+    assert sequence.mark == Mark(7, 7)

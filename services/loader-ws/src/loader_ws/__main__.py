@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 
 import uvloop
 
 from loader_ws.adapters.websocket import StreamClient
 from loader_ws.app.dataset import Dataset
 from loader_ws.app.loading import Loading
+from loader_ws.app.receivers import receiver_of
 from loader_ws.settings import Settings
+from streamforge_common.exchanges import REST_MARKETS
 from streamforge_common.history.client import ExchangeClient
 from streamforge_common.job import Ending, JobRun, run_job
 from streamforge_common.kafka.checkpoint import Checkpoint
@@ -17,9 +20,6 @@ from streamforge_common.kafka.topics import Topics
 from streamforge_common.outages import connect, patiently
 from streamforge_common.settings import read_settings
 from streamforge_common.telemetry import configure_job_logging
-
-_ATTEMPTS = 10
-"""Of one request for what was missed, some minutes of trouble; such requests begin anew after a rest."""
 
 
 def main() -> None:
@@ -35,11 +35,12 @@ def main() -> None:
 
 async def _load(settings: Settings, run: JobRun) -> Ending:
     dataset = Dataset.of(run.start)
-    streams = StreamClient(getattr(settings, dataset.market.base_url_setting))
-    exchange = ExchangeClient(
-        dataset.rest,
-        getattr(settings, dataset.rest.base_url_setting),
-        attempts=_ATTEMPTS,
+    exchange = StreamClient(getattr(settings, dataset.market.base_url_setting))
+    market = REST_MARKETS[dataset.market.exchange, dataset.market.market]
+    rest = ExchangeClient(
+        market,
+        getattr(settings, market.base_url_setting),
+        attempts=None,
         ban_of_others=lambda: run.banned_until_s,
     )
     writer = RecordWriter(settings, dataset.kafka_topic, delivery_timeout_s=settings.outage_seconds)
@@ -52,9 +53,10 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
         return await patiently(lambda: topics.end_offsets(topic), settings.outage_seconds)
 
     async with AsyncExitStack() as stack:
-        for client in (exchange, writer, checkpoint, topics):
+        for client in (rest, writer, checkpoint, topics):
             await connect(stack, client, settings.outage_seconds)
-        loading = Loading(run, dataset, streams=streams, exchange=exchange, data_topic=writer, places=checkpoint)
+        receivers = partial(receiver_of, dataset, exchange, rest)
+        loading = Loading(run, dataset, receivers=receivers, rest=rest, data_topic=writer, places=checkpoint)
         return await loading.load(end_offsets)
 
 

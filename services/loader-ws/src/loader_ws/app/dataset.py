@@ -6,7 +6,8 @@ from streamforge_common.contract.commands import Command
 from streamforge_common.contract.data_types import DataType, Source
 from streamforge_common.errors import FatalError
 from streamforge_common.exchanges import REST_MARKETS, STREAM_MARKETS
-from streamforge_common.exchanges.rest import History, Latest, RestMarket
+from streamforge_common.exchanges.options import option_faults, options_of
+from streamforge_common.exchanges.rest import History, Latest
 from streamforge_common.exchanges.streams import Stream, StreamMarket
 
 
@@ -15,14 +16,16 @@ class Dataset:
     """Records of one kind and symbol from now on, and the topic to publish them on."""
 
     market: StreamMarket
-    rest: RestMarket
-    """The same market's REST interface, which has what was missed."""
     stream: Stream
     symbol: str
     type: str
     kafka_topic: str
     duration_s: float | None
     """How long to listen; None until stopped."""
+    levels: int = 0
+    """Of order books: how many of each side are published."""
+    every_s: float = 0.0
+    """Of order books: how far apart; 0 for one after every difference."""
 
     @property
     def stream_name(self) -> str:
@@ -32,8 +35,8 @@ class Dataset:
     @property
     def fills_from(self) -> History | Latest | None:
         """How the exchange is asked for what was missed; None where it cannot be."""
-        kind = self.stream.kind.name
-        return self.rest.histories.get(kind) or self.rest.latest.get(kind)
+        rest, kind = REST_MARKETS[self.market.exchange, self.market.market], self.stream.kind.name
+        return rest.histories.get(kind) or rest.latest.get(kind)
 
     @classmethod
     def of(cls, start: Command) -> "Dataset":
@@ -42,8 +45,7 @@ class Dataset:
         Raises:
             FatalError: This loader cannot load that (`unsupported_dataset`).
         """
-        key = start.exchange, start.market
-        market = STREAM_MARKETS.get(key)
+        market = STREAM_MARKETS.get((start.exchange, start.market))
         if market is None:
             raise _unsupported(f"no live streams of {start.exchange!r} {start.market!r}")
         try:
@@ -55,10 +57,33 @@ class Dataset:
         stream = market.streams.get(data_type.kind)
         if stream is None:
             raise _unsupported(f"{start.exchange!r} {start.market!r} does not push {data_type.kind!r}")
-        duration_s = start.options.get("duration")
-        if duration_s is not None and not (isinstance(duration_s, int | float) and duration_s > 0):
-            raise _unsupported(f"the duration is {duration_s!r}, expected seconds")
-        return cls(market, REST_MARKETS[key], stream, start.symbol, start.type, start.kafka_topic, duration_s)
+        chosen = read_options(start, data_type)
+        return cls(
+            market,
+            stream,
+            start.symbol,
+            start.type,
+            start.kafka_topic,
+            read_duration(start),
+            levels=int(chosen.get("levels", 0)),
+            every_s=chosen.get("every", 0.0),
+        )
+
+
+def read_options(start: Command, data_type: DataType) -> dict[str, float]:
+    """Return what is chosen of pace and depth, or holds where nothing is. Raises FatalError."""
+    known = options_of(start.exchange, start.market, data_type)
+    for name, fault in option_faults(known, start.options):
+        raise _unsupported(f"option {name}: {fault}")
+    return {name: start.options.get(name, option.default) for name, option in known.items()}
+
+
+def read_duration(start: Command) -> float | None:
+    """Return how long to listen, None until stopped. Raises FatalError."""
+    duration_s = start.options.get("duration")
+    if duration_s is None or (isinstance(duration_s, int | float) and duration_s > 0):
+        return duration_s
+    raise _unsupported(f"the duration is {duration_s!r}, expected seconds")
 
 
 def _unsupported(why: str) -> FatalError:

@@ -14,20 +14,19 @@ from loader_ws.app.backlog import Backlog
 from loader_ws.app.dataset import Dataset
 from loader_ws.app.holes import Hole
 from loader_ws.app.intake import Intake
+from loader_ws.app.sequence import FillableSequence
 from streamforge_common.contract.records import Record
 from streamforge_common.errors import FatalError
 from streamforge_common.exchanges.rest import History, Latest
 from streamforge_common.history.ends import SETTLED_AFTER_MS
 from streamforge_common.history.pages import Page, PageContent, PagePlan
 
-_REST_S = 60.0
-"""Between two series of attempts to ask an exchange that is away."""
 _LATEST_ATTEMPTS, _LATEST_EVERY_S = 3, 1.0
 """What is asked for may for a moment be behind what was pushed."""
 
 
-class RestExchange(Protocol):
-    """Who is asked for what was missed."""
+class FillingExchange(Protocol):
+    """Who is asked for what was missed; never counts as lost."""
 
     @property
     def closed_for_s(self) -> float:
@@ -36,12 +35,6 @@ class RestExchange(Protocol):
     @property
     def trouble(self) -> str:
         """Why it is asked again; empty where it answers."""
-
-    def close_until(self, until_s: float) -> None:
-        """Leave it alone until then, Unix seconds."""
-
-    async def next_ban(self) -> float:
-        """Return when it begins to ask for a longer rest, Unix seconds: until when it does."""
 
     async def learn_limits(self, symbol: str) -> None:
         """Learn how much may be asked for."""
@@ -59,17 +52,22 @@ class RestExchange(Protocol):
 class Filling:
     """Fills the holes of one stream."""
 
-    def __init__(self, dataset: Dataset, exchange: RestExchange, backlog: Backlog, intake: Intake) -> None:
+    def __init__(
+        self, dataset: Dataset, exchange: FillingExchange, backlog: Backlog, intake: Intake, sequence: FillableSequence
+    ) -> None:
+        self.filled = 0
+        """Records that were missed and brought afterwards."""
         self._dataset = dataset
         self._exchange = exchange
         self._backlog = backlog
         self._intake = intake
+        self._sequence = sequence
         self._knows_limits = False
 
     @property
     def trouble(self) -> str:
         """Why holes are still there; empty where there is no reason to worry."""
-        if not self._intake.sequence.holes:
+        if not self._sequence.holes:
             return ""
         if closed_for_s := self._exchange.closed_for_s:
             return f"the exchange asks to be left alone for {closed_for_s:.0f} s"
@@ -78,22 +76,26 @@ class Filling:
     async def fill(self) -> None:
         """Fill what holes there are, for ever."""
         while True:
-            hole = await self._intake.wait_for_hole()
+            hole = await self._sequence.holes.wait_for_newest()
             try:
                 await self._fill(hole)
             except FatalError as exc:
                 # The stream itself goes on: nothing that is asked for beside it ends the loader.
                 logger.warning("cannot fill {} to {}: {}", hole.start, hole.end, exc)
-                if exc.code == "exchange_lost":
-                    await asyncio.sleep(_REST_S)
-                else:
-                    self._intake.give_up(*hole)
+                self.give_up(*hole)
+
+    def give_up(self, start: int, end: int) -> None:
+        """What is missing in a run stays so, without anybody knowing what there was."""
+        gaps = self._sequence.give_up(start, end)
+        for gap in gaps:
+            logger.warning("missed {} to {}, {} records", gap.start, gap.end, gap.missing)
+        self._intake.untold_gaps += gaps
 
     async def _fill(self, hole: Hole) -> None:
-        """Fill a hole, or a part of it. Raises FatalError: the exchange is away, or refuses."""
+        """Fill a hole, or a part of it. Raises FatalError: the exchange refuses."""
         match self._dataset.fills_from:
             case None:
-                self._intake.give_up(*hole)
+                self.give_up(*hole)
             case History() as history:
                 await self._learn_limits()
                 await self._fill_page(history, hole)
@@ -121,13 +123,13 @@ class Filling:
         if history.reach is not None:
             # What is missing at the beginning may lie too far back, where the archives have it.
             first = history.kind.id_of(content.records[0]) if content.records else page.next
-            self._intake.give_up(page.first, first)
-        self._intake.settle(first, page.next)
+            self.give_up(page.first, first)
+        self._settle(first, page.next)
 
     async def _take_page(self, history: History, page: Page) -> PageContent:
         content = await self._exchange.fetch(history, self._dataset.symbol, page)
         await self._backlog.wait_for_room()
-        self._intake.fill(content.records, content.received_ms)
+        self._take(content.records, content.received_ms)
         for row, reason in content.refused:
             self._intake.refuse(row, content.received_ms, reason)
         return content
@@ -139,9 +141,22 @@ class Filling:
                 await asyncio.sleep(_LATEST_EVERY_S)
             records, received_ms = await self._exchange.fetch_latest(latest, self._dataset.symbol)
             await self._backlog.wait_for_room()
-            covered = self._intake.sequence.covered(hole, records)
-            self._intake.fill(records, received_ms)
-            self._intake.settle(*covered)
+            covered = self._sequence.covered(hole, records)
+            self._take(records, received_ms)
+            self._settle(*covered)
             if covered.end == hole.end:
                 break
-        self._intake.give_up(*hole)
+        self.give_up(*hole)
+
+    def _take(self, records: Run[Record], received_ms: int) -> None:
+        """Bring on its way what is missing of these."""
+        missed = [record for record in records if self._sequence.fill(record)]
+        self.filled += len(missed)
+        self._intake.add(missed, received_ms)
+
+    def _settle(self, start: int, end: int) -> None:
+        """The exchange has given all that it has of a run: what is missing there stays so."""
+        gaps = self._sequence.settle(start, end)
+        for gap in gaps:
+            logger.warning("the exchange does not give {} to {}, {} records", gap.start, gap.end, gap.missing)
+        self._intake.untold_exchange_gaps += gaps

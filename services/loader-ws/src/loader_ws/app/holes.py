@@ -1,5 +1,6 @@
 """What is missing and may still come, as runs: never more of them than a checkpoint can hold, and none is forgotten."""
 
+import asyncio
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -22,6 +23,7 @@ class Holes:
 
     def __init__(self, holes: Iterable[Sequence[int]] = ()) -> None:
         self._holes: list[Hole] = []
+        self._there_are_some = asyncio.Event()
         for start, end in holes:
             self.add(start, end)
 
@@ -30,6 +32,11 @@ class Holes:
 
     def __len__(self) -> int:
         return len(self._holes)
+
+    async def wait_for_newest(self) -> Hole:
+        """Return the last hole, as soon as there is one."""
+        await self._there_are_some.wait()
+        return self._holes[-1]
 
     def add(self, start: int, end: int) -> None:
         """Add a hole, joined to those that it touches.
@@ -42,6 +49,7 @@ class Holes:
             self._holes.remove(hole)
             start, end = min(start, hole.start), max(end, hole.end)
         insort(self._holes, Hole(start, end))
+        self._there_are_some.set()
         if len(self._holes) > _MOST:
             closest = min(range(_MOST), key=lambda index: self._holes[index + 1].start - self._holes[index].end)
             self._holes[closest : closest + 2] = [Hole(self._holes[closest].start, self._holes[closest + 1].end)]
@@ -60,4 +68,6 @@ class Holes:
             right = [Hole(end, hole.end)] if end < hole.end else []
             self._holes[index : index + 1] = left + right
             index += len(left) + len(right)
+        if not self._holes:
+            self._there_are_some.clear()
         return removed

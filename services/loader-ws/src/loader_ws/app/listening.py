@@ -20,6 +20,9 @@ class Connection(Protocol):
     async def next_frame(self, within_s: float | None) -> tuple[bytes, int]:
         """Return the next frame and its receipt time, Unix ms. Raises TransientError: it is lost, or silent."""
 
+    async def ask_anew(self, dataset: Dataset) -> None:
+        """Ask for the stream once more, as if it had not been asked for. Raises TransientError."""
+
 
 class Listening:
     """Takes what comes on one connection."""
@@ -78,6 +81,8 @@ class Listening:
                     self.has_brought = True
                     self._note_answer()
                     self._intake.take(incoming, received_ms)
+                    if self._intake.sequence.must_resubscribe():
+                        await self._connection.ask_anew(self._dataset)
                 case Answered(refusal):
                     if refusal is not None:
                         raise FatalError(

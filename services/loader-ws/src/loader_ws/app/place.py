@@ -3,7 +3,6 @@
 import msgspec
 
 from loader_ws.app.holes import Hole
-from loader_ws.app.intake import Standing
 from loader_ws.app.sequence import Mark
 from streamforge_common.errors import FatalError
 
@@ -28,9 +27,9 @@ class Place(msgspec.Struct, frozen=True):
     """Unix seconds: the exchange asked to be left alone until then, which holds for the next process too."""
 
     @property
-    def standing(self) -> Standing:
-        """From where to where records are on the topic, but for the holes."""
-        return Standing(Mark(self.first, self.last), tuple(Hole(*hole) for hole in self.holes))
+    def mark(self) -> Mark:
+        """From where to where records are on the topic."""
+        return Mark(self.first, self.last, tuple(Hole(*hole) for hole in self.holes))
 
     def encode(self) -> str:
         """Return the checkpoint's text."""

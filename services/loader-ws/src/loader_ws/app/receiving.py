@@ -7,6 +7,7 @@ stream bring the same too: what one of them misses comes on another.
 
 import asyncio
 import random
+from collections.abc import Sequence as Run
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -19,6 +20,8 @@ from loader_ws.app.backlog import Backlog
 from loader_ws.app.dataset import Dataset
 from loader_ws.app.intake import Intake
 from loader_ws.app.listening import Connection, Listening
+from loader_ws.app.sequence import Mark, Sequence
+from streamforge_common.contract.events import ExchangeGap, StreamGap
 from streamforge_common.errors import TransientError
 
 _LONGEST_SILENCE_S = 600.0
@@ -42,29 +45,69 @@ class Exchange(Protocol):
 class Receiving:
     """Receives one stream for as long as it is let."""
 
-    def __init__(
-        self, dataset: Dataset, exchange: Exchange, backlog: Backlog, intake: Intake, *, reconnects: int | None = None
-    ) -> None:
-        """Connect nowhere yet.
-
-        Args:
-            dataset: What is received.
-            exchange: Whence.
-            backlog: Where it goes.
-            intake: How it gets there.
-            reconnects: What an earlier process has counted, whose end was one more; None where there was none.
-        """
-        self.reconnects = 0 if reconnects is None else reconnects + 1
+    def __init__(self, dataset: Dataset, exchange: Exchange, backlog: Backlog, sequence: Sequence) -> None:
+        self.reconnects = 0
         """Connections that were opened because one was lost."""
         self.trouble = ""
         """Why there is no connection; empty where there is one."""
+        self.intake = Intake(dataset, backlog, sequence)
         self._dataset = dataset
         self._exchange = exchange
         self._backlog = backlog
-        self._intake = intake
         self._connected_s = -dataset.market.connect_every_s
         self._granted: dict[Listening, _Grant] = {}
         """The connections that there are, oldest first."""
+
+    @property
+    def untold_gaps(self) -> Run[StreamGap]:
+        """What is missing for good, since it was last told."""
+        return self.intake.untold_gaps
+
+    @property
+    def untold_exchange_gaps(self) -> Run[ExchangeGap]:
+        """What the exchange does not have, since it was last told."""
+        return self.intake.untold_exchange_gaps
+
+    @property
+    def last_received_s(self) -> float | None:
+        """When the latest message came, Unix seconds; None where none has."""
+        return self.intake.last_received_s
+
+    @property
+    def repeated(self) -> int:
+        """Records that were received before."""
+        return self.intake.repeated
+
+    @property
+    def mark(self) -> Mark:
+        """From where to where records are in the backlog or published."""
+        return self.intake.sequence.mark
+
+    @property
+    def why_nothing_comes(self) -> str:
+        """Why there is no connection; empty where there is one."""
+        return self.trouble
+
+    @property
+    def counts(self) -> list[tuple[int, str]]:
+        """What has happened so far: how often, and what."""
+        return [(self.repeated, "received before")]
+
+    @property
+    def filled(self) -> int:
+        """Records that were missed and brought afterwards: none of a stream that only goes on."""
+        return 0
+
+    def forget_told(self, gaps: int, exchange_gaps: int) -> None:
+        """The first ones of what is missing have been told; more may have come meanwhile."""
+        del self.intake.untold_gaps[:gaps]
+        del self.intake.untold_exchange_gaps[:exchange_gaps]
+
+    async def fill(self) -> None:
+        """Bring what was missed: nothing of a stream that only goes on."""
+
+    def give_up_holes(self) -> None:
+        """What is still missing stays so: of a stream that only goes on that was told before."""
 
     async def receive(self) -> None:
         """Receive for ever.
@@ -76,7 +119,7 @@ class Receiving:
         self._granted.clear()
         async with asyncio.TaskGroup() as group:
             for _ in range(self._dataset.stream.connections):
-                line = _Line(self, self._dataset, self._exchange, self._backlog, self._intake)
+                line = _Line(self, self._dataset, self._exchange, self._backlog)
                 group.create_task(line.keep_up())
 
     async def wait_for_turn(self) -> None:
@@ -89,9 +132,9 @@ class Receiving:
         """The exchange has granted the stream; `is_anew` where that is in the place of a connection that was lost."""
         self.trouble = ""
         self.reconnects += is_anew
-        last = self._intake.sequence.mark.last
+        last = self.intake.sequence.mark.last
         if not self._granted:
-            self._intake.sequence.note_break(last)
+            self.intake.sequence.note_break(last)
         self._granted[listening] = _Grant(monotonic(), last)
 
     def note_ended(self, listening: Listening, why: str) -> None:
@@ -102,7 +145,7 @@ class Receiving:
             self.trouble = why
         elif ended is not None and monotonic() - others[0].at_s < _OVERLAP_S:
             # What was under way to the one may be older than what the others have brought.
-            self._intake.sequence.note_break(others[0].last)
+            self.intake.sequence.note_break(others[0].last)
 
     def note_unreachable(self, why: str) -> None:
         """There is one connection less than there should be."""
@@ -120,14 +163,11 @@ class _Grant:
 class _Line:
     """One connection after the other."""
 
-    def __init__(
-        self, receiving: Receiving, dataset: Dataset, exchange: Exchange, backlog: Backlog, intake: Intake
-    ) -> None:
+    def __init__(self, receiving: Receiving, dataset: Dataset, exchange: Exchange, backlog: Backlog) -> None:
         self._receiving = receiving
         self._dataset = dataset
         self._exchange = exchange
         self._backlog = backlog
-        self._intake = intake
         self._silent_connections = 0
         """In a row, that have brought nothing (yet)."""
         self._is_broken = False
@@ -169,7 +209,7 @@ class _Line:
                 self._dataset,
                 connection,
                 self._backlog,
-                self._intake,
+                self._receiving.intake,
                 silence_s=self._silence_s(),
                 on_answer=lambda: self._take_over(listening),
             )

@@ -24,27 +24,40 @@ class Mark(NamedTuple):
     first: int | None = None
     """An id where ids lie one behind the other, else Unix milliseconds."""
     last: int | None = None
+    holes: tuple[Hole, ...] = ()
+    """What is missing in between and may still come."""
+
+
+Verdict = tuple[bool, StreamGap | None]
+"""Whether a record is new, and what is missing before it that nobody can bring any more."""
 
 
 class Sequence(Protocol):
-    """Judges the records of one stream."""
+    """Judges the records of one stream, in the order in which they come."""
 
     @property
     def mark(self) -> Mark:
         """How far it has come."""
 
-    @property
-    def holes(self) -> Holes:
-        """What is missing in between and may still come."""
-
     def note_break(self, since: int | None) -> None:
         """From a mark to the next record something may be missing; None where nothing was received before."""
 
-    def admit(self, record: Record, received_ms: int) -> bool:
-        """Take the next record, and say whether it is new."""
+    def admit(self, record: Record, received_ms: int) -> Verdict:
+        """Take the next record."""
 
-    def pass_over(self, record_id: int) -> None:
-        """Take an id that has no record."""
+    def pass_over(self, record_id: int) -> StreamGap | None:
+        """Take an id that has no record; return what is missing before it for good."""
+
+    def must_resubscribe(self) -> bool:
+        """Say, once each time, whether only a new subscription brings what is missing."""
+
+
+class FillableSequence(Sequence, Protocol):
+    """A sequence whose holes may be filled later."""
+
+    @property
+    def holes(self) -> Holes:
+        """What is missing and may still come."""
 
     def fill(self, record: Record) -> bool:
         """Take a record that the exchange was asked for, and say whether it was missing."""
@@ -59,28 +72,56 @@ class Sequence(Protocol):
         """Forget the holes of a run; return them."""
 
 
+class RecentKeys:
+    """Tells what was there before, as far as an exchange sends it again."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, None] = {}
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._keys
+
+    def is_new(self, key: str) -> bool:
+        """Say whether a key is there for the first time, and remember it."""
+        if key in self._keys:
+            return False
+        self._keys[key] = None
+        if len(self._keys) > _REMEMBERED_KEYS:
+            del self._keys[next(iter(self._keys))]
+        return True
+
+
 class NumberedSequence:
     """Of records whose ids lie one behind the other on a grid."""
 
-    def __init__(self, kind: RecordKind, grid: Grid, mark: Mark, holes: Holes) -> None:
+    def __init__(self, kind: RecordKind, grid: Grid, mark: Mark) -> None:
         """Go on from where an earlier process has come to."""
-        self.mark = mark
-        self.holes = holes
+        self.holes = Holes(mark.holes)
+        self._first, self._last = mark.first, mark.last
         self._id_of = kind.id_of
         self._grid = grid
         self._given_up = Holes()
         """Late records of these are new all the same."""
 
+    @property
+    def mark(self) -> Mark:
+        """How far it has come."""
+        return Mark(self._first, self._last, tuple(self.holes))
+
     def note_break(self, since: int | None) -> None:
         """The next id tells what was missed."""
 
-    def admit(self, record: Record, _received_ms: int) -> bool:
-        """Take the next record, and say whether it is new."""
-        return self._admit(self._id_of(record))
+    def admit(self, record: Record, _received_ms: int) -> Verdict:
+        """Take the next record; what is missing before it is a hole."""
+        return self._admit(self._id_of(record)), None
 
     def pass_over(self, record_id: int) -> None:
         """Take an id that has no record."""
         self._admit(record_id)
+
+    def must_resubscribe(self) -> bool:
+        """A subscription brings what happens from then on."""
+        return False
 
     def fill(self, record: Record) -> bool:
         """Take a record that the exchange was asked for, and say whether it was missing."""
@@ -108,14 +149,13 @@ class NumberedSequence:
         ]
 
     def _admit(self, record_id: int) -> bool:
-        first, last = self.mark
-        if first is None or last is None:
-            self.mark = Mark(record_id, record_id)
+        if self._last is None:
+            self._first = self._last = record_id
             return True
-        if record_id <= last:
+        if record_id <= self._last:
             return self._take_out(self.holes, record_id) or self._take_out(self._given_up, record_id)
-        expected = self._grid.advance(last)
-        self.mark = Mark(first, record_id)
+        expected = self._grid.advance(self._last)
+        self._last = record_id
         if record_id != expected:
             self.holes.add(expected, record_id)
         return True
@@ -133,40 +173,49 @@ class NumberedSequence:
 class UnnumberedSequence:
     """Of records that nothing numbers: the marks are their times."""
 
-    def __init__(self, kind: RecordKind, mark: Mark, holes: Holes) -> None:
+    def __init__(self, kind: RecordKind, mark: Mark) -> None:
         """Go on from where an earlier process has come to."""
-        self.mark = mark
-        self.holes = holes
+        self.holes = Holes(mark.holes)
+        self._first, self._last = mark.first, mark.last
         self._time_of = kind.time_of
         self._broken_since: int | None = None
-        self._keys: dict[str, None] = {}
+        self._seen = RecentKeys()
+
+    @property
+    def mark(self) -> Mark:
+        """How far it has come."""
+        return Mark(self._first, self._last, tuple(self.holes))
 
     def note_break(self, since: int | None) -> None:
         """From a mark to the next record something may be missing; None where nothing was received before."""
         self._broken_since = since if self._broken_since is None else self._broken_since
 
-    def admit(self, record: Record, received_ms: int) -> bool:
-        """Take the next record, and say whether it is new; where it has no time, that of its receipt counts."""
-        if not self._remember(record):
-            return False
+    def admit(self, record: Record, received_ms: int) -> Verdict:
+        """Take the next record; where it has no time of its own, that of its receipt counts."""
+        if not self._seen.is_new(record.key):
+            return False, None
         told = self._time_of(record)
         time_ms = told if isinstance(told, int) else received_ms
-        first, last = self.mark
-        self.mark = Mark(time_ms if first is None else first, time_ms if last is None else max(last, time_ms))
+        self._first = time_ms if self._first is None else self._first
+        self._last = time_ms if self._last is None else max(self._last, time_ms)
         if self._broken_since is not None:
             if self._broken_since < time_ms:
                 self.holes.add(self._broken_since, time_ms)
             self._broken_since = None
-        return True
+        return True, None
 
     def pass_over(self, record_id: int) -> None:
         """Nothing is numbered, so nothing follows from it."""
+
+    def must_resubscribe(self) -> bool:
+        """A subscription brings what happens from then on."""
+        return False
 
     def fill(self, record: Record) -> bool:
         """Take a record that the exchange was asked for, and say whether it lies in a hole, its ends included."""
         time_ms = self._time_of(record)
         lies_in_one = any(hole.start <= time_ms <= hole.end for hole in self.holes)
-        return lies_in_one and self._remember(record)
+        return lies_in_one and self._seen.is_new(record.key)
 
     def covered(self, hole: Hole, latest: Run[Record]) -> Hole:
         """Return the part of a hole that the latest records reach.
@@ -176,8 +225,8 @@ class UnnumberedSequence:
         times = [*map(self._time_of, latest)]
         if not times:
             return Hole(hole.start, hole.start)
-        known = [time for time, record in zip(times, latest, strict=True) if record.key in self._keys]
-        reaches_back = times[0] < hole.start or (times[0] == hole.start and latest[0].key in self._keys)
+        known = [time for time, record in zip(times, latest, strict=True) if record.key in self._seen]
+        reaches_back = times[0] < hole.start or (times[0] == hole.start and latest[0].key in self._seen)
         is_up_to_date = times[-1] > hole.end or hole.end in known
         start = hole.start if reaches_back else min(hole.end, max(times[0], hole.start + 1))
         return Hole(start, hole.end if is_up_to_date else max(start, min(hole.end, times[-1])))
@@ -191,18 +240,9 @@ class UnnumberedSequence:
         """Forget the holes of a run; return them."""
         return [StreamGap(start=hole.start, end=hole.end) for hole in self.holes.remove(start, end)]
 
-    def _remember(self, record: Record) -> bool:
-        """Say whether a record is not known yet."""
-        if record.key in self._keys:
-            return False
-        self._keys[record.key] = None
-        if len(self._keys) > _REMEMBERED_KEYS:
-            del self._keys[next(iter(self._keys))]
-        return True
 
-
-def sequence_of(stream: Stream, mark: Mark, holes: Holes) -> Sequence:
+def sequence_of(stream: Stream, mark: Mark) -> FillableSequence:
     """Return the sequence of a stream's records."""
     if stream.grid is None:
-        return UnnumberedSequence(stream.kind, mark, holes)
-    return NumberedSequence(stream.kind, stream.grid, mark, holes)
+        return UnnumberedSequence(stream.kind, mark)
+    return NumberedSequence(stream.kind, stream.grid, mark)
