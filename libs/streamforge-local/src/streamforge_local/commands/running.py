@@ -33,6 +33,12 @@ def run(
     duration: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="Of a live type: how long; else until it is stopped.")
     ] = None,
+    backfill: Annotated[
+        str | None,
+        typer.Option(
+            metavar="START", help="Of a live type: history first, from an instant on or so many seconds back."
+        ),
+    ] = None,
     is_followed: Annotated[
         bool, typer.Option("--follow/--no-follow", help="Show the progress until it has ended, or only start it.")
     ] = True,
@@ -54,8 +60,12 @@ def run(
     }
     if collection is not None:
         request["collection_name"] = collection
-    if duration is not None:
-        request["options"] = {"duration": duration}
+    live_options = {
+        "duration": duration,
+        "backfill": float(backfill) if backfill is not None and backfill.isdecimal() else backfill,
+    }
+    if chosen := {name: value for name, value in live_options.items() if value is not None}:
+        request["options"] = chosen
     connection = Connection(url, home)
     with connection.open() as manager:
         workflow = manager.submit(request)

@@ -15,7 +15,18 @@ class FilledReceiving(Receiving):
     ) -> None:
         super().__init__(dataset, exchange, backlog, sequence)
         self._holes = sequence.holes
+        self._backfill = dataset.backfill
         self._filling = Filling(dataset, rest, backlog, self.intake, sequence)
+
+    async def receive(self) -> None:
+        """Receive for ever; what there is to be of history is looked for before, once for the dataset.
+
+        Raises:
+            FatalError: The exchange refuses the stream, or the history.
+        """
+        if self._backfill is not None and self.mark.last is None:
+            await self._filling.begin(self._backfill)
+        await super().receive()
 
     async def fill(self) -> None:
         """Bring what was missed, for ever."""

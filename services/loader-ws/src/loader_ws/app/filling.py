@@ -6,6 +6,7 @@ long as the loader lives; a hole that nobody can fill is given up at once.
 
 import asyncio
 from collections.abc import Sequence as Run
+from datetime import UTC, datetime
 from typing import Protocol
 
 from loguru import logger
@@ -14,12 +15,14 @@ from loader_ws.app.backlog import Backlog
 from loader_ws.app.dataset import Dataset
 from loader_ws.app.holes import Hole
 from loader_ws.app.intake import Intake
-from loader_ws.app.sequence import FillableSequence
+from loader_ws.app.sequence import FillableSequence, NumberedSequence
+from streamforge_common.contract.backfill import backfill_range
 from streamforge_common.contract.records import Record
+from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.errors import FatalError
-from streamforge_common.exchanges.rest import History, Latest
-from streamforge_common.history.ends import SETTLED_AFTER_MS
-from streamforge_common.history.pages import Page, PageContent, PagePlan
+from streamforge_common.exchanges.rest import End, EndRequests, History, Latest
+from streamforge_common.history.ends import SETTLED_AFTER_MS, find_ends
+from streamforge_common.history.pages import Page, PageContent, PagePlan, closed_ends
 
 _LATEST_ATTEMPTS, _LATEST_EVERY_S = 3, 1.0
 """What is asked for may for a moment be behind what was pushed."""
@@ -41,6 +44,9 @@ class FillingExchange(Protocol):
 
     async def learn_time(self) -> int:
         """Return its clock, Unix milliseconds."""
+
+    async def fetch_ends(self, symbol: str, time_range: TimeRange, ends: EndRequests) -> tuple[End | None, End | None]:
+        """Return the first record at or after the start of the range, and the last one before its end."""
 
     async def fetch(self, history: History, symbol: str, page: Page) -> PageContent:
         """Return what it has of a page."""
@@ -72,6 +78,28 @@ class Filling:
         if closed_for_s := self._exchange.closed_for_s:
             return f"the exchange asks to be left alone for {closed_for_s:.0f} s"
         return self._exchange.trouble
+
+    async def begin(self, backfill: float | str) -> None:
+        """Make of the history that a dataset is to begin with, up to now, a hole like every other.
+
+        Raises:
+            FatalError: The exchange refuses, or does not reach back that far (`beyond_reach`).
+        """
+        history, symbol = self._dataset.fills_from, self._dataset.symbol
+        assert isinstance(history, History)
+        await self._learn_limits()
+        now_ms = await self._exchange.learn_time()
+        time_range = backfill_range(backfill, datetime.fromtimestamp(now_ms / 1000, UTC))
+        if history.reach and (fault := history.reach.fault_of(history.kind.name, time_range.start_ms, now_ms)):
+            raise FatalError(fault, code="beyond_reach")
+        if history.ends is None:
+            found = closed_ends(history.kind.grid, time_range, now_ms)
+        else:
+            requests = history.ends
+            found = await find_ends(time_range, lambda: self._exchange.fetch_ends(symbol, time_range, requests))
+        if found is not None:
+            assert isinstance(self._sequence, NumberedSequence)
+            self._sequence.begin(*found)
 
     async def fill(self) -> None:
         """Fill what holes there are, for ever."""

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from queue_manager.app.catalog import Offer, offers_of
+from streamforge_common.contract.backfill import BACKFILL_OPTION, backfill_range
 from streamforge_common.contract.data_types import DataType, Source
 from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.exchanges import REST_MARKETS
@@ -54,7 +55,8 @@ class WorkflowRequest(BaseModel):
     collection_name: str | None = None
     """Where to store; named after the dataset when absent."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """Live types: `duration`, after how many seconds the workflow is complete; without it, it runs until stopped."""
+    """Live types: `duration`, after how many seconds the workflow is complete; without it, it runs until stopped.
+    `backfill`: history comes first, from so many seconds before now on, or from an RFC 3339 instant on."""
 
 
 class CheckedRequest(BaseModel):
@@ -92,7 +94,7 @@ def check_request(request: WorkflowRequest, now: datetime) -> CheckedRequest:
     data_type = _check_combination(request, fault)
     if data_type is not None and data_type.source.is_live:
         start = now
-        _check_live(request, fault)
+        _check_live(request, data_type.kind, now, fault)
     else:
         start = _check_bounded(request, data_type, now, fault)
     if errors:
@@ -149,14 +151,31 @@ def _why(data_type: DataType, offers: Mapping[Source, Offer]) -> str:
     return f"not in this version; ask for one of {', '.join(dict.fromkeys(names))}"
 
 
-def _check_live(request: WorkflowRequest, fault: Fault) -> None:
+def _check_live(request: WorkflowRequest, kind: str, now: datetime, fault: Fault) -> None:
     if request.time_range:
         fault("time_range", "live types have none: they begin now; leave it out, or ask for the api type of the kind")
     for option, value in request.options.items():
-        if option != "duration":
-            fault(f"options/{option}", "unknown option; live types take duration, in seconds")
+        if option == BACKFILL_OPTION:
+            _check_backfill(request, kind, now, fault)
+        elif option != "duration":
+            fault(f"options/{option}", "unknown option; live types take duration, in seconds, and backfill")
         elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST_S:
             fault("options/duration", f"expected seconds, more than 0 and at most {_LONGEST_S}")
+
+
+def _check_backfill(request: WorkflowRequest, kind: str, now: datetime, fault: Fault) -> None:
+    """Refuse history that the exchange does not give over REST."""
+    market = REST_MARKETS[request.exchange, request.market]
+    if kind not in market.histories:
+        fault(f"options/{BACKFILL_OPTION}", market.lacks.get(kind, f"the exchange gives no history of {kind}"))
+        return
+    try:
+        time_range = backfill_range(request.options[BACKFILL_OPTION], now)
+    except ValueError as exc:
+        fault(f"options/{BACKFILL_OPTION}", str(exc))
+        return
+    if why := market.fault_of_reach(kind, time_range.start_ms, time_range.end_ms):
+        fault(f"options/{BACKFILL_OPTION}", why)
 
 
 def _check_bounded(request: WorkflowRequest, data_type: DataType | None, now: datetime, fault: Fault) -> datetime:
