@@ -17,6 +17,7 @@ from loader_ws.app.holes import Hole
 from loader_ws.app.intake import Intake
 from loader_ws.app.sequence import FillableSequence, NumberedSequence
 from streamforge_common.contract.backfill import backfill_range
+from streamforge_common.contract.grid import Grid
 from streamforge_common.contract.records import Record
 from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.errors import FatalError
@@ -69,11 +70,13 @@ class Filling:
         self._intake = intake
         self._sequence = sequence
         self._knows_limits = False
+        self._is_beginning = False
+        self._is_back = asyncio.Event()
 
     @property
     def trouble(self) -> str:
         """Why holes are still there; empty where there is no reason to worry."""
-        if not self._sequence.holes:
+        if not self._sequence.holes and not self._is_beginning:
             return ""
         if closed_for_s := self._exchange.closed_for_s:
             return f"the exchange asks to be left alone for {closed_for_s:.0f} s"
@@ -85,6 +88,7 @@ class Filling:
         Raises:
             FatalError: The exchange refuses, or does not reach back that far (`beyond_reach`).
         """
+        self._is_beginning = True
         history, symbol = self._dataset.fills_from, self._dataset.symbol
         assert isinstance(history, History)
         await self._learn_limits()
@@ -99,18 +103,45 @@ class Filling:
             found = await find_ends(time_range, lambda: self._exchange.fetch_ends(symbol, time_range, requests))
         if found is not None:
             assert isinstance(self._sequence, NumberedSequence)
-            self._sequence.begin(*found)
+            self._sequence.begin(found[0])
+            self._sequence.expect_up_to(found[1])
+        self._is_beginning = False
+
+    def note_back(self) -> None:
+        """After a time without one there is a connection again."""
+        self._is_back.set()
 
     async def fill(self) -> None:
-        """Fill what holes there are, for ever."""
+        """Fill what holes there are, for ever; whatever the exchange refuses, the stream itself goes on."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._fill_all())
+            history = self._dataset.fills_from
+            if isinstance(history, History) and history.ends is None:
+                assert isinstance(self._sequence, NumberedSequence)
+                group.create_task(self._expect_candles(history.kind.grid, self._sequence))
+
+    async def _fill_all(self) -> None:
         while True:
             hole = await self._sequence.holes.wait_for_newest()
             try:
                 await self._fill(hole)
             except FatalError as exc:
-                # The stream itself goes on: nothing that is asked for beside it ends the loader.
                 logger.warning("cannot fill {} to {}: {}", hole.start, hole.end, exc)
                 self.give_up(*hole)
+
+    async def _expect_candles(self, grid: Grid, sequence: NumberedSequence) -> None:
+        """Make a hole of candles that have closed while there was no connection: the next may close after a month."""
+        while True:
+            await self._is_back.wait()
+            self._is_back.clear()
+            # What closed right before may still come on the connection, and is not final over REST.
+            await asyncio.sleep(SETTLED_AFTER_MS / 1000)
+            try:
+                settled_ms = await self._exchange.learn_time() - SETTLED_AFTER_MS
+            except FatalError as exc:
+                logger.warning("cannot tell which candles have closed meanwhile: {}", exc)
+                continue
+            sequence.expect_up_to(grid.advance(grid.floor(settled_ms), -1))
 
     def give_up(self, start: int, end: int) -> None:
         """What is missing in a run stays so, without anybody knowing what there was."""

@@ -83,6 +83,11 @@ class Receiving:
         return self.intake.sequence.mark
 
     @property
+    def is_connected(self) -> bool:
+        """Whether the stream is granted on any connection."""
+        return bool(self._granted)
+
+    @property
     def why_nothing_comes(self) -> str:
         """Why there is no connection; empty where there is one."""
         return self.trouble
@@ -131,7 +136,7 @@ class Receiving:
         """The exchange has granted the stream; `is_anew` where that is in the place of a connection that was lost."""
         self.trouble = ""
         self.reconnects += is_anew
-        if not self._granted:
+        if not self.is_connected:
             self.intake.sequence.note_break(self.intake.sequence.mark.last)
         self._granted.append(listening)
 
@@ -139,7 +144,7 @@ class Receiving:
         """A connection is no more, or was not granted."""
         if listening in self._granted:
             self._granted.remove(listening)
-        if not self._granted:
+        if not self.is_connected:
             self.trouble = why
         elif listening.last_ms is not None:
             firsts = [other.first_ms for other in self._granted if other.first_ms is not None]
@@ -149,7 +154,7 @@ class Receiving:
 
     def note_unreachable(self, why: str) -> None:
         """There is one connection less than there should be."""
-        if not self._granted:
+        if not self.is_connected:
             self.trouble = why
 
 

@@ -123,10 +123,15 @@ class NumberedSequence:
         """A subscription brings what happens from then on."""
         return False
 
-    def begin(self, first: int, last: int) -> None:
-        """Before the first record: what comes begins behind these, both inclusive, which are missing."""
-        self._first, self._last = first, last
-        self.holes.add(first, self._grid.advance(last))
+    def begin(self, first: int) -> None:
+        """Before the first record: this one is the first, whenever it comes."""
+        self._first, self._last = first, self._grid.advance(first, -1)
+
+    def expect_up_to(self, last: int) -> None:
+        """Up to here there are records, whether they came or not."""
+        if self._last is not None and last > self._last:
+            self.holes.add(self._grid.advance(self._last), self._grid.advance(last))
+            self._last = last
 
     def fill(self, record: Record) -> bool:
         """Take a record that the exchange was asked for, and say whether it was missing."""
