@@ -10,6 +10,7 @@ from queue_manager.app import wishes
 from queue_manager.app.controller import Controller, UnknownWorkflowError
 from queue_manager.app.ports import Job, JobStatus
 from queue_manager.app.requests import InvalidRequestError, WorkflowRequest
+from queue_manager.app.shares import RunningLoader
 from queue_manager.app.wishes import NotPossibleError
 from queue_manager.app.workflow import Deletion, Workflow, WorkflowStatus
 from queue_manager.testing import Crash, CrashError, MemoryLauncher, MemoryLog, MemoryStore
@@ -514,6 +515,21 @@ def test_a_live_loader_whose_time_is_over_completes_the_workflow():
     platform.says(CONNECTOR, TaskStatus.COMPLETED)
     platform.ends(CONNECTOR)
     assert platform.workflow.status is WorkflowStatus.COMPLETED
+
+
+def test_a_loader_of_a_limit_that_nobody_counts_is_told_its_share_and_every_change_of_it():
+    platform = Platform(request={**HISTORY, "exchange": "bybit"})
+
+    def shares():
+        return [it.share for it in platform.log.commands if it.command is CommandKind.START and it.share]
+
+    assert shares() == [0.125, 0.5]
+    assert [it.target for it in platform.log.commands if it.share] == ["loader-producer"] * 2
+    platform.controller._shares.count([RunningLoader("bybit", "linear", "candles_1m")] * 4)
+    platform.look()
+    platform.look()
+    assert shares() == [0.125, 0.5, 0.125]
+    assert platform.launcher.ever_launched == [task.job_name for task in platform.workflow.tasks]
 
 
 HOLES = [(1_722_470_400_000, 1_722_471_000_000), (1_722_500_100_000, 1_722_500_400_000)]

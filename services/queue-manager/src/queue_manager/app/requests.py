@@ -54,7 +54,8 @@ class WorkflowRequest(BaseModel):
     collection_name: str | None = None
     """Where to store; named after the dataset when absent."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """Live types: `duration`, after how many seconds the workflow is complete; without it, it runs until stopped."""
+    """`rate`: the share of the exchange's limits to use at most, up to 1. Live types: `duration`, after how many
+    seconds the workflow is complete; without it, it runs until stopped."""
 
 
 class CheckedRequest(BaseModel):
@@ -149,20 +150,30 @@ def _why(data_type: DataType, offers: Mapping[Source, Offer]) -> str:
     return f"not in this version; ask for one of {', '.join(dict.fromkeys(names))}"
 
 
+def _check_rate(value: Any, fault: Fault) -> None:  # noqa: ANN401
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        fault("options/rate", "expected the share of the exchange's limits to use at most, more than 0 and at most 1")
+
+
 def _check_live(request: WorkflowRequest, fault: Fault) -> None:
     if request.time_range:
         fault("time_range", "live types have none: they begin now; leave it out, or ask for the api type of the kind")
     for option, value in request.options.items():
-        if option != "duration":
-            fault(f"options/{option}", "unknown option; live types take duration, in seconds")
+        if option == "rate":
+            _check_rate(value, fault)
+        elif option != "duration":
+            fault(f"options/{option}", "unknown option; live types take duration, in seconds, and rate")
         elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST_S:
             fault("options/duration", f"expected seconds, more than 0 and at most {_LONGEST_S}")
 
 
 def _check_bounded(request: WorkflowRequest, data_type: DataType | None, now: datetime, fault: Fault) -> datetime:
     """Return the start of the range; now where that is not known."""
-    for option in request.options:
-        fault(f"options/{option}", "unknown option; types with a time range take none in this version")
+    for option, value in request.options.items():
+        if option == "rate":
+            _check_rate(value, fault)
+        else:
+            fault(f"options/{option}", "unknown option; types with a time range take rate")
     time_range = _check_time_range(request.time_range, now, fault)
     if time_range is None:
         return now

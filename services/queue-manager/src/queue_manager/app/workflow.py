@@ -104,6 +104,8 @@ class Task(BaseModel):
     """Append time of its `start` command; None until that is on `queue-control`."""
     told_ban_until_s: float = 0.0
     """Until when (Unix seconds) its exchange wants nothing, as the latest `start` told it."""
+    told_share: float | None = None
+    """Its share of limits whose use the exchange does not tell, as the latest `start` told it."""
     told_pause: bool = False
     told_stop: bool = False
     told_drain: bool = False
