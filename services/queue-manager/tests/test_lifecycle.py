@@ -19,16 +19,17 @@ from streamforge_common.contract.events import Event, TaskError, TaskStatus
 from streamforge_common.contract.repair import Repair
 
 LOADER, CONNECTOR = 0, 1
+LIVE = {"symbol": "btcusdt", "type": "ws_trades"}
 HISTORY = {"symbol": "btcusdt", "type": "api_candles_5m", "time_range": "2024-08-01:2024-08-02"}
 
 
 class Platform:
     """One workflow on the in-memory twins; every call ends with a look at it."""
 
-    def __init__(self, most_running=16, request=None):
+    def __init__(self, most_running=16, request=None, *, scales=False):
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         crash = Crash()
-        self.store, self.launcher, self.log = MemoryStore(crash), MemoryLauncher(crash), MemoryLog(crash)
+        self.store, self.launcher, self.log = MemoryStore(crash), MemoryLauncher(crash, scales), MemoryLog(crash)
         self.controller = Controller(
             self.store, self.log, self.launcher, clock=lambda: self.now, stop_grace_s=60, most_running=most_running
         )
@@ -54,7 +55,7 @@ class Platform:
             attempt=fields.pop("attempt", workflow_task.attempt),
             status=status,
             finished=fields.pop("finished", status in (TaskStatus.COMPLETED, TaskStatus.STOPPED)),
-            timestamp=0,
+            timestamp=fields.pop("timestamp", 0),
             **fields,
         )
         self.log.events.append(event)
@@ -507,6 +508,62 @@ def test_a_live_workflow_runs_until_it_is_stopped_and_stores_what_was_published(
     assert (platform.workflow.tasks[LOADER].first_id, platform.workflow.tasks[LOADER].last_id) == (7, 9)
 
 
+def test_several_instances_are_one_task_whose_records_are_summed_and_whose_job_is_deleted_at_the_end():
+    platform = Platform(request=LIVE, scales=True)
+
+    def connector():
+        return platform.workflow.tasks[CONNECTOR]
+
+    platform.says(CONNECTOR, TaskStatus.LOADING, instance="a", records_written=10)
+    platform.says(CONNECTOR, TaskStatus.STARTING, instance="b")
+    assert (connector().status, connector().records_written) == (TaskStatus.LOADING, 10)
+    platform.says(CONNECTOR, TaskStatus.LOADING, instance="b", records_written=5)
+    platform.says(CONNECTOR, TaskStatus.LOADING, instance="a", records_written=12)
+    assert connector().records_written == 17
+    # The container of `b` is started again in its pod.
+    platform.says(CONNECTOR, TaskStatus.STARTING, instance="b")
+    platform.says(CONNECTOR, TaskStatus.LOADING, instance="b", records_written=3)
+    assert connector().records_written == 20
+
+    platform.steer(wishes.stop)
+    platform.says(LOADER, TaskStatus.STOPPED)
+    platform.ends(LOADER)
+    platform.says(CONNECTOR, TaskStatus.LOADING, instance="a", records_written=13)
+    assert [job.target for job in platform.live()] == ["arango-connector"], "nobody has said that all is stored"
+    platform.says(CONNECTOR, TaskStatus.COMPLETED, instance="b", records_written=3)
+    assert platform.live() == []
+    platform.look()
+    assert (platform.workflow.status, connector().records_written) == (WorkflowStatus.STOPPED, 21)
+
+
+def test_a_task_is_paused_when_all_of_its_instances_are_but_those_that_are_gone():
+    platform = Platform(request=LIVE, scales=True)
+
+    def pauses(instance, at_s):
+        platform.says(CONNECTOR, TaskStatus.PAUSED, instance=instance, timestamp=at_s)
+        return platform.workflow.tasks[CONNECTOR].status
+
+    for instance in ("a", "b", "gone"):
+        platform.says(CONNECTOR, TaskStatus.LOADING, instance=instance, timestamp=0)
+    assert pauses("a", 1) is TaskStatus.LOADING
+    assert pauses("b", 40) is TaskStatus.PAUSED
+
+
+def test_a_job_whose_instances_only_fail_is_given_up():
+    platform = Platform(request=LIVE, scales=True)
+    name = platform.workflow.tasks[CONNECTOR].job_name
+    failing = replace(platform.launcher.by_name[name], has_failed=True, reason="OOMKilled: it took too much")
+    platform.launcher.by_name[name] = failing
+    platform.look()
+    platform.look()
+    assert [job.target for job in platform.live()] == ["loader-ws"]
+    platform.says(LOADER, TaskStatus.STOPPED)
+    platform.ends(LOADER)
+    assert platform.workflow.status is WorkflowStatus.ERROR
+    assert platform.workflow.error.code == "job_failed"
+    assert "OOMKilled" in platform.workflow.error.detail
+
+
 def test_a_live_loader_whose_time_is_over_completes_the_workflow():
     platform = Platform(request={"symbol": "btcusdt", "type": "ws_trades", "options": {"duration": 60}})
     platform.says(LOADER, TaskStatus.COMPLETED, end_offsets={"0": 3}, first_id=7, last_id=9)
@@ -533,7 +590,6 @@ def test_a_loader_of_a_limit_that_nobody_counts_is_told_its_share_and_every_chan
 
 
 HOLES = [(1_722_470_400_000, 1_722_471_000_000), (1_722_500_100_000, 1_722_500_400_000)]
-LIVE = {"symbol": "BTCUSDT", "options": {"duration": 1}}
 
 
 def completed(request=HISTORY, **known) -> Platform:
@@ -591,8 +647,12 @@ def test_a_retry_of_a_repair_goes_on_with_the_same_ranges():
     ("request_body", "missing", "why"),
     [
         (HISTORY, None, "nobody can say which"),
-        ({**LIVE, "type": "ws_trades"}, [(5, 9)], "load the time that it lacks as api_trades or dump_trades into"),
-        ({**LIVE, "type": "ws_book_ticker"}, [(5, 9)], "live only"),
+        (
+            {"symbol": "BTCUSDT", "type": "ws_trades"},
+            [(5, 9)],
+            "load the time that it lacks as api_trades or dump_trades into",
+        ),
+        ({"symbol": "BTCUSDT", "type": "ws_book_ticker"}, [(5, 9)], "live only"),
     ],
 )
 def test_a_repair_that_cannot_be_is_refused_and_says_what_to_do_instead(request_body, missing, why):

@@ -55,7 +55,7 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
         attempts=_ATTEMPTS,
         ban_of_others=lambda: run.banned_until_s,
         share=run.share,
-        bound=float(run.start.options.get("rate", 1.0)),
+        bound=run.start.rate,
     )
     writer = RecordWriter(settings, dataset.kafka_topic, delivery_timeout_s=settings.outage_seconds)
     places = _places_group(settings.telemetry_id, repair_of(run.start))

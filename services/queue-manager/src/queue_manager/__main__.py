@@ -115,7 +115,7 @@ def _launcher(settings: Settings) -> "LocalLauncher | KubernetesLauncher":
     from queue_manager.adapters.kubernetes.launcher import KubernetesLauncher
 
     cluster = read_settings(KubernetesLauncherSettings)
-    return KubernetesLauncher(cluster.plan(), cluster.kubeconfig)
+    return KubernetesLauncher(cluster.plan(settings), cluster.kubeconfig)
 
 
 def _admin_key(file: Path | None) -> str | None:

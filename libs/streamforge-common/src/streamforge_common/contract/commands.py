@@ -68,6 +68,12 @@ class Command(BaseModel):
         share = self.options.get("share")
         return float(share) if isinstance(share, int | float) else None
 
+    @property
+    def rate(self) -> float:
+        """Of a `start`: the share of every limit of the exchange that the task may use at most."""
+        rate = self.options.get("rate", 1.0)
+        return float(rate) if isinstance(rate, int | float) else 1.0
+
     def encode(self) -> bytes:
         """Return the message's value."""
         return self.model_dump_json(exclude_none=True).encode()

@@ -53,8 +53,8 @@ class ArchiveDataset:
     rest: RestMarket
     """The same market's REST interface, which knows what there should be."""
     archive: Archive
-    ends: EndRequests | None
-    """How REST is asked for the ends of the range; None where it does not reach so far back, or needs not be asked."""
+    history: History | None
+    """How the same records are asked for over REST, for what the archive lacks; None where they cannot be."""
     symbol: str
     time_range: TimeRange
     type: str
@@ -77,8 +77,12 @@ class ArchiveDataset:
             raise _unsupported(f"the archives of {start.exchange!r} {start.market!r} have no {kind!r}")
         rest = REST_MARKETS[key]
         history = rest.histories.get(kind)
-        ends = history.ends if history is not None and history.reach is None else None
-        return cls(market, rest, archive, ends, start.symbol, time_range, start.type, start.kafka_topic)
+        return cls(market, rest, archive, history, start.symbol, time_range, start.type, start.kafka_topic)
+
+    @property
+    def ends(self) -> EndRequests | None:
+        """How REST is asked for the ends of the range; None where it does not reach so far back, or needs not be."""
+        return self.history.ends if self.history is not None and self.history.reach is None else None
 
 
 def is_archived(start: Command, now_ms: int) -> bool:

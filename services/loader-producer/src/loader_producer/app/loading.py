@@ -28,12 +28,12 @@ from streamforge_common.contract.events import TaskStatus
 from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.errors import FatalError
 from streamforge_common.exchanges.rest import End, EndRequests, History, SpacingRequest
-from streamforge_common.history.ends import SETTLED_AFTER_MS, find_ends
+from streamforge_common.history.ends import find_settled_ends
 from streamforge_common.history.pages import Ends, Page, PageContent, PagePlan, closed_ends
 from streamforge_common.job import Completed, Ending
 from streamforge_common.telemetry import BATCH_SECONDS
 
-_IN_FLIGHT = 4
+IN_FLIGHT = 4
 """Pages under way at once. A page takes some 100 ms to the exchange and back and 10 ms from there on, so four keep the
 publishing near busy; more would only sooner be held back by the exchange's limit."""
 
@@ -69,6 +69,16 @@ class Exchange(Protocol):
 
     async def fetch_ends(self, symbol: str, time_range: TimeRange, ends: EndRequests) -> tuple[End | None, End | None]:
         """Return the first record at or after the start of the range, and the last one before its end."""
+
+
+async def fetch_twice(exchange: Exchange, history: History, symbol: str, page: Page, finder: GapFinder) -> PageContent:
+    """Return a page; one that seems to miss something is asked for once more."""
+    with BATCH_SECONDS.labels(SERVICE, "fetch").time():
+        content = await exchange.fetch(history, symbol, page)
+    if finder.seems_whole(page, content.records):
+        return content
+    logger.info("asking again for the page from {}: {} records came", page.first, len(content.records))
+    return content.merged(await exchange.fetch(history, symbol, page), history.kind)
 
 
 class EndOffsets(Protocol):
@@ -175,10 +185,8 @@ class Loading:
     async def _ask_for_ends(self, requests: EndRequests, now_ms: int) -> Ends | None:
         """Ask for the first and the last id, once no trade of the range can be on its way any more."""
         dataset = self._dataset
-        settles_in_ms = dataset.time_range.end_ms + SETTLED_AFTER_MS - now_ms
-        await asyncio.sleep(max(0, settles_in_ms) / 1000)
-        return await find_ends(
-            dataset.time_range, lambda: self._exchange.fetch_ends(dataset.symbol, dataset.time_range, requests)
+        return await find_settled_ends(
+            dataset.time_range, now_ms, lambda: self._exchange.fetch_ends(dataset.symbol, dataset.time_range, requests)
         )
 
     def _resume(self, place: Place) -> None:
@@ -197,7 +205,7 @@ class Loading:
             if self._run.is_paused:
                 await rest_while_paused(self._run)
                 continue
-            while len(window) < _IN_FLIGHT and (following := next(pages, None)) is not None:
+            while len(window) < IN_FLIGHT and (following := next(pages, None)) is not None:
                 window.append((*following, group.create_task(self._fetch(*following))))
             if not window:
                 return True
@@ -244,13 +252,7 @@ class Loading:
         return self._run.ending
 
     async def _fetch(self, page: Page, finder: GapFinder) -> PageContent:
-        history, symbol = self._dataset.history, self._dataset.symbol
-        with BATCH_SECONDS.labels(SERVICE, "fetch").time():
-            content = await self._exchange.fetch(history, symbol, page)
-        if finder.seems_whole(page, content.records):
-            return content
-        logger.info("asking again for the page from {}: {} records came", page.first, len(content.records))
-        return content.merged(await self._exchange.fetch(history, symbol, page), history.kind)
+        return await fetch_twice(self._exchange, self._dataset.history, self._dataset.symbol, page, finder)
 
     async def _publish(self, page: Page, content: PageContent, finder: GapFinder) -> None:
         """Bring a page on the topic."""

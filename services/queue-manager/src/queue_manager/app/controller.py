@@ -304,7 +304,8 @@ class Controller:
         stored = await self._store.get(queue_id)
         if stored is None:
             return False
-        if lifecycle.needs_judgement(stored.workflow, jobs) or any(job.is_stuck for job in jobs.values()):
+        is_hopeless = any(job.is_stuck or job.has_failed for job in jobs.values())
+        if is_hopeless or lifecycle.needs_judgement(stored.workflow, jobs):
             events_are_read = await self._log.events_are_read()
             stored = await self._store.get(queue_id)
             if stored is None:

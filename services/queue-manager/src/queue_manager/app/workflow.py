@@ -74,6 +74,16 @@ class Dataset(BaseModel):
     """As requested."""
 
 
+class Instance(BaseModel):
+    """One of several processes that share a task, as its last event tells of it."""
+
+    status: TaskStatus
+    records_written: int
+    """Since it started."""
+    heard_at_s: float
+    """When it spoke last, Unix seconds by its own clock."""
+
+
 class Task(BaseModel):
     """One target's work on one dataset; everything but the identity is of the current attempt."""
 
@@ -83,7 +93,10 @@ class Task(BaseModel):
     attempt: int = 1
     status: TaskStatus = TaskStatus.PENDING
     records_written: int = 0
+    """Of several instances: of all that there ever were."""
     message: str = ""
+    instances: dict[str, Instance] = Field(default_factory=dict)
+    """By name, where several share the task."""
     finished: bool = False
     """Its last event has been read, or it was judged by its job's end."""
     error: TaskError | None = None
