@@ -54,6 +54,8 @@ class RecordKind:
     """Whether ids may have no record, but no two neighbours are further apart than the exchange names."""
     is_named: Callable[[Any, str], bool] | None = None
     """(record, end of its `_key`) to whether the one is the other's, of ids that are made of several fields."""
+    price_field: str | None = None
+    """The price that a record leaves behind, of kinds whose records follow each other by it; None of all others."""
     is_ordered: bool = False
     """Whether records mean something in their order only, so that those of a symbol share one Kafka key."""
     is_momentary: bool = False
@@ -88,14 +90,17 @@ def _candles(family: str, record: type[Record], interval: Interval) -> RecordKin
             return f"close time {candle.close_time} does not fit open time {candle.open_time}"
         return None
 
-    return RecordKind(f"{family}_{interval.name}", record, "open_time", "open_time", interval, fault_of)
+    # A premium is no price but a ratio around zero.
+    price_field = None if family == "premium_candles" else "close"
+    name = f"{family}_{interval.name}"
+    return RecordKind(name, record, "open_time", "open_time", interval, fault_of, price_field=price_field)
 
 
 def _trades(name: str, record: type[Record], id_field: str) -> RecordKind:
     def fault_of(_: Record) -> None:
         return None
 
-    return RecordKind(name, record, id_field, "trade_time", EveryNumber(), fault_of)
+    return RecordKind(name, record, id_field, "trade_time", EveryNumber(), fault_of, price_field="price")
 
 
 def _funding_rate() -> RecordKind:

@@ -189,3 +189,8 @@ class RestMarket:
     """Kind to how it is asked for as it is now."""
     lacks: Mapping[str, str] = field(default_factory=dict)
     """Kind that the exchange does not give over REST to why, and what to ask for instead."""
+
+    def fault_of_reach(self, kind: str, start_ms: int, now_ms: int) -> str | None:
+        """Say why the records of a kind from a time on cannot be had, None where they can or there is no such kind."""
+        reach = self.histories[kind].reach if kind in self.histories else None
+        return None if reach is None else reach.fault_of(kind, start_ms, now_ms)
