@@ -83,6 +83,16 @@ def test_a_stale_revision_is_refused_with_1200_so_that_compare_and_set_works(db:
     assert things.get("a")["n"] == 3
 
 
+def test_stale_revisions_among_many_are_told_as_drivers_look_for_them(db: StandardDatabase) -> None:
+    things = db.create_collection("things")
+    stale = {"_key": "a", "_rev": "old"}
+    things.insert_many([{"_key": "a"}, {"_key": "b"}])
+    refused, removed = things.delete_many([stale, {"_key": "b"}], check_rev=True)
+    assert isinstance(refused, DocumentRevisionError)  # what has an _id, they take for done
+    assert (refused.error_code, refused.http_code, removed["_key"]) == (1200, 202, "b")
+    assert isinstance(things.update_many([stale], check_rev=True)[0], DocumentRevisionError)
+
+
 def test_update_merges_and_replace_does_not(db: StandardDatabase) -> None:
     things = db.create_collection("things")
     things.insert({"_key": "a", "x": 1, "nested": {"p": 1}})

@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from arangolite.errors import ArangoError, Problem, not_supported
-from arangolite.http.call import Call, Json, Route, answer, parse_json
+from arangolite.http.call import Call, Json, Route, answer, error_body, parse_json
 from arangolite.storage.batch import Row, row_from_columns
 from arangolite.storage.catalog import Collection
 from arangolite.storage.database import Transaction
@@ -85,13 +85,9 @@ def _describe(collection: str, written: Written, wanted: _Wanted, *, insert: boo
     return meta
 
 
-def refusal(collection: str, error: ArangoError) -> Json:
-    """Give the part of an answer that tells of one refused write; a conflict also tells what is stored."""
-    body: Json = {"error": True, "errorNum": error.number, "errorMessage": error.message}
-    if isinstance(error, RevisionConflictError):
-        row = error.row
-        body |= {"_id": f"{collection}/{row.key}", "_key": row.key, "_rev": row.rev}
-    return body
+def _refusal(error: ArangoError) -> Json:
+    """Give the part of an answer that tells of one refused write or read of many."""
+    return {"error": True, "errorNum": error.number, "errorMessage": error.message}
 
 
 async def _write_one(call: Call, item: Any, change: Change, *, status: int, insert: bool = False) -> web.Response:
@@ -114,7 +110,7 @@ async def _write_one(call: Call, item: Any, change: Change, *, status: int, inse
         "ETag": f'"{written.rev}"',
         "Location": f"/_db/{call.database.name}/_api/document/{collection.name}/{written.key}",
     }
-    return answer(body, status if sync or status == 200 else 202, headers)
+    return answer(body, status if sync else 202, headers)
 
 
 async def _write_many(
@@ -133,7 +129,7 @@ async def _write_many(
                 written = change(documents, item)
             except ArangoError as exc:
                 failures[exc.number] += 1
-                told.append(refusal(collection.name, exc))
+                told.append(_refusal(exc))
             else:
                 if not wanted.silent:
                     told.append(_describe(collection.name, written, wanted, insert=insert))
@@ -142,7 +138,7 @@ async def _write_many(
 
     async with call.session(writes=[collection.name]) as session:
         told = await session.write(work, sync=sync)
-    return answer(told, status if sync or status == 200 else 202, _error_codes(failures))
+    return answer(told, status if sync else 202, _error_codes(failures))
 
 
 def _error_codes(failures: Mapping[int, int]) -> dict[str, str]:
@@ -263,9 +259,9 @@ async def _remove_many(call: Call) -> web.Response:
 
 def answer_conflict(collection: str, error: RevisionConflictError) -> web.Response:
     """Answer a request for another revision than the stored one: with 412, where in a query it is 409."""
-    status = HTTPStatus.PRECONDITION_FAILED
-    headers = {"ETag": f'"{error.row.rev}"'}
-    return answer({"code": status, **refusal(collection, error)}, status, headers)
+    status, row = HTTPStatus.PRECONDITION_FAILED, error.row
+    stored = {"_id": f"{collection}/{row.key}", "_key": row.key, "_rev": row.rev}
+    return answer({**error_body(error), "code": status, **stored}, status, {"ETag": f'"{row.rev}"'})
 
 
 def find_document(connection: sqlite3.Connection, collection: Collection, key: str) -> Row:
@@ -305,7 +301,7 @@ async def _get_many(call: Call) -> web.Response:
                 told.append(raw_document(collection.name, row))
             except ArangoError as exc:
                 failures[exc.number] += 1
-                told.append({"error": True, "errorNum": exc.number, "errorMessage": exc.message})
+                told.append(_refusal(exc))
         return told
 
     async with call.session(reads=[collection.name]) as session:
