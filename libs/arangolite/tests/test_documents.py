@@ -54,7 +54,8 @@ def test_a_taken_key_is_refused_with_1210(db: StandardDatabase) -> None:
 def test_overwrite_modes_do_what_they_say(db: StandardDatabase) -> None:
     things = db.create_collection("things")
     things.insert({"_key": "a", "x": 1, "nested": {"p": 1}})
-    kept = things.insert({"_key": "a", "x": 2}, overwrite_mode="ignore")
+    kept = things.insert({"_key": "a", "x": 2}, overwrite_mode="ignore", return_old=True, return_new=True)
+    assert kept.keys() == {"_id", "_key", "_rev"}
     assert things.get("a")["x"] == 1
     assert kept["_rev"] == things.get("a")["_rev"]
     things.insert({"_key": "a", "nested": {"q": 2}, "x": None}, overwrite_mode="update", keep_none=False, merge=True)

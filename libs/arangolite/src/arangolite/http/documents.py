@@ -73,12 +73,12 @@ def etag(call: Call, header: str) -> str | None:
     return value.strip().strip('"') if value is not None else None
 
 
-def _describe(collection: str, written: Written, wanted: _Wanted, *, insert: bool) -> Json:
+def _describe(collection: str, written: Written, wanted: _Wanted) -> Json:
     """Give the part of an answer that tells of one write."""
     meta: Json = {"_id": f"{collection}/{written.key}", "_key": written.key, "_rev": written.rev}
-    if written.old is not None and written.new is not None and written.old is not written.new:
+    if written.old is not None and written.new is not None:
         meta["_oldRev"] = written.old.rev
-    if wanted.old and written.old is not None and (not insert or written.old is not written.new):
+    if wanted.old and written.old is not None:
         meta["old"] = raw_document(collection, written.old)
     if wanted.new and written.new is not None:
         meta["new"] = raw_document(collection, written.new)
@@ -90,7 +90,7 @@ def _refusal(error: ArangoError) -> Json:
     return {"error": True, "errorNum": error.number, "errorMessage": error.message}
 
 
-async def _write_one(call: Call, item: Any, change: Change, *, status: int, insert: bool = False) -> web.Response:
+async def _write_one(call: Call, item: Any, change: Change, *, status: int) -> web.Response:
     collection, sync = _target(call)
     wanted = _wanted(call)
 
@@ -105,7 +105,7 @@ async def _write_one(call: Call, item: Any, change: Change, *, status: int, inse
             written = await session.write(work, sync=sync)
     except RevisionConflictError as exc:
         return answer_conflict(collection.name, exc)
-    body = {} if wanted.silent else _describe(collection.name, written, wanted, insert=insert)
+    body = {} if wanted.silent else _describe(collection.name, written, wanted)
     headers = {
         "ETag": f'"{written.rev}"',
         "Location": f"/_db/{call.database.name}/_api/document/{collection.name}/{written.key}",
@@ -113,9 +113,7 @@ async def _write_one(call: Call, item: Any, change: Change, *, status: int, inse
     return answer(body, status if sync else 202, headers)
 
 
-async def _write_many(
-    call: Call, items: list[Any], change: Change, *, status: int, insert: bool = False
-) -> web.Response:
+async def _write_many(call: Call, items: list[Any], change: Change, *, status: int) -> web.Response:
     collection, sync = _target(call)
     wanted = _wanted(call)
     failures: Counter[int] = Counter()
@@ -132,7 +130,7 @@ async def _write_many(
                 told.append(_refusal(exc))
             else:
                 if not wanted.silent:
-                    told.append(_describe(collection.name, written, wanted, insert=insert))
+                    told.append(_describe(collection.name, written, wanted))
         documents.flush()
         return told
 
@@ -182,8 +180,8 @@ async def _insert(call: Call) -> web.Response:
         return documents.insert(item, options)
 
     if type(body) is list:
-        return await _write_many(call, body, change, status=201, insert=True)
-    return await _write_one(call, check_document(body), change, status=201, insert=True)
+        return await _write_many(call, body, change, status=201)
+    return await _write_one(call, check_document(body), change, status=201)
 
 
 async def _change_one(
