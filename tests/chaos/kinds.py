@@ -5,7 +5,7 @@ from collections.abc import Callable
 from tests.chaos.faults_between import KillBeforeStored, ReadEventsAgain, WhileLoading
 from tests.chaos.faults_database import DatabaseFault, RefuseDocuments
 from tests.chaos.faults_exchange import BanAndKill, ExchangeFault
-from tests.chaos.faults_points import DieAround, DieWhileDeleting, DieWhileStopping, Together
+from tests.chaos.faults_points import DieAround, DieWhileDeleting, DieWhileRepairing, DieWhileStopping, Together
 from tests.chaos.faults_processes import FreezeComponent, KillComponent, KillJob, KillQueueManager, Twin
 from tests.chaos.faults_topic import RefusePages
 from tests.chaos.trial import Fault
@@ -19,13 +19,14 @@ KINDS: dict[str, Callable[[], Fault]] = {
     "queue-manager-reads-again": ReadEventsAgain,
     "die-around-post": lambda: DieAround({"claim-key": 0, "insert": 0, "confirm-key": 0}),
     "die-around-keeping": lambda: DieAround({"replace": 3, "copy-audit": 3, "commit-place": 1}),
-    "die-around-launch": lambda: DieAround({"create-topic": 0, "tell": 2, "launch": 1}),
+    "die-around-launch": lambda: DieAround({"create-topic": 0, "tell": 1, "launch": 1}),
     "die-around-retention": lambda: DieAround({"set-retention": 0}),
     "die-around-ban": lambda: Together(
         DieAround({"note-ban": 0}), ExchangeFault("418", most=1, seconds=(6.0, 15.0), all_can_know=False)
     ),
     "die-around-stop": lambda: WhileLoading(DieWhileStopping({"delete-job": 0})),
     "die-around-delete": lambda: DieWhileDeleting({"delete-topic": 0, "drop-collection": 0, "forget": 0}),
+    "die-around-repair": lambda: DieWhileRepairing({"replace": 2, "set-retention": 0, "tell": 0, "launch": 0}),
     "kill-broker": lambda: KillComponent("kafka"),
     "freeze-broker": lambda: FreezeComponent("kafka"),
     "kill-broker-while-loading": lambda: WhileLoading(KillComponent("kafka", (8.0, 20.0))),

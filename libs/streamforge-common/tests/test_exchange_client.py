@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from streamforge_common.errors import FatalError
-from streamforge_common.exchanges import binance, bybit
+from streamforge_common.exchanges import binance, binance_um, bybit
 from streamforge_common.history.client import ExchangeClient
 
 EXCHANGE = "http://exchange.invalid"
@@ -42,6 +42,19 @@ async def test_hosts_for_which_no_proxy_is_wanted_are_asked_directly(monkeypatch
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         async with ExchangeClient(binance.SPOT, url, attempts=1) as exchange:
             assert await exchange.learn_time() == 1
+
+
+async def test_what_is_answered_of_all_symbols_at_once_is_asked_for_once():
+    unreadable, listed = web.Response(text="<html>"), web.json_response({"symbols": [{"symbol": "BTCUSDT"}]})
+    async with (
+        proxy([unreadable, listed]) as (url, asked),
+        ExchangeClient(binance_um.UM, url, attempts=2) as exchange,
+    ):
+        await exchange.learn_limits("BTCUSDT")
+        with pytest.raises(FatalError, match="'NOSUCHUSDT' is not listed"):
+            await exchange.learn_limits("NOSUCHUSDT")
+        await exchange.learn_limits("BTCUSDT")
+    assert len(asked) == 2
 
 
 async def test_trouble_is_told_until_the_exchange_answers():

@@ -95,6 +95,15 @@ def test_the_reason_says_what_is_wrong(value: Any, why: str) -> None:
         CHECKS["5m"].check(json.dumps(value).encode())
 
 
+def test_a_record_of_a_basket_belongs_to_one_of_its_symbols_and_has_its_key() -> None:
+    check = RecordCheck("binance", "spot", "MULTI", record_kind("candles_5m"), ["ETHUSDT", "BTCUSDT"]).check
+    assert check(json.dumps(record()).encode()).symbol == "BTCUSDT"
+    with pytest.raises(RejectedRecordError, match="is not that of open_time"):
+        check(json.dumps(record(symbol="ETHUSDT")).encode())
+    with pytest.raises(RejectedRecordError, match="does not belong to 'binance:spot:MULTI:candles_5m:'"):
+        check(json.dumps(record(symbol="LTCUSDT")).encode())
+
+
 def test_unknown_fields_are_left_alone() -> None:
     assert CHECKS["5m"].check(json.dumps(record(note="later")).encode()).key == record()["_key"]
 

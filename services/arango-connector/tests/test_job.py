@@ -18,6 +18,7 @@ from arango.database import StandardDatabase
 
 from streamforge_common.contract.commands import CommandKind
 from streamforge_common.contract.events import TaskStatus
+from streamforge_common.contract.repair import Repair
 from streamforge_common.settings import ArangoSettings
 from streamforge_common.testing import TaskDriver
 from streamforge_local.kafka.broker import Broker
@@ -337,6 +338,42 @@ async def test_after_a_kill_the_same_records_end_in_the_same_collection(
     assert (last.records_written, last.out_of_range) == (8_000, 8_000 - in_range)
 
 
+async def test_several_instances_share_a_topic_and_lose_nothing_when_they_come_and_go(
+    kafka_broker: Broker, database: Database, tmp_path: Path
+) -> None:
+    """Each of the group's changes falls into the work: one comes, another is told to leave, a third is killed."""
+    case = Case(kafka_broker, database, type="ws_agg_trades", time_range="")
+    trades = [trade(number) for number in range(12_000)]
+    await case.begin([message(it) for it in trades[:6_000]], partitions=4)
+
+    def instance(name: str):
+        return case.job(tmp_path / f"{name}.log", INSTANCE=name, STAYS_WHEN_DONE="true", INTERRUPTED_EXIT_CODE="143")
+
+    async def has_stored(name: str) -> None:
+        await case.driver.wait_for(TaskStatus.LOADING, lambda it: it.instance == name and it.records_written > 0)
+
+    async with instance("first") as first, instance("second") as second, instance("third") as third:
+        await has_stored("first")
+        await case.publish([message(it) for it in trades[6_000:]])
+        first.process.send_signal(signal.SIGTERM)
+        second.process.kill()
+        ends = [0] * 4
+        for it in await case.driver.read(case.driver.kafka_topic):
+            ends[it.partition] += 1
+        await case.drain(*ends)
+        done = await case.driver.wait_for(TaskStatus.COMPLETED)
+        assert await first.exit_code() == 143, first.log()
+        assert third.process.returncode is None, "a Deployment would start it again"
+        third.process.send_signal(signal.SIGTERM)
+        assert await third.exit_code() == 0, third.log()
+
+    assert case.stored() == {it["_key"]: it for it in trades}
+    assert (done.instance, done.finished) == ("third", True)
+    told = {it.instance: it for it in await case.driver.events()}
+    assert told["first"].message.startswith("leaves")
+    assert sum(it.records_written for it in told.values()) >= 6_000
+
+
 async def test_a_database_that_is_away_for_a_while_is_waited_for(
     kafka_broker: Broker, database: Database, log: Path
 ) -> None:
@@ -392,10 +429,7 @@ async def test_records_that_are_gone_end_the_job_instead_of_being_skipped(
 ) -> None:
     case = Case(kafka_broker, database)
     await case.begin([message(candle(index)) for index in range(3)])
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_broker.bootstrap_servers)
-    await admin.start()
-    await admin.delete_records({TopicPartition(case.driver.kafka_topic, 0): RecordsToDelete(before_offset=2)})
-    await admin.close()
+    await forget(kafka_broker, case, 2)
 
     async with case.job(log) as job:
         assert await job.exit_code() == 42, job.log()
@@ -403,3 +437,27 @@ async def test_records_that_are_gone_end_the_job_instead_of_being_skipped(
     last = (await case.driver.events())[-1]
     assert last.error is not None
     assert (last.error.code, last.error.retryable) == ("data_expired", False)
+
+
+@pytest.mark.parametrize("left", [1, 0])
+async def test_a_repair_goes_on_with_what_the_topic_still_holds(
+    kafka_broker: Broker, database: Database, log: Path, left: int
+) -> None:
+    repair = Repair(number=2, ranges=[(START_MS, START_MS + 1)])
+    case = Case(kafka_broker, database, options={"repair": repair.model_dump(mode="json")})
+    await case.begin([message(candle(index)) for index in range(3)])
+    await forget(kafka_broker, case, 3 - left)
+    await case.drain(3)
+
+    async with case.job(log) as job:
+        assert await job.exit_code() == 0, job.log()
+
+    assert len(case.stored()) == left
+
+
+async def forget(broker: Broker, case: Case, before_offset: int) -> None:
+    """Let a data topic lose its first records, as its retention does."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap_servers)
+    await admin.start()
+    await admin.delete_records({TopicPartition(case.driver.kafka_topic, 0): RecordsToDelete(before_offset)})
+    await admin.close()

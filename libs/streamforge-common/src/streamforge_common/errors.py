@@ -36,3 +36,14 @@ class FatalError(StreamForgeError):
         super().__init__(message)
         self.code = code
         """A word for programs, e.g. `exchange_refused`; travels in the `error` event."""
+
+
+def foreseen_cause(errors: ExceptionGroup[Exception]) -> StreamForgeError | None:
+    """Return the first foreseen failure of a group of asyncio tasks, None where there is none.
+
+    Where one has failed the others are cancelled; the first is the cause.
+    """
+    cause: object = errors.subgroup(StreamForgeError)
+    while isinstance(cause, ExceptionGroup):
+        cause = cause.exceptions[0]
+    return cause if isinstance(cause, StreamForgeError) else None

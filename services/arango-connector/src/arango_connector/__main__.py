@@ -47,11 +47,18 @@ async def _store(settings: Settings, database: StandardDatabase, run: JobRun) ->
         is_ending=lambda: run.ending is not None,
     )
     longest_batch_s = settings.outage_seconds + _BATCH_BEYOND_OUTAGE_S
-    reader = RecordReader(settings, dataset.kafka_topic, settings.telemetry_id, longest_batch_s=longest_batch_s)
+    reader = RecordReader(
+        settings,
+        dataset.kafka_topic,
+        settings.telemetry_id,
+        longest_batch_s=longest_batch_s,
+        may_skip=dataset.is_repaired,
+    )
     async with AsyncExitStack() as stack:
         for client in (store, reader):
             await connect(stack, client, settings.outage_seconds)
-        kept = await patiently(reader.notes, settings.outage_seconds)
+        # What others count is theirs: one of several instances counts what it does itself.
+        kept = [] if settings.instance else await patiently(reader.notes, settings.outage_seconds)
         tally = Tally.resume(settings.attempt, kept)
         return await Storing(run, dataset, tally, reader=reader, store=store).store()
 

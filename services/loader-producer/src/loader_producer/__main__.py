@@ -2,14 +2,20 @@
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
+from functools import partial
+from time import time
 
 import uvloop
 
 from loader_producer.adapters.archives import ArchiveClient
 from loader_producer.app.archive_loading import ArchiveLoading
-from loader_producer.app.dataset import ArchiveDataset, Dataset, is_archived
+from loader_producer.app.basket_loading import BasketLoading, SymbolLoading
+from loader_producer.app.dataset import ArchiveDataset, Dataset, basket_of, is_archived, repair_of
 from loader_producer.app.loading import Loading
+from loader_producer.app.publishing import DataTopic, PlaceStore, Run
 from loader_producer.settings import Settings
+from streamforge_common.contract.repair import Repair
 from streamforge_common.history.client import ExchangeClient
 from streamforge_common.job import Ending, JobRun, run_job
 from streamforge_common.kafka.checkpoint import Checkpoint
@@ -21,6 +27,11 @@ from streamforge_common.telemetry import configure_job_logging
 
 _ATTEMPTS = 45
 """Of one request. With up to 15 s between them that is some ten minutes of trouble, the wait for limits not counted."""
+_SYMBOLS_AT_ONCE = 4
+"""Of a basket, each with its pages under way: enough that one that has to wait, for an answer or its limits, does not
+hold the others back."""
+_ARCHIVED_AT_ONCE = 2
+"""Each has a packed file on the disk, up to some gigabytes."""
 
 
 def main() -> None:
@@ -35,7 +46,8 @@ def main() -> None:
 
 
 async def _load(settings: Settings, run: JobRun) -> Ending:
-    dataset = ArchiveDataset.of(run.start) if is_archived(run.start) else Dataset.of(run.start)
+    is_from_archive = is_archived(run.start, int(time() * 1000))
+    dataset = ArchiveDataset.of(run.start) if is_from_archive else Dataset.of(run.start)
     rest = dataset.rest if isinstance(dataset, ArchiveDataset) else dataset.market
     exchange = ExchangeClient(
         rest,
@@ -44,9 +56,8 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
         ban_of_others=lambda: run.banned_until_s,
     )
     writer = RecordWriter(settings, dataset.kafka_topic, delivery_timeout_s=settings.outage_seconds)
-    checkpoint = Checkpoint(
-        settings, dataset.kafka_topic, settings.telemetry_id, outage_seconds=settings.outage_seconds
-    )
+    places = _places_group(settings.telemetry_id, repair_of(run.start))
+    checkpoint = Checkpoint(settings, dataset.kafka_topic, places, outage_seconds=settings.outage_seconds)
     topics = Topics(settings)
 
     async def end_offsets(topic: str) -> Mapping[int, int]:
@@ -56,14 +67,48 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
         for client in (exchange, writer, checkpoint, topics):
             await connect(stack, client, settings.outage_seconds)
         if isinstance(dataset, Dataset):
-            loading = Loading(run, dataset, exchange=exchange, data_topic=writer, places=checkpoint)
-            return await loading.load(end_offsets)
-        base_url = getattr(settings, dataset.market.base_url_setting)
-        archives = await stack.enter_async_context(ArchiveClient(dataset.market, base_url, attempts=_ATTEMPTS))
-        archive_loading = ArchiveLoading(
-            run, dataset, archives=archives, exchange=exchange, data_topic=writer, places=checkpoint
+            at_once, loading_of = _SYMBOLS_AT_ONCE, partial(_by_pages, dataset, exchange)
+        else:
+            base_url = getattr(settings, dataset.market.base_url_setting)
+            archives = await stack.enter_async_context(ArchiveClient(dataset.market, base_url, attempts=_ATTEMPTS))
+            at_once, loading_of = _ARCHIVED_AT_ONCE, partial(_by_files, dataset, exchange, archives)
+        symbols = basket_of(run.start)
+        if not symbols:
+            return await loading_of(dataset.symbol, run, writer, checkpoint).load(end_offsets)
+        basket = BasketLoading(
+            run,
+            symbols,
+            loading_of=lambda part: loading_of(part.symbol, part, part, part),
+            at_once=at_once,
+            data_topic=writer,
+            places=checkpoint,
         )
-        return await archive_loading.load(end_offsets)
+        return await basket.load(end_offsets)
+
+
+def _by_pages(
+    dataset: Dataset, exchange: ExchangeClient, symbol: str, run: Run, data_topic: DataTopic, places: PlaceStore
+) -> SymbolLoading:
+    of_symbol = replace(dataset, symbol=symbol)
+    return Loading(run, of_symbol, exchange=exchange, data_topic=data_topic, places=places)
+
+
+def _by_files(
+    dataset: ArchiveDataset,
+    exchange: ExchangeClient,
+    archives: ArchiveClient,
+    symbol: str,
+    run: Run,
+    data_topic: DataTopic,
+    places: PlaceStore,
+) -> SymbolLoading:
+    of_symbol = replace(dataset, symbol=symbol)
+    return ArchiveLoading(run, of_symbol, archives=archives, exchange=exchange, data_topic=data_topic, places=places)
+
+
+def _places_group(telemetry_id: str, repair: Repair | None) -> str:
+    """Name the group that keeps the place; a repair has one of its own, as it begins with its first range."""
+    return telemetry_id if repair is None else f"{telemetry_id}-repair-{repair.number}"
 
 
 if __name__ == "__main__":

@@ -55,6 +55,34 @@ class StreamGap(BaseModel):
     """None where nobody can know."""
 
 
+class ArchiveFileNote(BaseModel):
+    """A file of an archive, as it was loaded: exchanges replace files later."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    """As in the archive."""
+    sha256: str
+    """Of the packed file, equal to its published checksum; lower-case hexadecimal."""
+
+
+class SymbolReport(BaseModel):
+    """What the loader of a basket has to tell of one symbol; what is absent is not known yet, or was told before."""
+
+    model_config = ConfigDict(frozen=True)
+
+    symbol: str
+    first_id: int | None = None
+    """As in an event on one symbol."""
+    last_id: int | None = None
+    spacing_ms: int | None = None
+    exchange_gaps: list[ExchangeGap] | None = None
+    is_loaded: bool = False
+    """Whether all of it is on the topic. Without a `last_id` there is nothing of it in the range."""
+    error: TaskError | None = None
+    """Why it cannot be loaded; the others are."""
+
+
 class Event(BaseModel):
     """One message on `queue-events`."""
 
@@ -63,13 +91,16 @@ class Event(BaseModel):
     queue_id: str
     producer: str
     """The task's telemetry_id."""
+    instance: str | None = None
+    """Which of the pods, where several do one task side by side."""
     attempt: int
     symbol: str = ""
     type: str = ""
     status: TaskStatus
     message: str = ""
     records_written: int = 0
-    """Published or stored by this attempt so far, repeats included: progress, not proof."""
+    """Published or stored by this attempt so far, repeats included: progress, not proof. Of one of several instances:
+    by it, since it started."""
     finished: bool = False
     """Whether this is the attempt's last event."""
     timestamp: float
@@ -86,12 +117,16 @@ class Event(BaseModel):
     """Of a loader of records that lie on no grid: how far apart two neighbours may be, as the exchange names it."""
     exchange_gaps: list[ExchangeGap] | None = None
     """Of a loader: what is new since its last event; with `completed`, all that this process has found."""
+    symbols: list[SymbolReport] | None = None
+    """Of the loader of a basket: what is new of single symbols since its last event."""
     gaps: list[StreamGap] | None = None
     """Of a live loader: what is new since its last event."""
     out_of_range: int | None = None
     """Of a connector: records so far whose time is outside of the dataset's range."""
     banned_until: float | None = None
     """Of a loader: Unix seconds until which the exchange wants nothing from this address."""
+    archive_file: ArchiveFileNote | None = None
+    """Of a loader: the file that the records from here on are from, proven before the first of them."""
     metrics_port: int | None = None
     """With `starting`: where this process answers `/health` and `/metrics`."""
 

@@ -130,6 +130,36 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
+class Poll:
+    """How one kind is asked for as it is now."""
+
+    kind: RecordKind
+    request: Callable[[str, int], Request]
+    """(symbol, limit) to the request; the limit is of no account where there are no `limits`."""
+    parse: Callable[[bytes, str, int, int], Record]
+    """(body, symbol, limit, receipt time in Unix ms) to the record. Raises RejectedRecordError: the body is none."""
+    limits: Sequence[int] = ()
+    """How many levels may be asked for, of books."""
+    default_limit: int = 0
+
+    def least_every_s(self, limit: int) -> float:
+        """Return the seconds from one request to the next at which the limit of its pool is used up."""
+        request = self.request("", limit)
+        return request.weight * request.pool.window_s / request.pool.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """How the latest records of a kind are asked for, where the exchange pages no history of it."""
+
+    kind: RecordKind
+    request: Callable[[str], Request]
+    """Symbol to the request for as many as the exchange gives."""
+    parse: Callable[[bytes, str], Sequence[Record]]
+    """(body, symbol) to records, oldest first, none left out in between. Raises RejectedRecordError."""
+
+
+@dataclass(frozen=True, slots=True)
 class RestMarket:
     """One exchange's market, as far as REST history goes."""
 
@@ -151,7 +181,16 @@ class RestMarket:
     RejectedRecordError; RefusedError where there is no such symbol."""
     parse_refusal: Callable[[int, bytes], Refusal | None]
     """HTTP status and body of an answer that is not 200 to the reason; None where the body has none."""
+    latest: Mapping[str, Latest] = field(default_factory=dict)
+    """Kind to its latest records, of kinds that have no history: what a live loader has missed may be among them."""
     other_pools: Sequence[Pool] = ()
     """Those that some requests use instead."""
+    polls: Mapping[str, Poll] = field(default_factory=dict)
+    """Kind to how it is asked for as it is now."""
     lacks: Mapping[str, str] = field(default_factory=dict)
     """Kind that the exchange does not give over REST to why, and what to ask for instead."""
+
+    def fault_of_reach(self, kind: str, start_ms: int, now_ms: int) -> str | None:
+        """Say why the records of a kind from a time on cannot be had, None where they can or there is no such kind."""
+        reach = self.histories[kind].reach if kind in self.histories else None
+        return None if reach is None else reach.fault_of(kind, start_ms, now_ms)

@@ -7,7 +7,7 @@ it is bounded in size, redirects are not followed, and nothing is believed befor
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic, time
 from types import TracebackType
 from typing import Self, TypeVar
@@ -15,12 +15,15 @@ from typing import Self, TypeVar
 import aiohttp
 from loguru import logger
 
+from streamforge_common.contract.records import Record
 from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.errors import FatalError, RejectedRecordError, TransientError
 from streamforge_common.exchanges.rest import (
     End,
     EndRequests,
     History,
+    Latest,
+    Poll,
     Pool,
     Refusal,
     RefusedError,
@@ -56,14 +59,19 @@ class ExchangeClient:
     """One market of one exchange; an async context manager."""
 
     def __init__(
-        self, market: RestMarket, base_url: str, *, attempts: int, ban_of_others: Callable[[], float] = lambda: 0.0
+        self,
+        market: RestMarket,
+        base_url: str,
+        *,
+        attempts: int | None,
+        ban_of_others: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """Prepare a client.
 
         Args:
             market: What the exchange module declares.
             base_url: Scheme, host and port.
-            attempts: How often one request is sent before the exchange counts as lost.
+            attempts: How often one request is sent before the exchange counts as lost; None: it never does.
             ban_of_others: Until when (Unix seconds) other loaders of this address were told to leave it alone.
         """
         self._market = market
@@ -73,6 +81,9 @@ class ExchangeClient:
         self._budgets = {pool: _budget_of(pool) for pool in (market.pool, *market.other_pools)}
         self._banned_until_s = 0.0
         self._ban = asyncio.Event()
+        self._kept: dict[str, bytes] = {}
+        """Path to an answer that is about all symbols."""
+        self._asking_once = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         # From some networks an exchange is reached through a proxy only, which the environment names.
@@ -109,13 +120,13 @@ class ExchangeClient:
     async def learn_limits(self, symbol: str) -> None:
         """Ask for the limits as they are today; a symbol that does not exist is refused here already."""
         parse_limit = self._market.parse_limit
-        told = await self._ask(self._market.symbol_request(symbol), lambda body: parse_limit(body, symbol))
+        told = await self._ask_once(self._market.symbol_request(symbol), lambda body: parse_limit(body, symbol))
         if told is not None:
             self._main_budget.limit = told
 
     async def learn_spacing(self, symbol: str, spacing: SpacingRequest) -> int:
         """Return how far apart two neighbours may be, milliseconds."""
-        return await self._ask(spacing.request(symbol), lambda body: spacing.parse(body, symbol))
+        return await self._ask_once(spacing.request(symbol), lambda body: spacing.parse(body, symbol))
 
     async def learn_time(self) -> int:
         """Return the exchange's clock, Unix milliseconds, and steer by it from now on."""
@@ -139,6 +150,20 @@ class ExchangeClient:
 
         return await self._ask(history.request(symbol, page.first, page.last), read)
 
+    async def poll(self, poll: Poll, symbol: str, limit: int) -> Record:
+        """Return what there is now."""
+        return await self._ask(
+            poll.request(symbol, limit), lambda body: poll.parse(body, symbol, limit, int(time() * 1000))
+        )
+
+    async def fetch_latest(self, latest: Latest, symbol: str) -> tuple[Sequence[Record], int]:
+        """Return the latest records that the exchange gives, oldest first, and when they came, Unix milliseconds."""
+
+        def read(body: bytes) -> tuple[Sequence[Record], int]:
+            return latest.parse(body, symbol), int(time() * 1000)
+
+        return await self._ask(latest.request(symbol), read)
+
     async def fetch_ends(self, symbol: str, time_range: TimeRange, ends: EndRequests) -> tuple[End | None, End | None]:
         """Return the first record at or after the start of the range, and the last one before its end."""
 
@@ -151,6 +176,28 @@ class ExchangeClient:
         first = await self._ask(ends.first(symbol, time_range.start_ms), read_first)
         last = await self._ask(ends.last(symbol, time_range.end_ms), read_last)
         return first, last
+
+    async def _ask_once(self, request: Request, read: Callable[[bytes], Result]) -> Result:
+        """Ask no second time what is answered of all symbols at once, which may be some megabytes."""
+        if request.params:
+            return await self._ask(request, read)
+
+        def read_and_keep(body: bytes) -> Result:
+            try:
+                result = read(body)
+            except RefusedError:
+                self._kept[request.path] = body
+                raise
+            self._kept[request.path] = body
+            return result
+
+        async with self._asking_once:
+            if request.path not in self._kept:
+                return await self._ask(request, read_and_keep)
+        try:
+            return read(self._kept[request.path])
+        except RefusedError as exc:
+            raise self._refused(request, exc.refusal) from exc
 
     async def _ask(self, request: Request, read: Callable[[bytes], Result]) -> Result:
         """Send a request until it is answered; `read` raises RejectedRecordError for a body that is no answer.

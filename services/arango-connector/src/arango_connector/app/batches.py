@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from arango_connector.app.dataset import Dataset
-from streamforge_common.contract.records import REJECTED_HEADER, RecordMessage
+from streamforge_common.contract.records import REJECTED_HEADER, SYMBOL_HEADER, RecordMessage
 from streamforge_common.errors import RejectedRecordError
 
 
@@ -65,7 +65,7 @@ class Sorting:
         self._messages += messages
         for message in messages:
             try:
-                if message.headers and (reason := _refused_by_loader(message)) is not None:
+                if message.headers and (reason := _header(message, REJECTED_HEADER)) is not None:
                     raise RejectedRecordError(reason)
                 record = check(message.value or b"")
             except RejectedRecordError as exc:
@@ -83,8 +83,8 @@ class Sorting:
         return Batch(self._messages, self._by_key, self._rejected, repeated, self._out_of_range)
 
 
-def _refused_by_loader(message: RecordMessage) -> str | None:
-    return next((value.decode(errors="replace") for name, value in message.headers if name == REJECTED_HEADER), None)
+def _header(message: RecordMessage, wanted: str) -> str | None:
+    return next((value.decode(errors="replace") for name, value in message.headers if name == wanted), None)
 
 
 def document_line(message: RecordMessage) -> bytes:
@@ -106,6 +106,8 @@ class _RejectedDocument(msgspec.Struct, rename={"key": "_key"}):
     value: str | None
     value_encoding: str
     """`utf-8`, or `base64` where the value is not."""
+    symbol: str | msgspec.UnsetType = msgspec.UNSET
+    """Of a basket, where its loader has refused it: whose it is."""
 
 
 def rejected_line(rejected: Rejected, dataset: Dataset, at: datetime) -> bytes:
@@ -122,6 +124,7 @@ def rejected_line(rejected: Rejected, dataset: Dataset, at: datetime) -> bytes:
         at=at,
         value=value,
         value_encoding=encoding,
+        symbol=_header(message, SYMBOL_HEADER) or msgspec.UNSET,
     )
     return msgspec.json.encode(document)
 

@@ -34,24 +34,45 @@ class ArchivePlace(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     """The attempt that counted `records_written`."""
     path: str = ""
-    """The file that was read last; empty where none was."""
+    """The file that was read last, or what stood in for it; empty where none was."""
     sha256: str = ""
-    """Of that file: exchanges replace files, and in another one the offset means nothing."""
+    """Of that file: exchanges replace files, and in another one the offset means nothing. Empty for REST."""
     offset: int = 0
-    """Bytes of what is packed in it."""
+    """Bytes of what is packed in it; over REST the id that comes next."""
     next_id: int | None = None
     """The id that should come next."""
     first_id: int | None = None
     """The first id that was seen, where nobody but the files tells which one should be."""
     records_written: int = 0
     records_rejected: int = 0
+    banned_until_s: float = 0.0
+    """As of a `Place`."""
 
     def encode(self) -> str:
         """Return the checkpoint's text."""
         return msgspec.json.encode(self).decode()
 
 
-AnyPlace = TypeVar("AnyPlace", Place, ArchivePlace)
+class BasketPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """All symbols of a basket before `next` are on the topic, and told of, but those that are under way."""
+
+    next: int
+    """Position in the basket, from 0."""
+    under_way: dict[int, msgspec.Raw]
+    """Position of a symbol to its own place, `null` where it has none yet."""
+    attempt: int
+    """The attempt that counted `records_written`."""
+    records_written: int
+    """Those of the symbols that are not under way; the others count in their own places."""
+    refused: int = 0
+    """Symbols that cannot be loaded."""
+
+    def encode(self) -> str:
+        """Return the checkpoint's text."""
+        return msgspec.json.encode(self).decode()
+
+
+AnyPlace = TypeVar("AnyPlace", Place, ArchivePlace, BasketPlace)
 
 
 def decode_place(text: str, kind: type[AnyPlace]) -> AnyPlace:

@@ -8,10 +8,11 @@ from typing import Any, Protocol
 import msgspec
 from loguru import logger
 
-from streamforge_common.contract.events import ExchangeGap
+from streamforge_common.contract.commands import Command
+from streamforge_common.contract.events import ExchangeGap, TaskStatus
 from streamforge_common.contract.records import RECEIPT_TIME_HEADER, REJECTED_HEADER, Record
 from streamforge_common.history.pages import join_gaps
-from streamforge_common.job import JobRun
+from streamforge_common.job import Interrupted, Stopped
 from streamforge_common.telemetry import BATCH_SECONDS, RECORDS
 
 GLANCE_S = 0.5
@@ -38,10 +39,37 @@ class PlaceStore(Protocol):
         """Replace it."""
 
 
+class Run(Protocol):
+    """What the loading of one symbol sees of its job: `JobRun`, or a symbol's part in a basket."""
+
+    records_written: int
+
+    @property
+    def start(self) -> Command:
+        """What is to be loaded."""
+
+    @property
+    def ending(self) -> Stopped | Interrupted | None:
+        """How the work must end now; None while it may go on."""
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the work must take nothing new."""
+
+    async def wait_for_change(self, timeout_s: float | None = None) -> None:
+        """Return when something is wanted that was not before, or after the time-out."""
+
+    async def report_progress(self, message: str, *, exchange_gaps: Sequence[ExchangeGap] | None = None) -> bool:
+        """Report, at most once a second; say whether the gaps are told."""
+
+    async def report(self, status: TaskStatus, message: str, **fields: object) -> None:
+        """Report."""
+
+
 class Publishing:
     """The way of one dataset's records onto its topic."""
 
-    def __init__(self, run: JobRun, data_type: str, data_topic: DataTopic) -> None:
+    def __init__(self, run: Run, data_type: str, data_topic: DataTopic) -> None:
         self.rejected = 0
         self.gaps: list[ExchangeGap] = []
         """All that this process has found."""
@@ -100,7 +128,7 @@ class Publishing:
         return ", ".join(counts)
 
 
-async def wait_while_steered(run: JobRun, task: asyncio.Task[Any], progress: Callable[[], str]) -> None:
+async def wait_while_steered(run: Run, task: asyncio.Task[Any], progress: Callable[[], str]) -> None:
     """Return when a task is done or the work must end; report while it is waited for."""
     while not task.done() and run.ending is None:
         await asyncio.wait({task}, timeout=GLANCE_S)
@@ -108,7 +136,7 @@ async def wait_while_steered(run: JobRun, task: asyncio.Task[Any], progress: Cal
             await run.report_progress(progress())
 
 
-async def rest_while_paused(run: JobRun) -> None:
+async def rest_while_paused(run: Run) -> None:
     """Say that the work is paused, and return when that may have changed."""
     await run.report_progress("paused")
     await run.wait_for_change(GLANCE_S)
