@@ -1,6 +1,6 @@
 """What ArangoDB says of a dataset, for the completeness report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from arango.database import StandardDatabase
@@ -15,10 +15,26 @@ FOR record IN @@collection
         AND record.type == @kind"""
 _RANGE = f"{_ALL} AND record.@field >= @start AND record.@field < @end"
 _COUNT = "COLLECT WITH COUNT INTO number RETURN number"
+_EACH = """
+FOR part IN @parts
+    RETURN FIRST(
+        FOR record IN @@collection
+            FILTER record.exchange == @exchange AND record.market == @market AND record.symbol == part.symbol
+                AND record.type == @kind AND record.@field >= part.start AND record.@field < part.end
+            COLLECT WITH COUNT INTO number
+            RETURN number
+    )
+"""
 _REJECTED = """
 FOR record IN rejected_records
     FILTER record.queue_id == @queue_id AND record.topic == @topic
     COLLECT WITH COUNT INTO number RETURN number
+"""
+_REJECTED_EACH = """
+FOR record IN rejected_records
+    FILTER record.queue_id == @queue_id AND record.topic == @topic
+    COLLECT symbol = record.symbol WITH COUNT INTO number
+    RETURN [symbol, number]
 """
 
 
@@ -56,6 +72,23 @@ class ArangoEvidence:
         """Count what was rejected from the dataset's topic."""
         counted = await self._query("rejected_records", _REJECTED, queue_id=queue_id, topic=dataset.kafka_topic)
         return int(counted[0]) if counted else 0
+
+    async def count_each(self, dataset: Dataset, field: str, parts: Mapping[str, tuple[int, int]]) -> dict[str, int]:
+        """Count the documents of symbols of a basket by a field, each symbol's in a range of its own.
+
+        One query: a thousand symbols take an index as many times, and no document is read.
+        """
+        bind = {name: value for name, value in _instrument(dataset).items() if name != "symbol"}
+        wanted = [{"symbol": symbol, "start": start, "end": end} for symbol, (start, end) in parts.items()]
+        counted = await self._query(dataset.collection_name, _EACH, field=field, parts=wanted, **bind)
+        return dict(zip(parts, counted or [0] * len(parts), strict=True))
+
+    async def rejected_each(self, queue_id: str, dataset: Dataset) -> dict[str, int]:
+        """Count what was rejected from a basket's topic by symbol, as far as it is known whose it is."""
+        bind = {"queue_id": queue_id, "topic": dataset.kafka_topic}
+        return {
+            symbol: number for symbol, number in await self._query("rejected_records", _REJECTED_EACH, **bind) if symbol
+        }
 
     async def _query(self, collection: str, aql: str, **bind: Any) -> list[Any]:  # noqa: ANN401
         def run() -> list[Any]:
