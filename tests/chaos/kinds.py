@@ -19,7 +19,7 @@ KINDS: dict[str, Callable[[], Fault]] = {
     "queue-manager-reads-again": ReadEventsAgain,
     "die-around-post": lambda: DieAround({"claim-key": 0, "insert": 0, "confirm-key": 0}),
     "die-around-keeping": lambda: DieAround({"replace": 3, "copy-audit": 3, "commit-place": 1}),
-    "die-around-launch": lambda: DieAround({"create-topic": 0, "tell": 2, "launch": 1}),
+    "die-around-launch": lambda: DieAround({"create-topic": 0, "tell": 1, "launch": 1}),
     "die-around-retention": lambda: DieAround({"set-retention": 0}),
     "die-around-ban": lambda: Together(
         DieAround({"note-ban": 0}), ExchangeFault("418", most=1, seconds=(6.0, 15.0), all_can_know=False)

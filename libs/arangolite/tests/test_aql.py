@@ -290,7 +290,7 @@ def test_as_many_warnings_are_told_as_are_wanted(system: StandardDatabase) -> No
         ("ATTRIBUTES(null)", 1542, "invalid argument type in call to function 'ATTRIBUTES()'"),
         ("FIRST('a')", 1563, "array expected"),
         ("SUM(5)", 1563, "array expected"),
-        ("DATE_YEAR('nonsense')", 1571, "invalid date value"),
+        ("DATE_YEAR('nonsense')", 1572, "invalid date value"),
         ("REGEX_TEST('a', '(')", 1543, "invalid regex value"),
         ("BIT_AND(['x'])", 1542, "invalid argument type in call to function 'BIT_AND()'"),
         ("WARN(false, 'so')", 1594, "so"),

@@ -73,16 +73,17 @@ def test_an_error_rolls_everything_back_unless_it_is_to_be_ignored(things: Stand
 @pytest.mark.parametrize(
     ("query", "number"),
     [
-        ("REMOVE 'nope' IN things", 1202),
-        ("UPDATE {} IN things", 1226),
-        ("INSERT 5 INTO things", 1227),
-        ("REMOVE 'a' IN nowhere", 1203),
+        ("REMOVE 'nope' IN things", (1202, 404)),
+        ("UPDATE {} IN things", (1226, 400)),
+        ("INSERT 5 INTO things", (1227, 400)),
+        ("REMOVE 'a' IN nowhere", (1203, 404)),
+        ("UPDATE {_key: 'a', _rev: 'old'} IN things OPTIONS {ignoreRevs: false}", (1200, 409)),
     ],
 )
-def test_wrong_modifications_are_refused(things: StandardDatabase, query: str, number: int) -> None:
+def test_wrong_modifications_are_refused(things: StandardDatabase, query: str, number: tuple[int, int]) -> None:
     with pytest.raises(AQLQueryExecuteError) as refused:
         run(things, query)
-    assert refused.value.error_code == number
+    assert (refused.value.error_code, refused.value.http_code) == number
 
 
 def test_the_drivers_match_calls_work(things: StandardDatabase) -> None:

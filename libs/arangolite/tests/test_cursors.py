@@ -88,6 +88,37 @@ def test_every_batch_tells_about_the_query(server: RunningServer, numbers: Stand
     assert not count or extras[0] == extras[1] == extras[2]
 
 
+@pytest.mark.parametrize(
+    ("query", "nodes"),
+    [
+        ("FOR d IN numbers RETURN d", [("EnumerateCollection", 2500, 0), ("Return", 2500, 0)]),
+        (
+            "FOR d IN numbers FILTER d.n % 2 == 0 LET e = d LET n = d.n FILTER n > 9 SORT n DESC LIMIT 3 RETURN e",
+            [
+                *[("EnumerateCollection", 2500, 0), ("Filter", 1250, 1250), ("Calculation", 1250, 0)],
+                *[("Calculation", 1250, 0), ("Filter", 1245, 5), ("Sort", 3, 0), ("Limit", 3, 0), ("Return", 3, 0)],
+            ],
+        ),
+        ("FOR d IN numbers COLLECT WITH COUNT INTO n RETURN n", [("EnumerateCollection", 1, 0), ("Return", 1, 0)]),
+        (
+            "FOR i IN 1..2 LET a = (FOR d IN numbers FILTER d.n < 5 RETURN d) RETURN DISTINCT LENGTH(a)",
+            [("EnumerateList", 2, 0), ("Calculation", 2, 0), ("Return", 1, 0)],
+        ),
+        ("FOR i IN 1..2 INSERT {n: i} INTO numbers", [("EnumerateList", 2, 0), ("Insert", 2, 0)]),
+    ],
+)
+def test_a_profile_tells_what_each_operation_did(
+    numbers: StandardDatabase, query: str, nodes: list[tuple[str, int, int]]
+) -> None:
+    cursor = numbers.aql.execute(query, profile=2, count=True)
+    plan, figures = cursor.plan()["nodes"], cursor.statistics()["nodes"]
+    assert [node["id"] for node in plan] == [figure["id"] for figure in figures]
+    told = [(n["type"].removesuffix("Node"), f["items"], f["filtered"]) for n, f in zip(plan, figures, strict=True)]
+    assert told == [("Singleton", 1, 0), *nodes]
+    assert all(figure["calls"] >= figure["items"] for figure in figures)
+    assert 0 < figures[1]["runtime"] <= figures[-1]["runtime"] <= cursor.statistics()["execution_time"]
+
+
 def test_a_streaming_query_tells_about_itself_with_its_last_batch(
     server: RunningServer, numbers: StandardDatabase
 ) -> None:

@@ -120,3 +120,13 @@ def test_who_asks_too_often_is_shut_out_for_ten_minutes():
     assert [venue.admit(path, 1, now_us).status for _ in range(601)] == [200] * 600 + [418]
     assert venue.admit(path, 1, now_us + 9 * MINUTE_US).status == 418
     assert venue.admit(path, 1, now_us + 10 * MINUTE_US + SECOND_US).status == 200
+
+
+@pytest.mark.parametrize(("category", "most"), [("spot", 60), ("linear", 1_000)])
+async def test_of_trades_the_latest_are_given_and_no_others(session, category, most):
+    latest = await rows(session, "recent-trade", category=category, symbol="BTCUSDT", limit=most)
+    newest = int(latest[0]["execId"])
+    assert [int(row["execId"]) for row in latest] == list(range(newest, newest - most, -1))
+    assert int(latest[0]["time"]) <= NOW_MS
+    too_many = await ask(session, "recent-trade", category=category, symbol="BTCUSDT", limit=most + 1)
+    assert too_many["retCode"] == 10001

@@ -130,3 +130,12 @@ def test_each_pool_has_a_limit_of_its_own():
 def test_the_exchange_answers_below_these_roots_only():
     exchange = Exchange(SimulatedMarket(0), weight_limit=1, clock=lambda: 0)
     assert exchange.roots == ("/api/", "/fapi/", "/futures/", "/v5/", "/data/")
+
+
+async def test_of_single_trades_the_latest_are_given_and_no_others(session):
+    _, latest = await ask(session, "/fapi/v1/trades", symbol="BTCUSDT", limit=2_000)
+    assert len(latest) == 1_000
+    assert [row["id"] for row in latest] == list(range(latest[0]["id"], latest[0]["id"] + 1_000))
+    assert latest[-1]["time"] <= NOW_MS < latest[-1]["time"] + MINUTE_MS
+    status, refusal = await ask(session, "/fapi/v1/trades", symbol="BTCUSDT", fromId=1)
+    assert (status, refusal["code"]) == (400, -1104)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamforge_common.contract.records import Candle, FundingRate, OpenInterest, PriceCandle
+from streamforge_common.contract.records import Candle, FundingRate, OpenInterest, PriceCandle, Trade
 from streamforge_common.errors import RejectedRecordError
-from streamforge_common.exchanges import at_the_same_address
+from streamforge_common.exchanges import STREAM_MARKETS, at_the_same_address
 from streamforge_common.exchanges.bybit import LINEAR, SPOT
 from streamforge_common.exchanges.rest import RefusedError, RestMarket
 
@@ -172,3 +172,20 @@ def test_pages_are_asked_for_as_windows_that_fit_into_one_answer() -> None:
 def test_both_markets_of_bybit_are_closed_together() -> None:
     assert at_the_same_address("bybit", "spot") == [("bybit", "spot"), ("bybit", "linear")]
     assert at_the_same_address("binance", "um") == [("binance", "um")]
+
+
+def test_a_trade_is_the_same_record_among_the_latest_and_in_the_stream() -> None:
+    """The row is the documentation's, its names those of the stream's message."""
+    trade = {"execId": "2100000000007764263", "symbol": "BTCUSDT", "price": "16618.49", "size": "0.00012"}
+    latest = [trade | {"side": "Sell", "time": "1672052955758", "isBlockTrade": False, "seq": "1"}]
+    latest.append({**latest[0], "execId": "2100000000007764262", "time": "1672052955757"})
+    earlier, record = SPOT.latest["trades"].parse(answer(latest), "BTCUSDT")
+    pushed = {"T": 1672052955758, "s": "BTCUSDT", "S": "Sell", "v": "0.00012", "p": "16618.49"}
+    message = {"topic": "publicTrade.BTCUSDT", "ts": 1, "data": [pushed | {"i": "2100000000007764263"}]}
+    stream = STREAM_MARKETS["bybit", "spot"].streams["trades"]
+    assert stream.parse(json.dumps(message).encode(), "BTCUSDT", 0).records == [record]
+    assert isinstance(earlier, Trade)
+    assert earlier.trade_time == 1672052955757
+    others = [{**latest[0], "symbol": "ETHUSDT"}]
+    with pytest.raises(RejectedRecordError, match="trades of others"):
+        SPOT.latest["trades"].parse(answer(others), "BTCUSDT")

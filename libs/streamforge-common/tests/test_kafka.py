@@ -102,6 +102,32 @@ async def test_an_idle_member_takes_nothing_and_loses_nothing(kafka: KafkaSettin
     assert sorted(message.value for message in messages) == [value for _, value in records_of(100)]
 
 
+async def test_a_late_acknowledgement_does_not_move_the_place_of_a_new_owner_back(kafka: KafkaSettings) -> None:
+    """The broker would take it from any member of the group; the owner would wait for ever for what it has read."""
+    topic = await make_topic(kafka, 2)
+    await publish(kafka, topic, records_of(1_000))
+    async with reader_of(kafka, topic, topic) as first:
+        late: dict = defaultdict(list)
+        while not {0, 1} <= late.keys():
+            for message in await first.poll(max_records=100, wait_ms=200):
+                late[message.partition].append(message)
+        async with reader_of(kafka, topic, topic) as second:
+            taken = await poll_all(second, 1)
+            (moved,) = {message.partition for message in taken}
+            (kept,) = {0, 1} - {moved}
+            await publish(kafka, topic, records_of(1_000))
+            while taken[-1].offset <= late[moved][-1].offset:
+                taken += await second.poll(max_records=1_000, wait_ms=200)
+            await second.ack(taken, "")
+            again = await poll_all(first, 1)
+            assert {message.partition for message in again} == {kept}
+
+            await first.ack([*late[0], *late[1]], "")
+            await first.ack(again, "")
+
+            assert await second.has_committed({moved: taken[-1].offset + 1, kept: again[-1].offset + 1})
+
+
 async def test_a_checkpoint_is_had_back_by_the_next_start(kafka: KafkaSettings) -> None:
     topic = await make_topic(kafka)
     async with Checkpoint(kafka, topic, topic, outage_seconds=10) as checkpoint:

@@ -54,6 +54,10 @@ def test_any_body_tells_the_time_the_limit_and_a_refusal_or_nothing(
             for parse in (history.ends.parse_first, history.ends.parse_last):
                 with suppress(RejectedRecordError):
                     parse(body, "BTCUSDT")
+    for latest in market.latest.values():
+        with suppress(RejectedRecordError):
+            latest.parse(body, "BTCUSDT")
+    for history in market.histories.values():
         if history.spacing is not None:
             with suppress(RejectedRecordError):
                 assert history.spacing.parse(body, "BTCUSDT") > 0
@@ -71,6 +75,14 @@ def test_every_request_counts_in_a_pool_of_the_market(market: RestMarket, histor
         requests.append(history.spacing.request("BTCUSDT"))
     assert {request.pool for request in requests} <= pools
     assert all(0 < request.weight <= request.pool.limit for request in requests)
+
+
+@pytest.mark.parametrize("market", MARKETS)
+def test_the_latest_records_are_asked_for_where_there_is_no_history(market: RestMarket) -> None:
+    assert not market.latest.keys() & market.histories.keys()
+    for kind, latest in market.latest.items():
+        assert record_kind(kind) is latest.kind
+        assert latest.request("BTCUSDT").pool is market.pool
 
 
 @pytest.mark.parametrize("market", MARKETS)

@@ -8,6 +8,7 @@ from aiohttp import ClientSession
 from aiohttp.test_utils import TestClient, TestServer
 
 from streamforge_local.jobs.api import job_runner_app
+from streamforge_local.jobs.programs import Program
 from streamforge_local.jobs.runner import JobRunner, RestartPolicy
 from streamforge_local.jobs.store import JobStore
 from streamforge_local.settings import Settings
@@ -27,7 +28,8 @@ async def always_there() -> bool:
 async def runner(tmp_path: Path) -> AsyncIterator[JobRunner]:
     store = JobStore(tmp_path / "jobs", tmp_path / "logs")
     environment = Settings.from_environment().inherited
-    async with JobRunner(store, COMMANDS, environment, always_there, RestartPolicy()) as runner:
+    programs = {target: Program(command, environment) for target, command in COMMANDS.items()}
+    async with JobRunner(store, programs, always_there, RestartPolicy()) as runner:
         yield runner
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from streamforge_local.jobs.model import Job, JobRequest, JobStatus
+from streamforge_local.jobs.programs import Program
 from streamforge_local.jobs.runner import (
     JobExistsError,
     JobNotFoundError,
@@ -66,7 +67,8 @@ class World:
     @asynccontextmanager
     async def runner(self, policy: RestartPolicy | None = None) -> AsyncIterator[JobRunner]:
         policy = policy or RestartPolicy(first_delay_s=0.01)
-        async with JobRunner(self.store, COMMANDS, self.environment, self.platform, policy) as runner:
+        programs = {target: Program(command, self.environment) for target, command in COMMANDS.items()}
+        async with JobRunner(self.store, programs, self.platform, policy) as runner:
             yield runner
 
 

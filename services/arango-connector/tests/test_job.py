@@ -337,6 +337,42 @@ async def test_after_a_kill_the_same_records_end_in_the_same_collection(
     assert (last.records_written, last.out_of_range) == (8_000, 8_000 - in_range)
 
 
+async def test_several_instances_share_a_topic_and_lose_nothing_when_they_come_and_go(
+    kafka_broker: Broker, database: Database, tmp_path: Path
+) -> None:
+    """Each of the group's changes falls into the work: one comes, another is told to leave, a third is killed."""
+    case = Case(kafka_broker, database, type="ws_agg_trades", time_range="")
+    trades = [trade(number) for number in range(12_000)]
+    await case.begin([message(it) for it in trades[:6_000]], partitions=4)
+
+    def instance(name: str):
+        return case.job(tmp_path / f"{name}.log", INSTANCE=name, STAYS_WHEN_DONE="true", INTERRUPTED_EXIT_CODE="143")
+
+    async def has_stored(name: str) -> None:
+        await case.driver.wait_for(TaskStatus.LOADING, lambda it: it.instance == name and it.records_written > 0)
+
+    async with instance("first") as first, instance("second") as second, instance("third") as third:
+        await has_stored("first")
+        await case.publish([message(it) for it in trades[6_000:]])
+        first.process.send_signal(signal.SIGTERM)
+        second.process.kill()
+        ends = [0] * 4
+        for it in await case.driver.read(case.driver.kafka_topic):
+            ends[it.partition] += 1
+        await case.drain(*ends)
+        done = await case.driver.wait_for(TaskStatus.COMPLETED)
+        assert await first.exit_code() == 143, first.log()
+        assert third.process.returncode is None, "a Deployment would start it again"
+        third.process.send_signal(signal.SIGTERM)
+        assert await third.exit_code() == 0, third.log()
+
+    assert case.stored() == {it["_key"]: it for it in trades}
+    assert (done.instance, done.finished) == ("third", True)
+    told = {it.instance: it for it in await case.driver.events()}
+    assert told["first"].message.startswith("leaves")
+    assert sum(it.records_written for it in told.values()) >= 6_000
+
+
 async def test_a_database_that_is_away_for_a_while_is_waited_for(
     kafka_broker: Broker, database: Database, log: Path
 ) -> None:

@@ -152,7 +152,7 @@ class Derivatives(Protocol):
         ...
 
     def trades(self, symbol: Symbol) -> Series:
-        """The single trades, which only the archives have."""
+        """The single trades: of history only the archives have them."""
         ...
 
     def funding_hours(self, symbol: Symbol) -> int:

@@ -101,6 +101,11 @@ class JobRun:
         return self._wanted.paused
 
     @property
+    def loading_status(self) -> TaskStatus:
+        """What the work reports while it goes on."""
+        return TaskStatus.PAUSED if self.is_paused else TaskStatus.LOADING
+
+    @property
     def end_offsets(self) -> Mapping[int, int] | None:
         """Up to where the input goes, per partition; None while more may come."""
         return self._wanted.end_offsets
@@ -125,6 +130,11 @@ class JobRun:
             self._wanted = wanted
             self._changed.set()
 
+    async def wait_for_sigterm(self) -> None:
+        """Return once the process has been told to end."""
+        while not self._interrupted:
+            await self.wait_for_change()
+
     def interrupt(self) -> None:
         """Ask the work to end where it stands (SIGTERM)."""
         self._interrupted = True
@@ -135,7 +145,7 @@ class JobRun:
         if monotonic() - self._progress_at_s < _LOADING_EVERY_S:
             return False
         self._progress_at_s = monotonic()
-        await self.report(TaskStatus.PAUSED if self.is_paused else TaskStatus.LOADING, message, **fields)
+        await self.report(self.loading_status, message, **fields)
         return True
 
     async def report(self, status: TaskStatus, message: str, **fields: object) -> None:
@@ -144,6 +154,7 @@ class JobRun:
             {
                 "queue_id": self._settings.queue_id,
                 "producer": self._settings.telemetry_id,
+                "instance": self._settings.instance,
                 "attempt": self._settings.attempt,
                 "symbol": self.start.symbol,
                 "type": self.start.type,
@@ -229,8 +240,13 @@ async def _run(
         case Stopped(message):
             await run.report(TaskStatus.STOPPED, message, finished=True)
         case Interrupted():
+            if settings.instance is not None:
+                # No other process goes on counting what this one has done since its last event.
+                await run.report(run.loading_status, "leaves; what it has not acknowledged goes to the others")
             logger.info("ended by SIGTERM; the work goes on from here when the job is started again")
             return settings.interrupted_exit_code
+    if settings.stays_when_done:
+        await run.wait_for_sigterm()
     return 0
 
 

@@ -100,6 +100,11 @@ class JobSettings(LogSettings, KafkaSettings, OutageSettings):
     """Unix milliseconds: commands written before cannot be for this task."""
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """Port of `/health` and `/metrics`; 0 takes a free one, which the `starting` event names."""
+    instance: str | None = None
+    """Which of several processes that share the task this one is; None where it has the task to itself."""
+    stays_when_done: bool = False
+    """Whether the process stays when its work has ended, until SIGTERM: what would start it again whatever its exit
+    code is, as a Deployment of Kubernetes does, is deleted by queue-manager instead."""
     interrupted_exit_code: int = Field(default=0, ge=0, le=255)
     """How the process ends when SIGTERM has ended its work. A launcher that would take 0 for the end of the work, as
     Kubernetes does, sets another one."""

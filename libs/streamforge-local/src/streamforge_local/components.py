@@ -9,6 +9,7 @@ import aiohttp
 
 from streamforge_local.exchange import Exchange
 from streamforge_local.home import Home, PlatformInfo
+from streamforge_local.jobs.programs import Program, programs_of, service_commands
 from streamforge_local.ports import LOOPBACK, PortClaims, accepts_connections
 from streamforge_local.settings import Settings
 from streamforge_local.supervisor import Component
@@ -37,14 +38,7 @@ class Programs:
     exchange_sim: Sequence[str] = field(default_factory=lambda: _module("exchange_sim"))
     queue_manager: Sequence[str] = field(default_factory=lambda: _module("queue_manager"))
 
-    jobs: Mapping[str, Sequence[str]] = field(
-        default_factory=lambda: {
-            "loader-producer": _module("loader_producer"),
-            "loader-ws": _module("loader_ws"),
-            "arango-connector": _module("arango_connector"),
-            "dummy-service": _module("dummy_service"),
-        }
-    )
+    jobs: Mapping[str, Sequence[str]] = field(default_factory=service_commands)
     """By target."""
 
 
@@ -163,13 +157,13 @@ class Components:
             exchange_overrides=self._exchange_overrides,
         )
 
-    def job_environment(self, exchange: Exchange) -> dict[str, str]:
-        """What all jobs get; an exchange's URL that the person has set wins over the chosen exchange."""
+    def jobs(self, exchange: Exchange) -> dict[str, Program]:
+        """What jobs are; an exchange's URL that the person has set wins over the chosen exchange."""
         simulated = {}
         if not exchange.is_live:
             simulated = dict.fromkeys(_SIMULATED, _url(self._ports.exchange_sim))
             simulated |= dict.fromkeys(_SIMULATED_STREAMS, f"ws://{LOOPBACK}:{self._ports.exchange_sim}")
-        return {**simulated, **self._inherited, **self._addresses}
+        return programs_of(self._programs.jobs, {**simulated, **self._inherited, **self._addresses})
 
     def _component(
         self,

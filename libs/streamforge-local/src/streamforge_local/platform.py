@@ -8,18 +8,17 @@ database, Kafka. Every part is a block entered on one stack, so what was started
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import aiohttp
-from aiohttp import web
 
 from streamforge_local.components import Components, Ports, Programs
 from streamforge_local.errors import PlatformError
 from streamforge_local.exchange import Exchange, settle
 from streamforge_local.home import Home, PlatformInfo
-from streamforge_local.jobs.api import job_runner_app
+from streamforge_local.jobs.api import runner_served
 from streamforge_local.jobs.runner import JobRunner, RestartPolicy
 from streamforge_local.jobs.store import JobStore
 from streamforge_local.ports import LOOPBACK
@@ -84,14 +83,13 @@ class Platform:
             runner = await stack.enter_async_context(
                 JobRunner(
                     JobStore(self.home.jobs, self.home.job_logs),
-                    self.programs.jobs,
-                    components.job_environment(exchange),
+                    components.jobs(exchange),
                     is_there,
                     RestartPolicy(),
                 )
             )
             token = secrets.token_urlsafe(32)
-            await stack.enter_async_context(_serving(job_runner_app(runner, token), self.ports.job_runner))
+            await stack.enter_async_context(runner_served(runner, token, LOOPBACK, self.ports.job_runner))
             queue_manager = await stack.enter_async_context(kept(components.queue_manager(token), group))
             stack.push_async_callback(_stop_work, queue_manager, runner)
             await queue_manager.healthy()
@@ -127,16 +125,3 @@ async def _stop_work(queue_manager: Keeper, runner: JobRunner) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(queue_manager.stop())
         group.create_task(runner.stop(_JOB_GRACE_S))
-
-
-@asynccontextmanager
-async def _serving(app: web.Application, port: int) -> AsyncIterator[None]:
-    """Serve an application on a loopback port for the time of the block."""
-    # Who still reads is cut off soon: all of the end has to fit in 10 s.
-    server = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)
-    await server.setup()
-    try:
-        await web.TCPSite(server, LOOPBACK, port).start()
-        yield
-    finally:
-        await server.cleanup()

@@ -51,7 +51,8 @@ async def _store(settings: Settings, database: StandardDatabase, run: JobRun) ->
     async with AsyncExitStack() as stack:
         for client in (store, reader):
             await connect(stack, client, settings.outage_seconds)
-        kept = await patiently(reader.notes, settings.outage_seconds)
+        # What others count is theirs: one of several instances counts what it does itself.
+        kept = [] if settings.instance else await patiently(reader.notes, settings.outage_seconds)
         tally = Tally.resume(settings.attempt, kept)
         return await Storing(run, dataset, tally, reader=reader, store=store).store()
 

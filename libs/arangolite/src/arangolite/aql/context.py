@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from arangolite.aql.profile import Profile
 from arangolite.errors import ArangoError, Problem
 from arangolite.storage.catalog import Collection
 from arangolite.storage.database import Transaction, find_collection
@@ -107,6 +108,8 @@ class Run:
     """What a query that changes documents writes in."""
     statistics: Statistics = field(default_factory=Statistics)
     memory: Memory = field(default_factory=Memory)
+    profile: Profile | None = None
+    """What each operation does, when that was asked for."""
     warnings: list[dict[str, Any]] = field(default_factory=list)
     database: str = ""
     user: str | None = None

@@ -19,6 +19,7 @@ from typing import IO, Any, TypeVar
 import msgspec
 
 from arangolite.aql.context import Memory, Run
+from arangolite.aql.profile import Profile
 from arangolite.aql.query import Statement, deadline, too_deep
 from arangolite.errors import ArangoError, Problem
 from arangolite.storage.database import Session, Transaction
@@ -44,6 +45,8 @@ class QueryOptions:
     """Bytes; 0 means no limit."""
     max_warnings: int = 10
     allow_retry: bool = False
+    profile: bool = False
+    """Whether to tell what each operation of the plan did."""
     stream: bool = False
     """Every query that only reads runs while it is fetched from; this says when it tells about itself."""
 
@@ -129,7 +132,7 @@ class Cursor:
 
     def _statistics(self) -> dict[str, Any]:
         seen = self.run.statistics
-        statistics = {
+        statistics: dict[str, Any] = {
             "writesExecuted": seen.writes_executed,
             "writesIgnored": seen.writes_ignored,
             "documentLookups": 0,
@@ -146,6 +149,8 @@ class Cursor:
             "peakMemoryUsage": self.run.memory.peak,
             "intermediateCommits": 0,
         }
+        if self.run.profile is not None:
+            statistics["nodes"] = self.run.profile.describe()
         if seen.full_count is not None:
             statistics["fullCount"] = seen.full_count
         return statistics
@@ -266,6 +271,7 @@ def _start(cursor_id: str, database: Session, statement: Statement, options: Que
             max_warnings=options.max_warnings,
             deadline=deadline(options.max_runtime_s),
             memory=Memory(options.memory_limit),
+            profile=Profile() if options.profile else None,
         )
         results = statement.run(run, full_count=options.full_count)
         count = None
@@ -303,6 +309,7 @@ def _write(
         max_warnings=options.max_warnings,
         deadline=deadline(options.max_runtime_s),
         memory=Memory(options.memory_limit),
+        profile=Profile() if options.profile else None,
     )
     with contextlib.ExitStack() as resources:
         count, results = _complete(statement.run(run, full_count=options.full_count), resources)

@@ -310,6 +310,7 @@ _OF_COLLECTIONS = {
     "SHARD_ID": "SHARD_ID",
     "LENGTH": "COLLECTION_COUNT",
     "COUNT": "COLLECTION_COUNT",
+    **{name: name for name in ("NEAR", "WITHIN", "WITHIN_RECTANGLE", "FULLTEXT")},
 }
 
 

@@ -16,14 +16,14 @@ from arangolite.aql.operators import to_number
 from arangolite.aql.options import read_hint, read_options
 from arangolite.aql.paths import compile_path_search
 from arangolite.aql.plan import plan_scan
+from arangolite.aql.profile import Profile
 from arangolite.aql.scope import Code, DocumentVariable, Frame, Scope, Stage
+from arangolite.aql.sorting import sort_groups, sort_key, sorted_rows
 from arangolite.aql.traversal import compile_traversal
 from arangolite.aql.window import compile_window
 from arangolite.errors import ArangoError, Problem
 from arangolite.values import Value, encode, type_rank
 
-_INVERT = bytes(255 - byte for byte in range(256))
-_SPARE_ROWS = 1000  # how many rows beyond the limit a SORT with LIMIT lets pile up before it sorts them away
 _TYPE_NAMES = ("null", "bool", "number", "string", "array", "object")
 
 Producer = Callable[[Frame], Iterator[Any]]
@@ -69,6 +69,7 @@ class Compiler:
 
     def _query(self, query: tree.Query, scope: Scope, *, top: bool) -> Producer:
         block = Block(scope, scope.child(), [], top)
+        profile = scope.run.profile if top else None
         operations = list(query.operations)
         block.last_limit = _last_limit(operations) if top and self._full_count else None
         while operations:
@@ -78,8 +79,12 @@ class Compiler:
             if isinstance(operation, tree.Return):
                 if operations:
                     raise ArangoError(Problem.QUERY_PARSE, "AQL: RETURN must be the last operation (while parsing)")
-                return self._return(operation, block)
+                produce = self._return(operation, block)
+                return produce if profile is None else _watched(produce, profile)
+            done = len(block.stages)
             operations = self._operation(operation, operations, block)
+            if profile is not None:
+                _watch(profile, operation, block.stages, done)
         if not isinstance(query.operations[-1], tree.Insert | tree.Change | tree.Remove | tree.Upsert):
             message = "AQL: the query must end with RETURN or a data-modification operation (while parsing)"
             raise ArangoError(Problem.QUERY_PARSE, message)
@@ -172,7 +177,7 @@ class Compiler:
         variable = DocumentVariable(collection.name, block.scope.frames)
         block.scope.bind(node.variable, variable)
         block.stages.append(lambda rows, _: scan(run, access, variable, rows))
-        block.only_scan = (access, variable) if first else None
+        block.only_scan = (access, variable) if first and run.profile is None else None
         return following
 
     def _for_values(self, node: tree.For, scope: Scope) -> Stage:
@@ -236,14 +241,14 @@ class Compiler:
         scope = block.scope
         keys = [(self.expressions.compile(item.value, scope), item.descending) for item in node.items]
         if node.presorted:
-            return _sort_groups(_sort_key(keys[: node.presorted]), _sort_key(keys[node.presorted :]), scope.run.memory)
-        key = _sort_key(keys)
+            return sort_groups(sort_key(keys[: node.presorted]), sort_key(keys[node.presorted :]), scope.run.memory)
+        key = sort_key(keys)
         limit = following[0] if following and isinstance(following[0], tree.Limit) else None
         if limit is None or limit is block.last_limit:
-            return lambda rows, _: _sorted_rows(rows, key, None, scope.run.memory)
+            return lambda rows, _: sorted_rows(rows, key, None, scope.run.memory)
         offset, count = self._bounds(limit, scope)
         wanted = None if count is None else offset + count
-        return lambda rows, _: _sorted_rows(rows, key, wanted, scope.run.memory)
+        return lambda rows, _: sorted_rows(rows, key, wanted, scope.run.memory)
 
     def _limit(self, node: tree.Limit, scope: Scope, *, counts: bool) -> Stage:
         offset, count = self._bounds(node, scope)
@@ -324,6 +329,19 @@ def _producer(stages: list[Stage], finish: Callable[[Iterator[Frame]], Iterator[
     return produce
 
 
+def _watch(profile: Profile, operation: tree.Operation, stages: list[Stage], done: int) -> None:
+    """Watch the stage of an operation, also of one that needed none."""
+    if len(stages) == done:
+        stages.append(lambda rows, _: rows)
+    stage, probe = stages[-1], profile.probe(filters=isinstance(operation, tree.Filter))
+    stages[-1] = lambda rows, frame: probe.watch(stage(rows, frame))
+
+
+def _watched(produce: Producer, profile: Profile) -> Producer:
+    probe = profile.probe()
+    return lambda frame: probe.watch(produce(frame))
+
+
 def _drain(rows: Iterator[Frame]) -> Iterator[Any]:
     """Run a query that ends with a modification: it has effects and no results."""
     for _ in rows:
@@ -345,55 +363,6 @@ def _only_counts(operation: tree.Operation) -> bool:
 
 def _last_limit(operations: list[tree.Operation]) -> tree.Limit | None:
     return next((operation for operation in reversed(operations) if isinstance(operation, tree.Limit)), None)
-
-
-def _sort_key(keys: list[tuple[Code, bool]]) -> Callable[[Frame], bytes]:
-    """Make one sort key of several: encoded values end where they end, so inverting one turns its order around."""
-    if len(keys) == 1 and not keys[0][1]:
-        only = keys[0][0]
-        return lambda frame: encode(only(frame))
-
-    def key(frame: Frame) -> bytes:
-        return b"".join(
-            [encode(code(frame)).translate(_INVERT) if descending else encode(code(frame)) for code, descending in keys]
-        )
-
-    return key
-
-
-def _sorted_rows(
-    rows: Iterator[Frame], key: Callable[[Frame], bytes], wanted: int | None, memory: Memory
-) -> Iterator[Frame]:
-    """Sort all rows; when only the first ones are wanted, keep only those."""
-    kept: list[tuple[bytes, int, Frame]] = []
-    with memory.share() as share:
-        for position, frame in enumerate(rows):
-            kept.append((key(frame), position, frame.copy()))  # the position keeps equal rows in their order
-            if wanted is None:
-                share.hold(frame)
-            elif len(kept) > 2 * wanted + _SPARE_ROWS:
-                kept.sort()
-                del kept[wanted:]
-        kept.sort()
-        for _, _, frame in kept:
-            yield frame
-
-
-def _sort_groups(group: Callable[[Frame], bytes], key: Callable[[Frame], bytes], memory: Memory) -> Stage:
-    """Sort rows that an index brings in the order of the first keys: only those equal there are sorted."""
-
-    def stage(rows: Iterator[Frame], _: Frame) -> Iterator[Frame]:
-        kept: list[Frame] = []
-        current: bytes | None = None
-        for frame in rows:
-            place = group(frame)
-            if place != current:
-                yield from _sorted_rows(iter(kept), key, None, memory)
-                kept, current = [], place
-            kept.append(frame.copy())
-        yield from _sorted_rows(iter(kept), key, None, memory)
-
-    return stage
 
 
 def _distinct(code: Code, memory: Memory) -> Callable[[Iterator[Frame]], Iterator[Value]]:

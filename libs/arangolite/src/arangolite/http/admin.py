@@ -9,6 +9,7 @@ from aiohttp import web
 from arangolite.dialect import SPOKEN_VERSION
 from arangolite.errors import ArangoError, Problem
 from arangolite.http.call import Call, Route, answer, result
+from arangolite.storage.index_requests import INDEX_TYPES
 
 
 async def _version(call: Call) -> web.Response:
@@ -18,6 +19,8 @@ async def _version(call: Call) -> web.Response:
             "mode": "server",
             "role": "SINGLE",
             "engine": "arangolite",
+            "architecture": "64bit",
+            "server-version": SPOKEN_VERSION,
             "platform": platform.system().lower(),
             "sqlite-version": sqlite3.sqlite_version,
         }
@@ -25,7 +28,8 @@ async def _version(call: Call) -> web.Response:
 
 
 async def _engine(_: Call) -> web.Response:
-    return answer({"name": "sqlite", "supports": {"indexes": ["primary", "edge", "persistent"]}})
+    # Clients that ask know one answer, ArangoDB's only engine; what is below it here, `details` of the version tell.
+    return answer({"name": "rocksdb", "supports": {"indexes": ["primary", "edge", *INDEX_TYPES]}})
 
 
 async def _role(_: Call) -> web.Response:

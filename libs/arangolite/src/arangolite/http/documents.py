@@ -4,13 +4,14 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from arangolite.errors import ArangoError, Problem, not_supported
-from arangolite.http.call import Call, Json, Route, answer, error_body, parse_json
+from arangolite.http.call import Call, Json, Route, answer, parse_json
 from arangolite.storage.batch import Row, row_from_columns
 from arangolite.storage.catalog import Collection
 from arangolite.storage.database import Transaction
@@ -107,7 +108,7 @@ async def _write_one(call: Call, item: Any, change: Change, *, status: int, inse
         async with call.session(writes=[collection.name]) as session:
             written = await session.write(work, sync=sync)
     except RevisionConflictError as exc:
-        return answer({**error_body(exc), **refusal(collection.name, exc)}, exc.status, conflict_headers(exc))
+        return answer_conflict(collection.name, exc)
     body = {} if wanted.silent else _describe(collection.name, written, wanted, insert=insert)
     headers = {
         "ETag": f'"{written.rev}"',
@@ -260,9 +261,11 @@ async def _remove_many(call: Call) -> web.Response:
     return await _write_many(call, body, change, status=200)
 
 
-def conflict_headers(error: RevisionConflictError) -> dict[str, str]:
-    """Tell the revision that is stored."""
-    return {"ETag": f'"{error.row.rev}"'}
+def answer_conflict(collection: str, error: RevisionConflictError) -> web.Response:
+    """Answer a request for another revision than the stored one: with 412, where in a query it is 409."""
+    status = HTTPStatus.PRECONDITION_FAILED
+    headers = {"ETag": f'"{error.row.rev}"'}
+    return answer({"code": status, **refusal(collection, error)}, status, headers)
 
 
 def find_document(connection: sqlite3.Connection, collection: Collection, key: str) -> Row:
@@ -281,8 +284,7 @@ async def _get_one(call: Call) -> web.Response:
     if (unchanged := etag(call, "If-None-Match")) is not None and unchanged == row.rev:
         return web.Response(status=304, headers=headers)
     if (expected := etag(call, "If-Match")) is not None and expected != row.rev:
-        conflict = RevisionConflictError(row)
-        return answer({**error_body(conflict), **refusal(collection.name, conflict)}, conflict.status, headers)
+        return answer_conflict(collection.name, RevisionConflictError(row))
     return answer(raw_document(collection.name, row), headers=headers)
 
 

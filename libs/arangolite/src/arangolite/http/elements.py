@@ -6,8 +6,8 @@ from typing import Literal
 from aiohttp import web
 
 from arangolite.errors import ArangoError, Problem
-from arangolite.http.call import Call, Json, Route, answer, error_body, result
-from arangolite.http.documents import conflict_headers, etag, find_document, read_options, refusal
+from arangolite.http.call import Call, Json, Route, result
+from arangolite.http.documents import answer_conflict, etag, find_document, read_options
 from arangolite.storage import elements, graphs
 from arangolite.storage.catalog import Collection
 from arangolite.storage.database import Transaction
@@ -54,7 +54,7 @@ async def _write(
                 lambda transaction: work(transaction, graph, transaction.collection(name)), sync=sync
             )
     except RevisionConflictError as exc:
-        return answer({**error_body(exc), **refusal(name, exc)}, exc.status, conflict_headers(exc))
+        return answer_conflict(name, exc)
     content: Json = {"removed": True} if written.new is None else {kind: _meta(name, written)}
     if call.flag("returnOld") and written.old is not None:
         content["old"] = raw_document(name, written.old)
@@ -141,8 +141,7 @@ class _Elements:
             row = await session.read(lambda connection: find_document(connection, collection, key))
         expected = etag(call, "If-Match") or call.parameter("rev")
         if expected is not None and expected != row.rev:
-            conflict = RevisionConflictError(row)
-            return answer({**error_body(conflict), **refusal(name, conflict)}, conflict.status)
+            return answer_conflict(name, RevisionConflictError(row))
         if etag(call, "If-None-Match") == row.rev:
             return web.Response(status=304, headers={"ETag": f'"{row.rev}"'})
         response = result({self.kind: raw_document(name, row)})

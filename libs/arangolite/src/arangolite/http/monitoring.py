@@ -23,6 +23,7 @@ _TOPICS = (
     *("threads", "trx", "ttl", "validation", "v8", "views"),
 )
 """ArangoDB's log topics. Only `general` stands for something here: what arangolite itself logs."""
+_LOG_PARAMETERS = ("database", "username", "url")
 _LEVELS = {
     "FATAL": logging.CRITICAL,
     "ERROR": logging.ERROR,
@@ -37,10 +38,11 @@ _logger = logging.getLogger("arangolite")
 
 
 class LogLevels:
-    """The level of every topic."""
+    """The level of every topic, and what is wanted in every line; arangolite's own lines have none of that."""
 
     def __init__(self) -> None:
         self.levels: dict[str, str] = {}
+        self.parameters: set[str] = set()
         self.reset()
 
     def reset(self) -> None:
@@ -89,12 +91,16 @@ async def _old_log_entries(call: Call) -> web.Response:
 
 async def _log_structure(call: Call) -> web.Response:
     call.access.need_admin()
-    return answer({"database": False, "username": False, "url": False})
+    return answer(dict.fromkeys(sorted(call.server.log_levels.parameters), True))
 
 
 async def _set_log_structure(call: Call) -> web.Response:
-    if any((await call.json_object()).values()):
-        raise not_supported("structured log parameters")
+    call.access.need_admin()
+    for name, wanted in (await call.json_object()).items():
+        if wanted is True and name in _LOG_PARAMETERS:
+            call.server.log_levels.parameters.add(name)
+        else:
+            call.server.log_levels.parameters.discard(name)
     return await _log_structure(call)
 
 
@@ -132,6 +138,26 @@ async def _statistics(call: Call) -> web.Response:
             "client": {"httpConnections": 0, "connectionTime": none, "totalTime": none, "requestTime": none},
             "http": {"requestsTotal": usage["requestsTotal"]},
             "server": {"uptime": usage["uptime"], "physicalMemory": 0},
+        }
+    )
+
+
+async def _statistics_description(_: Call) -> web.Response:
+    groups = (("system", "Process Statistics"), ("http", "HTTP Request Statistics"), ("server", "Server Statistics"))
+    figures = (
+        ("system", "userTime", "User Time", "accumulated", "seconds"),
+        ("system", "systemTime", "System Time", "accumulated", "seconds"),
+        ("system", "residentSize", "Resident Set Size", "current", "bytes"),
+        ("system", "minorPageFaults", "Minor Page Faults", "accumulated", "number"),
+        ("system", "majorPageFaults", "Major Page Faults", "accumulated", "number"),
+        ("http", "requestsTotal", "Total requests", "accumulated", "number"),
+        ("server", "uptime", "Server Uptime", "current", "seconds"),
+    )
+    names = ("group", "identifier", "name", "type", "units")
+    return result(
+        {
+            "groups": [{"group": group, "name": name, "description": name} for group, name in groups],
+            "figures": [{**dict(zip(names, figure, strict=True)), "description": figure[2]} for figure in figures],
         }
     )
 
@@ -220,8 +246,8 @@ async def _compact(call: Call) -> web.Response:
     return result()
 
 
-async def _license(call: Call) -> web.Response:
-    return answer({"license": "none", "version": 1, "status": "good"} if call.access.user is not None else {})
+async def _license(_: Call) -> web.Response:
+    return answer({"license": "none"})
 
 
 async def _options(call: Call) -> web.Response:
@@ -252,6 +278,7 @@ async def _echo(call: Call) -> web.Response:
             "headers": {name.lower(): value for name, value in request.headers.items() if name != "Authorization"},
             "requestType": request.method,
             "requestBody": body,
+            "rawRequestBody": list(body.encode()),
             "parameters": dict(request.query),
         }
     )
@@ -291,6 +318,7 @@ ROUTES = [
     Route("GET", "/_admin/log/structured", _log_structure),
     Route("PUT", "/_admin/log/structured", _set_log_structure),
     Route("GET", "/_admin/statistics", _statistics),
+    Route("GET", "/_admin/statistics-description", _statistics_description),
     Route("GET", "/_admin/metrics", _metrics),
     Route("GET", "/_admin/metrics/v2", _metrics),
     Route("GET", "/_admin/support-info", _support_info),

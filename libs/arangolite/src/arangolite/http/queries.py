@@ -29,8 +29,8 @@ class Tracking:
     trackSlowQueries: bool = True  # noqa: N815 - the names of the API
     trackBindVars: bool = True  # noqa: N815
     maxSlowQueries: int = 64  # noqa: N815
-    slowQueryThreshold: float = 10.0  # noqa: N815
-    slowStreamingQueryThreshold: float = 10.0  # noqa: N815
+    slowQueryThreshold: float = 10  # noqa: N815
+    slowStreamingQueryThreshold: float = 10  # noqa: N815
     maxQueryStringLength: int = 4096  # noqa: N815
 
     def change(self, wanted: Json) -> None:
@@ -41,7 +41,8 @@ class Tracking:
                 continue
             if isinstance(known, bool) != isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
                 raise ArangoError(Problem.BAD_PARAMETER, f"invalid value for '{name}'")
-            setattr(self, name, type(known)(value) if value != float("inf") else known)
+            if value != float("inf"):
+                setattr(self, name, value if name.endswith("Threshold") else type(known)(value))
 
 
 @dataclass

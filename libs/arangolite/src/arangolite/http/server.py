@@ -31,6 +31,7 @@ from arangolite.http import (
     tokens,
     transactions,
     users,
+    views,
 )
 from arangolite.http.access import SUPERUSER, Access
 from arangolite.http.auth import Authenticator
@@ -87,14 +88,17 @@ _ROUTES = [
     *jobs.ROUTES,
     *queries.ROUTES,
     *monitoring.ROUTES,
+    *views.ROUTES,
     *faults.ROUTES,
 ]
 _HOUSEKEEPING_SECONDS = 1.0
 _HEADERS = {"Server": "ArangoDB", "X-Content-Type-Options": "nosniff"}
 _CHALLENGE = {"WWW-Authenticate": 'Bearer token_type="JWT", realm="ArangoDB"'}
 _OPEN_PATHS = frozenset(route.path for route in auth.OPEN_ROUTES)
-# Areas of ArangoDB's API that exist there; a path outside of them is unknown there, too.
+# Areas of ArangoDB's API that exist there; a path outside of them is unknown there, too, and so is what it switches off
+# unless it is started with `--javascript.allow-admin-execute`.
 _KNOWN_AREAS = ("/_api/", "/_admin/", "/_open/")
+_SWITCHED_OFF = "/_admin/execute"
 
 
 class Server:
@@ -243,7 +247,7 @@ def _split_database(request: web.Request) -> tuple[str, web.Request]:
 def _unrouted(request: web.Request, problem: web.HTTPException) -> ArangoError:
     if isinstance(problem, web.HTTPMethodNotAllowed):
         return ArangoError(Problem.METHOD_NOT_ALLOWED)
-    if request.path.startswith(_KNOWN_AREAS):
+    if request.path.startswith(_KNOWN_AREAS) and request.path != _SWITCHED_OFF:
         return not_supported(f"{request.method} {request.path}")
     return ArangoError(Problem.HTTP_NOT_FOUND, f"unknown path '{request.path}'")
 

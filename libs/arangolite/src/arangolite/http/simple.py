@@ -1,8 +1,5 @@
 """`/_api/simple`: the queries from before AQL, which old drivers still call; each becomes an AQL query.
 
-`near`, `within`, `within-rectangle` and `fulltext` work on indexes of which arangolite keeps the definition only, and
-are refused with 501.
-
 Source:
     "HTTP Interface for Simple Queries" in ArangoDB 3.4's documentation, http/simple-query. They are deprecated since
     then, and 3.12 answers them still.
@@ -14,10 +11,10 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from arangolite.errors import ArangoError, Problem, not_supported
+from arangolite.errors import ArangoError, Problem
 from arangolite.http.call import Call, Json, Route, result
 from arangolite.http.cursors import answer_batch, run_query
-from arangolite.storage.catalog import Collection
+from arangolite.storage.catalog import SORTED, Collection
 
 _PAGED = "LIMIT @skip, @limit"
 _KINDS = {"key": "d._key", "id": "d._id"}
@@ -128,7 +125,7 @@ async def _first_example(call: Call) -> web.Response:
 async def _range(call: Call) -> web.Response:
     request, collection = await _request(call)
     path = _path(request, "attribute")
-    if not any(index.type == "persistent" and list(index.fields[0]) == path for index in collection.indexes):
+    if not any(index.type in SORTED and list(index.fields[0]) == path for index in collection.indexes):
         raise ArangoError(Problem.NO_INDEX)
     end = "<=" if request.get("closed") else "<"
     text = f"FOR d IN @@c FILTER d.@path >= @left AND d.@path {end} @right SORT d.@path {_PAGED} RETURN d"
@@ -197,8 +194,37 @@ async def _remove_by_keys(call: Call) -> web.Response:
     return result(counts if options.get("silent", True) is not False else {**counts, "old": batch.results})
 
 
-async def _refused(call: Call) -> web.Response:
-    raise not_supported(f"{call.request.path}, which needs an index that can be searched")
+async def _near(call: Call) -> web.Response:
+    request, collection = await _request(call)
+    wanted = {"limit": request.get("limit", 100), "skip": request.get("skip") or 0}
+    text = f"FOR d IN NEAR(@@c, @latitude, @longitude, @skip + @limit, @distance) {_PAGED} RETURN d"
+    return await _answer_cursor(call, collection, text, _around(request) | wanted, request)
+
+
+async def _within(call: Call) -> web.Response:
+    request, collection = await _request(call)
+    values = _around(request) | {"radius": request.get("radius")} | _page(request, request.get("limit"))
+    text = f"FOR d IN WITHIN(@@c, @latitude, @longitude, @radius, @distance) {_PAGED} RETURN d"
+    return await _answer_cursor(call, collection, text, values, request)
+
+
+def _around(request: Json) -> Json:
+    """Bind the place that is looked around, and the attribute that is to tell the distance."""
+    return {name: request.get(name) for name in ("latitude", "longitude", "distance")}
+
+
+async def _within_rectangle(call: Call) -> web.Response:
+    request, collection = await _request(call)
+    corners = {name: request.get(name) for name in ("latitude1", "longitude1", "latitude2", "longitude2")}
+    text = f"FOR d IN WITHIN_RECTANGLE(@@c, @latitude1, @longitude1, @latitude2, @longitude2) {_PAGED} RETURN d"
+    return await _answer_cursor(call, collection, text, corners | _page(request, request.get("limit")), request)
+
+
+async def _fulltext(call: Call) -> web.Response:
+    request, collection = await _request(call)
+    values = {name: request.get(name) for name in ("attribute", "query")} | _page(request, request.get("limit"))
+    text = f"FOR d IN FULLTEXT(@@c, @attribute, @query) {_PAGED} RETURN d"
+    return await _answer_cursor(call, collection, text, values, request)
 
 
 _AREA = "/_api/simple"
@@ -214,5 +240,8 @@ ROUTES = [
     Route("PUT", f"{_AREA}/update-by-example", _update_by_example),
     Route("PUT", f"{_AREA}/lookup-by-keys", _lookup_by_keys),
     Route("PUT", f"{_AREA}/remove-by-keys", _remove_by_keys),
-    *(Route("PUT", f"{_AREA}/{name}", _refused) for name in ("near", "within", "within-rectangle", "fulltext")),
+    Route("PUT", f"{_AREA}/near", _near),
+    Route("PUT", f"{_AREA}/within", _within),
+    Route("PUT", f"{_AREA}/within-rectangle", _within_rectangle),
+    Route("PUT", f"{_AREA}/fulltext", _fulltext),
 ]

@@ -18,6 +18,10 @@ Path = tuple[str, ...]
 DOCUMENT_COLLECTION = 2
 EDGE_COLLECTION = 3
 EXPANSION = "*"
+SORTED = ("persistent", "hash", "skiplist")
+"""Types of indexes that keep their fields in AQL's order; `hash` and `skiplist` are old names for the same."""
+MULTI_DIMENSIONAL = ("mdi", "zkd")
+"""Types of indexes whose fields are numbers; `zkd` is the old name."""
 
 
 def parse_path(text: object) -> Path:
@@ -54,12 +58,16 @@ class IndexTable:
     paths: tuple[Path, ...]
     unique: bool
     sparse: bool
+    numeric: bool = False
+    """Whether it refuses a document with anything but numbers there."""
 
     @cached_property
     def entries(self) -> Callable[[Mapping[str, Value]], Iterable[bytes]]:
         """The function that tells which entries a document has: one, none when sparse, several for `tags[*]`."""
         if any(path[-1] == EXPANSION for path in self.paths):
             return self._expanded_entries
+        if self.numeric:
+            return self._numeric_entries
         if self.sparse:
             return self._sparse_entries
         if all(len(path) == 1 for path in self.paths):
@@ -70,6 +78,14 @@ class IndexTable:
     def _sparse_entries(self, document: Mapping[str, Value]) -> Iterable[bytes]:
         parts = [encode(lookup(document, path)) for path in self.paths]
         return () if NULL in parts else (b"".join(parts),)
+
+    def _numeric_entries(self, document: Mapping[str, Value]) -> Iterable[bytes]:
+        values = [lookup(document, path) for path in self.paths]
+        if self.sparse and None in values:
+            return ()
+        if not all(type(value) in (int, float) for value in values):
+            raise ArangoError(Problem.QUERY_INVALID_ARITHMETIC)
+        return (b"".join([encode(value) for value in values]),)
 
     def _expanded_entries(self, document: Mapping[str, Value]) -> Iterable[bytes]:
         entries = {b""}
@@ -102,9 +118,10 @@ class Index:
         """The tables that hold its entries; none for `primary`, which is the documents' own table."""
         if self.type == "edge":
             return tuple(IndexTable(f"ix_{self.id}{path[0]}", (path,), False, False) for path in self.fields)
-        # Geo and inverted indexes are kept as a definition only: queries give the same results without them.
-        if self.type in ("persistent", "ttl"):
-            return (IndexTable(f"ix_{self.id}", self.fields, self.unique, self.sparse),)
+        if self.type in (*SORTED, "ttl", *MULTI_DIMENSIONAL):
+            numeric = self.type in MULTI_DIMENSIONAL
+            return (IndexTable(f"ix_{self.id}", self.fields, self.unique, self.sparse, numeric),)
+        # The others are kept as a definition only: queries give the same results without them.
         return ()
 
     def describe(self, collection: str) -> Json:
@@ -116,6 +133,7 @@ class Index:
             "fields": [format_path(path) for path in self.fields],
             "unique": self.unique,
             "sparse": self.sparse,
+            **({"selectivityEstimate": 1} if self.unique else {}),
             **self.extra,
         }
 

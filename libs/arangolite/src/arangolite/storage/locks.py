@@ -12,7 +12,7 @@ from arangolite.errors import ArangoError, Problem
 def conflict(key: str) -> ArangoError:
     """Say that two transactions want to change the same document."""
     message = f"conflict, write-write conflict - in index primary of type primary over '_key'; conflicting key: {key}"
-    return ArangoError(Problem.CONFLICT, message, status=409)
+    return ArangoError(Problem.CONFLICT, message)
 
 
 class KeyLocks:

@@ -236,9 +236,8 @@ def apply_changes(connection: sqlite3.Connection, collection: Collection, change
         for index in collection.index_tables:
             run(f"INSERT INTO {index.name} (k, id) VALUES (?, ?)", _entries(index, added))
     except sqlite3.IntegrityError as exc:
-        raise ArangoError(
-            Problem.CONFLICT, "conflict, another transaction has used the same key or unique value", status=409
-        ) from exc
+        message = "conflict, another transaction has used the same key or unique value"
+        raise ArangoError(Problem.CONFLICT, message) from exc
 
 
 def _entries(index: IndexTable, rows: list[Row]) -> list[tuple[bytes, int]]:

@@ -1,7 +1,7 @@
 """The endpoints of Binance USDⓈ-M futures' market data: their parameters, weights, limits and answers.
 
 Source: docstrings of the official connector (2026-08), error codes as for spot. Trades are given for the last 48 hours,
-open interest for the last month, funding and open interest have limits of their own.
+single trades are the latest only, open interest for the last month, funding and open interest have limits of their own.
 """
 
 from bisect import bisect_right
@@ -60,6 +60,7 @@ class Futures:
             "/fapi/v1/indexPriceKlines": klines(self._price_candles("index"), "pair"),
             "/fapi/v1/premiumIndexKlines": klines(self._price_candles("premium")),
             "/fapi/v1/aggTrades": Endpoint(20, ("symbol", "fromId", *times, "limit"), ("symbol",), self._agg_trades),
+            "/fapi/v1/trades": Endpoint(5, ("symbol", "limit"), ("symbol",), self._latest_trades),
             "/fapi/v1/fundingRate": Endpoint(
                 1, ("symbol", *times, "limit"), ("symbol",), self._funding_rate, self._funding
             ),
@@ -116,6 +117,10 @@ class Futures:
             raise ExchangeError(-1127, "More than 1 hours between startTime and endTime.")
         oldest = series.position_at(call.now_us - _TRADES_KEPT_US)
         return Selection(series, interface.by_id_or_time(series, call, wanted, oldest), call.now_us)
+
+    def _latest_trades(self, call: Call) -> Selection:
+        series = self._known.trades(self._symbol(call.parameters.symbol()))
+        return Selection(series, select(series, interface.window(call.parameters, 500, 1000), call.now_us), call.now_us)
 
     def _funding_rate(self, call: Call) -> Selection:
         series = self._known.funding(self._symbol(call.parameters.symbol()))

@@ -3,6 +3,7 @@
 Source: https://github.com/binance/binance-spot-api-docs, web-socket-streams.md (2026-07).
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -16,6 +17,11 @@ _KLINE_EVERY_US: Final = 2 * SECOND_US
 _KLINE_1S_EVERY_US: Final = SECOND_US
 _KLINE_COLUMNS: Final = "tohlcvTqnVQB"
 """What a stream calls the columns of a row of klines."""
+
+
+_SPOT_MARK: Final = {"M": True}
+_FUTURES_MARK: Final = {"X": "MARKET"}
+"""What a message of a single trade ends with: nothing that the insurance fund did is simulated."""
 
 
 class _Trade(msgspec.Struct, rename="camel"):
@@ -37,7 +43,7 @@ def spot_source(market: Market, stream: str) -> Source | None:
     if symbol is None:
         return None
     if suffix == "trade":
-        return _trades(symbol, market.trades(symbol))
+        return _trades(symbol, market.trades(symbol), _SPOT_MARK)
     if suffix == "aggTrade":
         return _agg_trades(symbol, market.agg_trades(symbol))
     interval = INTERVALS.get(suffix.removeprefix("kline_"))
@@ -50,6 +56,8 @@ def futures_source(market: Derivatives, stream: str) -> Source | None:
     symbol = market.symbol(name.upper())
     if symbol is None:
         return None
+    if suffix == "trade":
+        return _trades(symbol, market.trades(symbol), _FUTURES_MARK)
     if suffix == "aggTrade":
         return _agg_trades(symbol, market.agg_trades(symbol))
     interval = INTERVALS.get(suffix.removeprefix("kline_"))
@@ -65,7 +73,7 @@ def _agg_trades(symbol: Symbol, series: IdentifiedSeries) -> Source:
     return Source(series, wrap)
 
 
-def _trades(symbol: Symbol, series: IdentifiedSeries) -> Source:
+def _trades(symbol: Symbol, series: Series, mark: Mapping[str, object]) -> Source:
     """Push every trade, e.g. `{"e":"trade","E":…,"s":"BTCUSDT","t":12345,"p":"0.001","q":"100","T":…,"m":true,…}`."""
 
     def wrap(row: bytes, now_us: int, _is_final: bool) -> bytes:
@@ -80,7 +88,7 @@ def _trades(symbol: Symbol, series: IdentifiedSeries) -> Source:
                 "q": trade.qty,
                 "T": trade.time,
                 "m": trade.is_buyer_maker,
-                "M": True,
+                **mark,
             }
         )
 

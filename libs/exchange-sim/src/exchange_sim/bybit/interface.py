@@ -21,6 +21,8 @@ from exchange_sim.pages import Frame, Selection
 from exchange_sim.translated import Translated
 from exchange_sim.venue import Answer
 
+_LATEST_TRADES: Final = {"spot": (60, 60), "linear": (500, 1000)}
+"""How many trades are given where no number is asked for, and at most."""
 _REQUESTS, _WINDOW_US, _BAN_US = 600, 5 * SECOND_US, 10 * MINUTE_US
 _TOO_MANY: Final = ExchangeError(10006, "Too many visits. Exceeded the API Rate Limit.", status=200)
 _TOO_FREQUENT: Final = ExchangeError(403, "access too frequent", status=403)
@@ -45,6 +47,7 @@ class Bybit:
             "/v5/market/premium-index-price-kline": self._price_klines("premium"),
             "/v5/market/funding/history": self._funding,
             "/v5/market/open-interest": self._open_interest,
+            "/v5/market/recent-trade": self._latest_trades,
         }
 
     def knows(self, path: str) -> bool:
@@ -153,6 +156,24 @@ class Bybit:
             "nextPageCursor": str(positions.start) if positions.start > window.start else "",
         }
         return Selection(series, positions, now_us, frame=_newest_first(result, now_us))
+
+    def _latest_trades(self, query: Query, now_us: int) -> Selection:
+        """Give the latest trades, which is all that there is of them; those of linear are the aggregated ones."""
+        category = query.text("category")
+        series: Series
+        if category == "spot":
+            spot, symbol = _found(self._spot, query)
+            series = spot.trades(symbol)
+        else:
+            linear, symbol = self._found_linear(query)
+            series = linear.agg_trades(symbol)
+        series = Translated(series, f"bybit:{category}", kind="trades")
+        end = series.end(now_us)
+        positions = range(max(series.first, end - query.limit(*_LATEST_TRADES[category])), end)
+        in_envelope = _newest_first({"category": category}, now_us)
+        return Selection(
+            series, positions, now_us, frame=lambda listed: in_envelope(rows.trades(series.symbol, listed))
+        )
 
     def _found_linear(self, query: Query) -> tuple[Derivatives, Symbol]:
         if query.text("category", "linear") != "linear":

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from exchange_sim.bybit.query import INTERVAL_NAMES
+from exchange_sim.bybit.rows import read_trade
 from exchange_sim.clock import SECOND_US
 from exchange_sim.intervals import INTERVALS
 from exchange_sim.market import Derivatives, Market, Series
@@ -15,8 +16,6 @@ from exchange_sim.streaming.simulated import Source
 from exchange_sim.translated import Translated
 
 _KLINE_EVERY_US = SECOND_US
-_SINGLE, _AGGREGATED = ("id", "price", "qty", "time", "isBuyerMaker"), ("a", "p", "q", "T", "m")
-"""What a row calls a trade's id, price, size, time, and whether its taker sold."""
 
 
 def spot_source(market: Market, topic: str) -> Source | None:
@@ -49,11 +48,10 @@ def _trades(topic: str, series: Series) -> Source:
     """Push every trade, e.g. `{"topic":…,"type":"snapshot","ts":…,"data":[{"T":…,"s":"BTCUSDT","S":"Sell",…}]}`."""
 
     def wrap(row: bytes, now_us: int, _is_final: bool) -> bytes:
-        trade = msgspec.json.decode(row)
-        names = _AGGREGATED if "a" in trade else _SINGLE
-        number, price, size, at, is_maker = (trade[name] for name in names)
-        item = {"T": at, "s": series.symbol, "S": "Sell" if is_maker else "Buy", "v": size, "p": price}
-        return _message(topic, now_us, [item | {"i": str(number), "BT": False, "RPI": False, "seq": number}])
+        trade = read_trade(row)
+        item = {"T": trade.time_ms, "s": series.symbol, "S": trade.side, "v": trade.size, "p": trade.price}
+        item |= {"i": str(trade.number), "BT": False, "RPI": False, "seq": trade.number}
+        return _message(topic, now_us, [item])
 
     return Source(series, wrap)
 

@@ -4,10 +4,54 @@ Source: https://github.com/bybit-exchange/docs, v5 (2026-07).
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
 _MINUTE_MS = 60_000
+_SINGLE, _AGGREGATED = ("id", "price", "qty", "time", "isBuyerMaker"), ("a", "p", "q", "T", "m")
+"""What a row calls a trade's id, price, size, time, and whether its taker sold."""
+
+
+class Traded(NamedTuple):
+    """A trade of either sort."""
+
+    number: int
+    price: str
+    size: str
+    time_ms: int
+    is_buyer_maker: bool
+
+    @property
+    def side(self) -> str:
+        """That of the taker."""
+        return "Sell" if self.is_buyer_maker else "Buy"
+
+
+def read_trade(row: bytes) -> Traded:
+    """Read a row of single trades, or of aggregated ones."""
+    trade = msgspec.json.decode(row)
+    return Traded(*(trade[name] for name in (_AGGREGATED if "a" in trade else _SINGLE)))
+
+
+def trades(symbol: str, rows: Sequence[bytes]) -> list[bytes]:
+    """E.g. `{"execId":"2100000000007764263","symbol":"BTCUSDT","price":"16618.49","size":"0.00012","side":"Buy",…}`."""
+    return [
+        msgspec.json.encode(
+            {
+                "execId": str(trade.number),
+                "symbol": symbol,
+                "price": trade.price,
+                "size": trade.size,
+                "side": trade.side,
+                "time": str(trade.time_ms),
+                "isBlockTrade": False,
+                "isRPITrade": False,
+                "seq": str(trade.number),
+            }
+        )
+        for trade in map(read_trade, rows)
+    ]
 
 
 def candles(rows: Sequence[bytes]) -> list[bytes]:

@@ -80,13 +80,16 @@ class Event(BaseModel):
     queue_id: str
     producer: str
     """The task's telemetry_id."""
+    instance: str | None = None
+    """Which of the pods, where several do one task side by side."""
     attempt: int
     symbol: str = ""
     type: str = ""
     status: TaskStatus
     message: str = ""
     records_written: int = 0
-    """Published or stored by this attempt so far, repeats included: progress, not proof."""
+    """Published or stored by this attempt so far, repeats included: progress, not proof. Of one of several instances:
+    by it, since it started."""
     finished: bool = False
     """Whether this is the attempt's last event."""
     timestamp: float

@@ -374,7 +374,7 @@ def make_agg_trades(rows: Iterable[AggTradeRow[int]], origin: Origin, units_per_
 
 
 def parse_trades(body: bytes, origin: Origin) -> list[Trade]:
-    """Read a page of `GET /api/v3/historicalTrades`.
+    """Read a page of `GET /api/v3/historicalTrades`, or the answer of `GET /fapi/v1/trades`.
 
     Sample: `[{"id":28457,"price":"4.00000100","qty":"12.00000000","quoteQty":"48.000012","time":1499865549590,
     "isBuyerMaker":true,"isBestMatch":true}]`

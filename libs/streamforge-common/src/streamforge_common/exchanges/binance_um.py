@@ -15,6 +15,7 @@ from streamforge_common.exchanges import binance_shared as shared
 from streamforge_common.exchanges.decoding import UNREADABLE, Finite
 from streamforge_common.exchanges.rest import (
     History,
+    Latest,
     Pool,
     Reach,
     Refusal,
@@ -79,6 +80,7 @@ def _pair(symbol: str) -> dict[str, str]:
 
 _AGG_TRADES = shared.Endpoint("/fapi/v1/aggTrades", rows=1_000, weight=20, pool=_WEIGHT)
 _AGG_TRADES_REACH = Reach(48 * _HOUR_MS, "48 hours", "dump_agg_trades")
+_LATEST_TRADES = 1_000
 
 
 def _candles_of(interval: Interval) -> list[History]:
@@ -207,6 +209,13 @@ def _parse_open_interest(body: bytes, origin: shared.Origin) -> list[OpenInteres
     ]
 
 
+_TRADES = Latest(
+    record_kind("trades"),
+    lambda symbol: Request("/fapi/v1/trades", {"symbol": symbol, "limit": str(_LATEST_TRADES)}, 5, _WEIGHT),
+    # Trades of the insurance fund and of deleveraging, which have ids too, are left out.
+    lambda body, symbol: shared.parse_trades(body, shared.Origin(_MARKET, symbol, "trades")),
+)
+
 _HISTORIES = (
     *(history for interval in _INTERVALS for history in _candles_of(interval)),
     shared.agg_trades(_MARKET, _AGG_TRADES, _AGG_TRADES_REACH),
@@ -228,6 +237,7 @@ UM = RestMarket(
     market=_MARKET,
     base_url_setting="binance_futures_rest_url",
     pool=_WEIGHT,
+    latest={"trades": _TRADES},
     other_pools=(_FUNDING_REQUESTS, _DATA_REQUESTS),
     histories={history.kind.name: history for history in _HISTORIES},
     time_request=Request("/fapi/v1/time", {}, 1, _WEIGHT),

@@ -8,7 +8,7 @@ Source: bybit-exchange/docs, v5, state of 2026-07-24 (read 2026-11-21).
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -21,12 +21,15 @@ from streamforge_common.contract.records import (
     PriceCandle,
     Record,
     TimeMs,
+    Trade,
+    TradeName,
     record_key_prefix,
 )
 from streamforge_common.errors import RejectedRecordError
 from streamforge_common.exchanges.decoding import UNREADABLE, Finite
 from streamforge_common.exchanges.rest import (
     History,
+    Latest,
     Pool,
     Refusal,
     RefusedError,
@@ -41,6 +44,9 @@ _CANDLE_ROWS, _FUNDING_ROWS, _MEASUREMENT_ROWS = 1_000, 200, 200
 _MINUTE_MS = 60_000
 _FUNDING_PAGE_MINUTES = 8 * 24 * 60
 """Funding is due once an hour at most, so that a page has 192 rows at most; eight days begin and end at midnight."""
+
+_LATEST_TRADES = {"spot": 60, "linear": 1_000}
+"""The most that the exchange gives, by market."""
 
 INTERVALS = {
     **{f"{minutes}m": str(minutes) for minutes in (1, 3, 5, 15, 30)},
@@ -102,6 +108,16 @@ class _Measured(msgspec.Struct, frozen=True, rename="camel"):
     timestamp: TimeMs
 
 
+class _Traded(msgspec.Struct, frozen=True, rename="camel"):
+    exec_id: TradeName
+    symbol: str
+    price: Finite
+    size: Finite
+    side: Literal["Buy", "Sell"]
+    """Of the taker."""
+    time: TimeMs
+
+
 class _Instrument(msgspec.Struct, frozen=True, rename="camel"):
     symbol: str
     funding_interval: Annotated[int, msgspec.Meta(ge=0)] = 0
@@ -115,6 +131,7 @@ _klines_decoder = msgspec.json.Decoder(_Rows[_Kline], strict=False)
 _price_klines_decoder = msgspec.json.Decoder(_Rows[_PriceKline], strict=False)
 _funding_decoder = msgspec.json.Decoder(_Rows[_Funding], strict=False)
 _measured_decoder = msgspec.json.Decoder(_Rows[_Measured], strict=False)
+_traded_decoder = msgspec.json.Decoder(_Rows[_Traded], strict=False)
 _instruments_decoder = msgspec.json.Decoder(_Rows[_Instrument])
 
 
@@ -268,6 +285,33 @@ def _parse_open_interest(body: bytes, origin: Origin) -> list[Record]:
     ]
 
 
+def _parse_trades(body: bytes, origin: Origin) -> list[Record]:
+    """Read `GET /v5/market/recent-trade`.
+
+    Sample: `{"retCode":0,"retMsg":"OK","result":{"category":"spot","list":[{"execId":"2100000000007764263",
+    "symbol":"BTCUSDT","price":"16618.49","size":"0.00012","side":"Buy","time":"1672052955758","isBlockTrade":false,
+    "isRPITrade":false,"seq":"123456"}]},"retExtInfo":{},"time":1672053054358}`
+    """
+    rows = _read(_traded_decoder, body, origin.symbol)
+    if any(row.symbol != origin.symbol for row in rows):
+        raise RejectedRecordError(f"trades of others where {origin.symbol!r} was asked for")
+    return [
+        Trade(
+            key=f"{origin.prefix}{row.exec_id}",
+            exchange=EXCHANGE,
+            market=origin.market,
+            symbol=origin.symbol,
+            type=origin.kind.name,
+            trade_id=row.exec_id,
+            price=row.price,
+            quantity=row.size,
+            trade_time=row.time,
+            is_buyer_maker=row.side == "Sell",
+        )
+        for row in rows
+    ]
+
+
 def _ask(path: str, params: Mapping[str, str]) -> Request:
     return Request(f"/v5/market/{path}", params, 1, _POOL)
 
@@ -320,6 +364,15 @@ def _funding() -> History:
         spacing=SpacingRequest(_symbol_request("linear"), _parse_funding_interval),
         rows_max=_FUNDING_ROWS,
     )
+
+
+def _latest_trades(market: str) -> Latest:
+    kind, limit = record_kind("trades"), str(_LATEST_TRADES[market])
+
+    def request(symbol: str) -> Request:
+        return _ask("recent-trade", {"category": market, "symbol": symbol, "limit": limit})
+
+    return Latest(kind, request, _parser(market, kind, _parse_trades))
 
 
 def _symbol_request(market: str) -> Callable[[str], Request]:
@@ -386,6 +439,7 @@ def _market(market: str, histories: Sequence[History], lacks: Mapping[str, str])
         symbol_request=_symbol_request(market),
         parse_limit=_parse_limit,
         parse_refusal=_parse_refusal,
+        latest={"trades": _latest_trades(market)},
         lacks=lacks,
     )
 

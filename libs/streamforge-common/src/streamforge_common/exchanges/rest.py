@@ -130,6 +130,17 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
+class Latest:
+    """How the latest records of a kind are asked for, where the exchange pages no history of it."""
+
+    kind: RecordKind
+    request: Callable[[str], Request]
+    """Symbol to the request for as many as the exchange gives."""
+    parse: Callable[[bytes, str], Sequence[Record]]
+    """(body, symbol) to records, oldest first, none left out in between. Raises RejectedRecordError."""
+
+
+@dataclass(frozen=True, slots=True)
 class RestMarket:
     """One exchange's market, as far as REST history goes."""
 
@@ -151,6 +162,8 @@ class RestMarket:
     RejectedRecordError; RefusedError where there is no such symbol."""
     parse_refusal: Callable[[int, bytes], Refusal | None]
     """HTTP status and body of an answer that is not 200 to the reason; None where the body has none."""
+    latest: Mapping[str, Latest] = field(default_factory=dict)
+    """Kind to its latest records, of kinds that have no history: what a live loader has missed may be among them."""
     other_pools: Sequence[Pool] = ()
     """Those that some requests use instead."""
     lacks: Mapping[str, str] = field(default_factory=dict)

@@ -7,7 +7,7 @@ it is bounded in size, redirects are not followed, and nothing is believed befor
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic, time
 from types import TracebackType
 from typing import Self, TypeVar
@@ -15,12 +15,14 @@ from typing import Self, TypeVar
 import aiohttp
 from loguru import logger
 
+from streamforge_common.contract.records import Record
 from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.errors import FatalError, RejectedRecordError, TransientError
 from streamforge_common.exchanges.rest import (
     End,
     EndRequests,
     History,
+    Latest,
     Pool,
     Refusal,
     RefusedError,
@@ -141,6 +143,14 @@ class ExchangeClient:
             return judge_page(page, history, records, lambda: history.rows(body), int(time() * 1000))
 
         return await self._ask(history.request(symbol, page.first, page.last), read)
+
+    async def fetch_latest(self, latest: Latest, symbol: str) -> tuple[Sequence[Record], int]:
+        """Return the latest records that the exchange gives, oldest first, and when they came, Unix milliseconds."""
+
+        def read(body: bytes) -> tuple[Sequence[Record], int]:
+            return latest.parse(body, symbol), int(time() * 1000)
+
+        return await self._ask(latest.request(symbol), read)
 
     async def fetch_ends(self, symbol: str, time_range: TimeRange, ends: EndRequests) -> tuple[End | None, End | None]:
         """Return the first record at or after the start of the range, and the last one before its end."""

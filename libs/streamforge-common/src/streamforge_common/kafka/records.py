@@ -5,11 +5,12 @@ reader takes what has come in one call. That is worth more than the choice of th
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     CommitFailedError,
@@ -123,6 +124,10 @@ class RecordReader:
 
     A batch is taken with `poll` and acknowledged with `ack`: nothing else moves the committed place, and what is not
     acknowledged comes again, to the next start of this member or to another.
+
+    Partitions move from member to member. The broker lets any member commit on any partition, so one that commits late
+    would move the place of the new owner back, and the owner would wait for ever for what it has read already. So what
+    was taken before a partition was given away is not acknowledged any more.
     """
 
     def __init__(self, settings: KafkaSettings, topic: str, group: str, *, longest_batch_s: float) -> None:
@@ -138,11 +143,12 @@ class RecordReader:
         self._group = group
         self._options = connection_options(settings)
         self._longest_batch_ms = int(longest_batch_s * 1000)
-        self._read_up_to: dict[TopicPartition, int] = {}
+        self._taken: dict[TopicPartition, range] = {}
+        """Offsets that `poll` has returned since a partition was assigned."""
+        self._committing = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         self._consumer = AIOKafkaConsumer(
-            self._topic,
             **self._options,
             group_id=self._group,
             enable_auto_commit=False,
@@ -152,6 +158,7 @@ class RecordReader:
             max_poll_interval_ms=self._longest_batch_ms,
             max_partition_fetch_bytes=_FETCH_BYTES,
         )
+        self._consumer.subscribe([self._topic], listener=_GivingAway(self._give_away))
         await start(self._consumer)
         return self
 
@@ -168,7 +175,9 @@ class RecordReader:
         """
         polled = await self._get(max_records, wait_ms)
         for partition, records in polled.items():
-            self._read_up_to[partition] = records[-1].offset + 1
+            before = self._taken.get(partition)
+            first = records[0].offset if before is None else before.start
+            self._taken[partition] = range(first, records[-1].offset + 1)
         return [record for records in polled.values() for record in records]
 
     async def idle(self, *, wait_ms: int) -> None:
@@ -215,16 +224,30 @@ class RecordReader:
         """Commit the place behind these messages: each of them is stored, or kept as rejected.
 
         `note` is kept beside the place, and moves with it or not at all; at most 4,096 bytes, the broker's limit.
-        Where a partition has moved to another member meanwhile the commit is refused; the new owner gets the messages
+        Where a partition has moved to another member meanwhile nothing is committed; the new owner gets the messages
         again, which is no loss.
         """
-        last = {message.partition: message.offset for message in messages}
-        behind = {TopicPartition(self._topic, part): OffsetAndMetadata(at + 1, note) for part, at in last.items()}
-        with translated(f"committing on {self._topic!r}"):
-            try:
-                await self._consumer.commit(behind)
-            except _PARTITION_MOVED as exc:
-                logger.info("commit on {!r} refused, the partitions have moved: {!r}", self._topic, exc)
+        last = {TopicPartition(self._topic, message.partition): message.offset for message in messages}
+        async with self._committing:
+            behind = {
+                partition: OffsetAndMetadata(offset + 1, note)
+                for partition, offset in last.items()
+                if offset in self._taken.get(partition, ())
+            }
+            if len(behind) < len(last):
+                logger.info("partitions of {!r} have moved: {} of {} committed", self._topic, len(behind), len(last))
+            if not behind:
+                return
+            with translated(f"committing on {self._topic!r}"):
+                try:
+                    await self._consumer.commit(behind)
+                except _PARTITION_MOVED as exc:
+                    logger.info("commit on {!r} refused, the partitions have moved: {!r}", self._topic, exc)
+
+    async def _give_away(self) -> None:
+        """Commit nothing any more of what was taken so far; a commit on its way is waited for."""
+        async with self._committing:
+            self._taken.clear()
 
     async def has_committed(self, end_offsets: Mapping[int, int]) -> bool:
         """Say whether the group's committed place has reached the given offset on every partition."""
@@ -241,5 +264,19 @@ class RecordReader:
         for partition in self._consumer.assignment():
             end = self._consumer.highwater(partition)
             if end is not None:
-                total += max(0, end - self._read_up_to.get(partition, end))
+                taken = self._taken.get(partition)
+                total += 0 if taken is None else max(0, end - taken.stop)
         return total
+
+
+class _GivingAway(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """Tells when all partitions are given away, as they are before each is assigned anew, perhaps to another."""
+
+    def __init__(self, give_away: Callable[[], Awaitable[None]]) -> None:
+        self._give_away = give_away
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        await self._give_away()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        pass

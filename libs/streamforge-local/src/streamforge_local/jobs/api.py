@@ -1,15 +1,15 @@
-"""The HTTP face of the job runner, for queue-manager only: loopback, and a token that each platform makes anew.
+"""The HTTP face of the job runner, for queue-manager only: whoever asks has to send a token.
 
 `PUT /jobs/{name}` 201, or 409 with the job that has the name · `GET /jobs[?queue_id=]` · `GET /jobs/{name}` ·
 `DELETE /jobs/{name}[?grace_seconds=]` 202 · `GET /jobs/{name}/logs` · `GET /jobs/watch`: a line of JSON per change, and
-an empty object every few seconds. Errors are `application/problem+json`.
+an empty object every few seconds · `GET /health`, without a token. Errors are `application/problem+json`.
 """
 
 import asyncio
 import contextlib
 import hmac
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -27,6 +27,8 @@ from streamforge_local.jobs.runner import (
 
 _HEARTBEAT_S = 5.0
 """By a silence longer than this a watcher knows that the connection is dead."""
+
+_HEALTH = "/health"
 
 _DEFAULT_GRACE_S = 10.0
 _LONGEST_GRACE_S = 600.0
@@ -51,9 +53,24 @@ def job_runner_app(runner: JobRunner, token: str) -> web.Application:
             web.put("/jobs/{name}", api.submit),
             web.delete("/jobs/{name}", api.delete),
             web.get("/jobs/{name}/logs", api.logs),
+            web.get(_HEALTH, api.health),
         ]
     )
     return app
+
+
+@contextlib.asynccontextmanager
+async def runner_served(runner: JobRunner, token: str, host: str, port: int) -> AsyncIterator[None]:
+    """Serve a runner on an address for the time of the block."""
+    # Who still reads is cut off soon: all of a platform's end has to fit in 10 s.
+    app = job_runner_app(runner, token)
+    server = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)
+    await server.setup()
+    try:
+        await web.TCPSite(server, host, port).start()
+        yield
+    finally:
+        await server.cleanup()
 
 
 class _JobApi:
@@ -97,6 +114,9 @@ class _JobApi:
                 await response.write(msgspec.json.encode(change) + b"\n")
         return response
 
+    async def health(self, _: web.Request) -> web.Response:
+        return _json({"status": "ok", "components": {}})
+
 
 def _require_token(token: str) -> Any:  # noqa: ANN401  # aiohttp's middleware type is private
     expected = f"Bearer {token}".encode()
@@ -104,7 +124,7 @@ def _require_token(token: str) -> Any:  # noqa: ANN401  # aiohttp's middleware t
     @web.middleware
     async def require_token(request: web.Request, handler: Handler) -> web.StreamResponse:
         given = request.headers.get("Authorization", "").encode()
-        if not hmac.compare_digest(given, expected):
+        if request.path != _HEALTH and not hmac.compare_digest(given, expected):
             return _problem(HTTPStatus.UNAUTHORIZED, "the Authorization header does not carry the runner's token")
         return await handler(request)
 

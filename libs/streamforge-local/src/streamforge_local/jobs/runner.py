@@ -7,7 +7,7 @@ stored as unfinished and is started again by the next `up`, as pods are after th
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ import msgspec
 
 from streamforge_local.jobs.feed import ChangeFeed, JobChange
 from streamforge_local.jobs.model import Job, JobRequest, JobStatus
+from streamforge_local.jobs.programs import Program
 from streamforge_local.jobs.store import JobStore
 from streamforge_local.processes import ChildProcess
 
@@ -72,8 +73,7 @@ class JobRunner:
     def __init__(
         self,
         store: JobStore,
-        commands: Mapping[str, Sequence[str]],
-        environment: Mapping[str, str],
+        programs: Mapping[str, Program],
         is_platform_there: Callable[[], Awaitable[bool]],
         restart_policy: RestartPolicy,
     ) -> None:
@@ -81,15 +81,13 @@ class JobRunner:
 
         Args:
             store: Where jobs are kept.
-            commands: What to run for each target.
-            environment: What all jobs get; the variables of the single job are added.
+            programs: What to run for each target.
             is_platform_there: Whether broker and database can be reached now.
             restart_policy: When to start a failed job again.
         """
         self.feed = ChangeFeed()
         self._store = store
-        self._commands = commands
-        self._environment = environment
+        self._programs = programs
         self._is_platform_there = is_platform_there
         self._restart_policy = restart_policy
         self._jobs: dict[str, Job] = {}
@@ -168,8 +166,8 @@ class JobRunner:
             raise JobExistsError(existing)
         if not _NAME.fullmatch(name):
             raise JobRefusedError(f"{name!r} is no job name: lower-case letters, digits and '-', at most 63 of them")
-        if request.target not in self._commands:
-            raise JobRefusedError(f"unknown target {request.target!r}, known are {', '.join(sorted(self._commands))}")
+        if request.target not in self._programs:
+            raise JobRefusedError(f"unknown target {request.target!r}, known are {', '.join(sorted(self._programs))}")
         if self._is_stopping:
             raise PlatformEndingError("the platform is ending")
         job = Job(name=name, started_at=datetime.now(UTC), **msgspec.structs.asdict(request))
@@ -238,8 +236,9 @@ class JobRunner:
         return self._restart_policy.first_delay_s
 
     async def _run_once(self, job: Job) -> int:
+        program = self._programs[job.target]
         environment = {
-            **self._environment,
+            **program.environment,
             "QUEUE_ID": job.queue_id,
             "TARGET": job.target,
             "TELEMETRY_ID": job.telemetry_id,
@@ -247,7 +246,7 @@ class JobRunner:
             "COMMANDS_SINCE": str(job.commands_since),
             "METRICS_PORT": "0",
         }
-        process = await ChildProcess.start(self._commands[job.target], environment, self._store.log_path(job.name))
+        process = await ChildProcess.start(program.command, environment, self._store.log_path(job.name))
         self._processes[job.name] = process
         job.pid = process.pid
         self._record(job, JobStatus.RUNNING)

@@ -14,15 +14,15 @@ _EARTH_RADIUS_M = 6_371_000.0
 _NUMERIC = (int, float)
 
 
-class _NotGeoError(ValueError):
-    """A value is no geometry that the function can use."""
+class NotGeoError(ValueError):
+    """A value is no geometry that a function can use."""
 
 
 def _checked(run: Implementation) -> Implementation:
     def checked(warn: Warn, *arguments: Value) -> Value:
         try:
             return run(*arguments)
-        except _NotGeoError:
+        except NotGeoError:
             return wrong_argument(warn)
 
     return checked
@@ -30,21 +30,21 @@ def _checked(run: Implementation) -> Implementation:
 
 def _point(longitude: Value, latitude: Value) -> Point:
     if type(longitude) not in _NUMERIC or type(latitude) not in _NUMERIC:
-        raise _NotGeoError
+        raise NotGeoError
     if not -180 <= longitude <= 180 or not -90 <= latitude <= 90:
-        raise _NotGeoError
+        raise NotGeoError
     return sphere.from_degrees(longitude, latitude)
 
 
 def _position(pair: Value) -> Point:
     if type(pair) is not list or len(pair) < 2:
-        raise _NotGeoError
+        raise NotGeoError
     return _point(pair[0], pair[1])
 
 
 def _parts(value: Value, least: int) -> list[Value]:
     if type(value) is not list or len(value) < least:
-        raise _NotGeoError
+        raise NotGeoError
     return value
 
 
@@ -55,7 +55,7 @@ def _line(pairs: Value) -> list[Point]:
 def _ring(pairs: Value) -> list[Point]:
     points = [_position(pair) for pair in _parts(pairs, 4)]
     if pairs[0][:2] != pairs[-1][:2]:
-        raise _NotGeoError
+        raise NotGeoError
     return points[:-1]
 
 
@@ -75,21 +75,21 @@ _READERS: dict[str, Any] = {
 }
 
 
-def _geometry(value: Value) -> Geometry:
-    """Read a GeoJSON object, or `[longitude, latitude]` as a point."""
+def geometry_of(value: Value) -> Geometry:
+    """Read a GeoJSON object, or `[longitude, latitude]` as a point; anything else is refused with NotGeoError."""
     if type(value) is list:
         return Geometry(points=[_position(value)])
     kind = value.get("type") if type(value) is dict else None
     if kind not in _READERS:
-        raise _NotGeoError
+        raise NotGeoError
     geometry: Geometry = _READERS[kind](value.get("coordinates"))
     return geometry
 
 
 def _polygons(value: Value) -> Geometry:
-    geometry = _geometry(value)
+    geometry = geometry_of(value)
     if not geometry.polygons:
-        raise _NotGeoError
+        raise NotGeoError
     return geometry
 
 
@@ -98,34 +98,35 @@ def _check_ellipsoid(name: Value) -> None:
         raise not_supported(f"the ellipsoid {to_string(name)!r} in geo functions; 'sphere' is")
 
 
-def _metres(left: Value, right: Value) -> float:
-    start, end = (sphere.centroid(_geometry(value)) for value in (left, right))
+def metres(left: Value, right: Value) -> float:
+    """Measure between the middles of two geometries, or refuse a value that is none with NotGeoError."""
+    start, end = (sphere.centroid(geometry_of(value)) for value in (left, right))
     if start is None or end is None:
-        raise _NotGeoError
+        raise NotGeoError
     return sphere.angle(start, end) * _EARTH_RADIUS_M
 
 
 def _distance(left: Value, right: Value, ellipsoid: Value = "sphere") -> Value:
     _check_ellipsoid(ellipsoid)
-    return number(_metres(left, right))
+    return number(metres(left, right))
 
 
 def _area(value: Value, ellipsoid: Value = "sphere") -> Value:
     _check_ellipsoid(ellipsoid)
-    return number(sphere.area(_geometry(value)) * _EARTH_RADIUS_M**2)
+    return number(sphere.area(geometry_of(value)) * _EARTH_RADIUS_M**2)
 
 
 def _in_range(left: Value, right: Value, low: Value, high: Value, *ends: Value) -> Value:
     if type(low) not in _NUMERIC or type(high) not in _NUMERIC:
-        raise _NotGeoError
+        raise NotGeoError
     with_low, with_high = (*(truthy(end) for end in ends), True, True)[:2]
-    metres = _metres(left, right)
-    return (low < metres < high) or (with_low and metres == low <= high) or (with_high and low <= metres == high)
+    found = metres(left, right)
+    return (low < found < high) or (with_low and found == low <= high) or (with_high and low <= found == high)
 
 
 def _haversine(*degrees: Value) -> Value:
     if any(type(degree) not in _NUMERIC for degree in degrees):
-        raise _NotGeoError
+        raise NotGeoError
     up1, across1, up2, across2 = (math.radians(degree) for degree in degrees)
     square = math.sin((up2 - up1) / 2) ** 2 + math.cos(up1) * math.cos(up2) * math.sin((across2 - across1) / 2) ** 2
     return number(2 * _EARTH_RADIUS_M * math.asin(min(1.0, math.sqrt(square))))
@@ -133,7 +134,7 @@ def _haversine(*degrees: Value) -> Value:
 
 def _equal(left: Value, right: Value) -> Value:
     """Compare geometries of one type place by place; a ring may begin at any of its corners."""
-    first, second = _geometry(left), _geometry(right)
+    first, second = geometry_of(left), geometry_of(right)
     return (
         sorted(first.points) == sorted(second.points)
         and first.lines == second.lines
@@ -154,8 +155,8 @@ for _name, _least, _most, _run in (
     ("GEO_DISTANCE", 2, 3, _distance),
     ("GEO_IN_RANGE", 4, 6, _in_range),
     ("GEO_AREA", 1, 2, _area),
-    ("GEO_CONTAINS", 2, 2, lambda outer, inner: sphere.contains(_polygons(outer), _geometry(inner))),
-    ("GEO_INTERSECTS", 2, 2, lambda left, right: sphere.intersect(_geometry(left), _geometry(right))),
+    ("GEO_CONTAINS", 2, 2, lambda outer, inner: sphere.contains(_polygons(outer), geometry_of(inner))),
+    ("GEO_INTERSECTS", 2, 2, lambda left, right: sphere.intersect(geometry_of(left), geometry_of(right))),
     ("GEO_EQUALS", 2, 2, _equal),
 ):
     strict_function(_name, _least, _most)(_checked(_run))
@@ -197,7 +198,7 @@ def _is_in_polygon(polygon: Value, first: Value, second: Value = False) -> Value
     place, turned = (first, truthy(second)) if type(first) is list else ([first, second], False)
     corners = _parts(polygon, 3)
     if not all(_is_pair(pair) for pair in (*corners, place)):
-        raise _NotGeoError
+        raise NotGeoError
     if turned:
         corners, place = [pair[::-1] for pair in corners], place[::-1]
     up, across = place
