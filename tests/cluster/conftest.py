@@ -15,7 +15,7 @@ from kubernetes import client, config
 
 from queue_manager.adapters.kubernetes.launcher import KubernetesLauncher
 from queue_manager.app.ports import Job
-from queue_manager.settings import KubernetesLauncherSettings
+from queue_manager.settings import KubernetesLauncherSettings, Settings
 
 IMAGE = os.environ.get("STREAMFORGE_TEST_IMAGE", "python:3.11-slim-bookworm")  # noqa: TID251
 _ANSWERS_WITHIN_S = 5
@@ -27,6 +27,11 @@ RULES = [
     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
 ]
 """As docs/operations.md has them: all that queue-manager may."""
+KEDA_RULES = [
+    {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["create", "get", "list", "delete"]},
+    {"apiGroups": ["keda.sh"], "resources": ["scaledobjects"], "verbs": ["create"]},
+]
+"""What it may besides where KEDA scales live connectors."""
 
 
 @pytest.fixture(scope="session")
@@ -105,7 +110,7 @@ def launching(kubeconfig: str, namespace: str) -> Launching:
         laid_down = {target: {"image": IMAGE, **described} for target, described in targets.items()}
         plan = KubernetesLauncherSettings(
             kubernetes_namespace=namespace, kubernetes_job_targets=laid_down, **settings
-        ).plan()
+        ).plan(Settings())
         async with KubernetesLauncher(plan, kubeconfig) as launcher:
             yield launcher
 

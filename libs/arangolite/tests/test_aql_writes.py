@@ -114,3 +114,12 @@ def test_a_query_never_reads_what_it_has_changed(db: StandardDatabase, query: st
         db.aql.execute(query)
     assert refused.value.error_code == 1579
     assert db.collection("things").count() == 1
+
+
+def test_a_window_comes_before_changes(things: StandardDatabase) -> None:
+    with pytest.raises(AQLQueryExecuteError) as refused:
+        run(
+            things,
+            "FOR d IN things UPDATE d WITH {x: 1} IN things WINDOW {preceding: 1} AGGREGATE n = COUNT() RETURN n",
+        )
+    assert refused.value.error_code == 1595

@@ -154,6 +154,22 @@ class SymbolQuality(msgspec.Struct, frozen=True):
     """Why it could not be loaded."""
 
 
+class Anomaly(msgspec.Struct, frozen=True):
+    """A price jump."""
+
+    at: int
+    """Event time of the record behind it, Unix milliseconds."""
+    previous: float
+    price: float
+
+
+class CrossCheck(msgspec.Struct, frozen=True):
+    """Candles beside those that stored trades make."""
+
+    compared: int
+    differing: int
+
+
 class DatasetQuality(msgspec.Struct, frozen=True):
     """One dataset's part of the completeness report."""
 
@@ -170,6 +186,9 @@ class DatasetQuality(msgspec.Struct, frozen=True):
     gaps_total: int
     symbols: list[SymbolQuality] = []
     """Of a basket."""
+    anomalies: list[Anomaly] | None = None
+    """The first price jumps; None until the workflow has ended and was examined."""
+    anomalies_total: int | None = None
 
 
 class Quality(AnyDocument, frozen=True):
@@ -178,6 +197,8 @@ class Quality(AnyDocument, frozen=True):
     queue_id: str
     verdict: str
     datasets: list[DatasetQuality]
+    cross_checks: list[CrossCheck] | None = None
+    """None until the workflow has ended and was examined."""
 
 
 class ApiKey(AnyDocument, frozen=True):

@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from streamforge_local.client.documents import Dataset, Gap, Quality, SymbolQuality, Workflow
+from streamforge_local.client.documents import Anomaly, Dataset, Gap, Quality, SymbolQuality, Workflow
 from streamforge_local.commands import options
 from streamforge_local.commands.connection import Connection
 from streamforge_local.commands.failures import FAILED, fails_readably
@@ -16,6 +16,7 @@ from streamforge_local.commands.verdict import COMPLETE, verdict_text, verdict_w
 
 _GAPS_SHOWN = 10
 _SYMBOLS_SHOWN = 20
+_ANOMALIES_SHOWN = 5
 _CAUSES = {"exchange": "the exchange does not have them", "unexplained": "unexplained"}
 
 
@@ -59,6 +60,13 @@ def _print_report(console: Console, workflow: Workflow, report: Quality) -> None
             _print_symbols(console, each.symbols)
         if each.gaps:
             _print_gaps(console, datasets[each.n], each.gaps, each.gaps_total)
+        if each.anomalies:
+            _print_anomalies(console, each.anomalies, each.anomalies_total or 0)
+    for check in report.cross_checks or ():
+        told = (
+            f"{count(check.differing)} of {count(check.compared)} candles differ from the stored trades of their range"
+        )
+        console.print(told, style="bold red" if check.differing else "")
 
 
 def _print_symbols(console: Console, symbols: list[SymbolQuality]) -> None:
@@ -94,6 +102,16 @@ def _print_gaps(console: Console, dataset: Dataset, gaps: list[Gap], total: int)
     console.print(table)
     if total > _GAPS_SHOWN:
         console.print(f"and {count(total - _GAPS_SHOWN)} more gaps; --json lists up to 1,000", style="dim")
+
+
+def _print_anomalies(console: Console, anomalies: list[Anomaly], total: int) -> None:
+    table = plain_table("PRICE JUMP AT (UTC)", ">FROM", ">TO")
+    for jump in anomalies[:_ANOMALIES_SHOWN]:
+        table.add_row(_moment(jump.at), f"{jump.previous:g}", f"{jump.price:g}")
+    console.print()
+    console.print(table)
+    if total > _ANOMALIES_SHOWN:
+        console.print(f"and {count(total - _ANOMALIES_SHOWN)} more price jumps", style="dim")
 
 
 def _moment(time_ms: int) -> str:

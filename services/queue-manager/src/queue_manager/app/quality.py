@@ -18,6 +18,8 @@ from typing import Protocol, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from queue_manager.app.anomalies import Anomaly
+from queue_manager.app.cross_checks import CrossCheck
 from queue_manager.app.workflow import Dataset, Span, Workflow
 from streamforge_common.contract.data_types import DataType
 from streamforge_common.contract.events import TaskError
@@ -77,6 +79,9 @@ class DatasetQuality(BaseModel):
     rejected: int
     gaps: Sequence[Gap]
     gaps_total: int
+    anomalies: list[Anomaly] | None = None
+    """The first price jumps; None until the workflow has ended and was examined."""
+    anomalies_total: int | None = None
 
 
 class SymbolGap(Gap):
@@ -118,6 +123,8 @@ class QualityReport(BaseModel):
     queue_id: str
     verdict: Verdict
     datasets: list[BasketQuality | DatasetQuality]
+    cross_checks: list[CrossCheck] | None = None
+    """With the datasets that it can be compared with; None until the workflow has ended and was examined."""
 
 
 class Documents(Protocol):
@@ -152,6 +159,12 @@ async def report_quality(workflow: Workflow, evidence: Evidence) -> QualityRepor
     return QualityReport(
         queue_id=workflow.queue_id, verdict=_worst(dataset.verdict for dataset in datasets), datasets=datasets
     )
+
+
+async def find_gaps(workflow: Workflow, dataset: Dataset, evidence: Evidence) -> Sequence[Gap] | None:
+    """Return all that is missing of a dataset, in order; None while it is not known which ids there are."""
+    findings = await _look(workflow, _subject_of_dataset(workflow, dataset), evidence)
+    return None if findings.expected is None else findings.gaps
 
 
 _WORST_FIRST = (Verdict.RUNNING, Verdict.INCOMPLETE, Verdict.UNPROVEN, Verdict.COMPLETE)
@@ -336,10 +349,7 @@ def _subjects_of_basket(workflow: Workflow, dataset: Dataset) -> list[_Subject]:
     for span in workflow.control.exchange_gaps:
         if span.n == dataset.n:
             known[span.symbol].append(span)
-    return [
-        _Subject(dataset.model_copy(update={"symbol": symbol}), kind, told.get(symbol), known[symbol])
-        for symbol in dataset.symbols
-    ]
+    return [_Subject(dataset.of_symbol(symbol), kind, told.get(symbol), known[symbol]) for symbol in dataset.symbols]
 
 
 @dataclass(frozen=True, slots=True)
