@@ -1,8 +1,11 @@
-"""Baskets on the whole platform: of every symbol what was served is stored, once or twice; a dead one stops none."""
+"""Several symbols on the whole platform: what was served of each is stored, once or twice; a dead one stops none."""
 
+import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
+import httpx
 import pytest
 
 from tests.e2e.conftest import opened, read_documents
@@ -68,4 +71,29 @@ def test_every_symbol_of_a_basket_is_stored_as_served_and_loading_it_again_chang
                 assert (it["verdict"], it["expected"], it["stored"]) == ("complete", number, number), (case, it)
             assert dataset["expected"] - dataset["missing"] == dataset["stored"] == len(stored)
             assert (dataset["repeated"], dataset["out_of_range"], dataset["rejected"]) == (0, 0, 0)
+    workflows.close()
+
+
+@pytest.mark.timeout(200)
+def test_streams_of_all_symbols_are_stored_with_every_symbol_and_without_those_of_another_margin(simulated):
+    workflows = Workflows(simulated.url)
+    asked = {"symbol": "ALL", "market": "um", "options": {"duration": 6}}
+    submitted = {kind: workflows.submit({**asked, "type": f"ws_{kind}"}) for kind in ("mark_price", "liquidations")}
+    for kind, document in submitted.items():
+        ended = workflows.wait_ended(document["queue_id"], ENDS_WITHIN_S)
+        [dataset] = workflows.find(ended["queue_id"], "/quality")["datasets"]
+        for database in opened(simulated):
+            documents_stored = read_documents(database, ended["datasets"][0]["collection_name"]).values()
+        stored = {(it["symbol"], it["event_time"]) for it in documents_stored}
+        query = {"market": "binance:um", "symbol": "ALL", "kind": kind}
+        lines = httpx.get(f"{simulated.exchange_url}/_sim/served", params=query, timeout=60).text.splitlines()
+        messages = [json.loads(line)["item"] for line in lines]
+        items = [item for message in messages for item in (message if isinstance(message, list) else [message])]
+        sent = {(it.get("o", it)["s"], it["E"]) for it in items if it["st"] == 1}
+        # What is sent while the loader is leaving may not reach it.
+        assert stored == {it for it in sent if it[1] <= max(time_ms for _, time_ms in stored)}
+        assert len(stored) == len(documents_stored) >= 30
+        assert (ended["status"], dataset["verdict"], dataset["expected"]) == ("completed", "unproven", None)
+        assert {it["symbol"]: it["stored"] for it in dataset["symbols"]} == Counter(symbol for symbol, _ in stored)
+        assert (dataset["stored"], dataset["rejected"], dataset["gaps"]) == (len(stored), 0, [])
     workflows.close()

@@ -293,7 +293,15 @@ def test_of_an_all_market_stream_the_contracts_with_the_coin_as_margin_are_left_
 
 def test_liquidations_of_all_symbols_are_those_of_each_one() -> None:
     stream = BINANCE_UM.streams["liquidations"]
-    order = {"s": "BTCUSDT", "S": "SELL", "q": "0.014", "p": "9910.00000000", "T": 1_568_014_460_893}
+    order = {
+        "s": "BTCUSDT",
+        "S": "SELL",
+        "o": "LIMIT",
+        "f": "IOC",
+        "q": "0.014",
+        "p": "9910.00000000",
+        "T": 1_568_014_460_893,
+    }
     message = json.dumps({"e": "forceOrder", "E": 1_568_014_460_893, "o": order, "st": 1}).encode()
     of_all, of_one = (list(stream.parse(message, symbol, RECEIVED_MS).records) for symbol in ("ALL", "BTCUSDT"))
     assert of_all == of_one != []

@@ -58,7 +58,9 @@ def test_any_list_of_symbols_is_a_basket_or_refused_with_every_fault_named(symbo
         ({"symbols": ["BTCUSDT", "ETHUSDT", "btcusdt"]}, "#/symbols/2", "BTCUSDT is listed already"),
         ({"symbols": ["BTCUSDT", "B"]}, "#/symbols/1", "not a symbol such as BTCUSDT"),
         ({"symbol": "MULTI"}, "#/symbol", "list its symbols in symbols"),
-        ({"symbol": "ALL"}, "#/symbol", "list the symbols in symbols"),
+        ({"symbol": "ALL"}, "#/symbol", "binance um ws_mark_price; or list the symbols in symbols"),
+        ({"symbol": "all", "type": "ws_trades", "time_range": ""}, "#/symbol", "binance um ws_liquidations"),
+        ({"symbols": ["BTCUSDT", "ETHUSDT"], "type": "ws_trades", "time_range": ""}, "#/symbols", "one symbol"),
         ({"symbols": ["BTCUSDT", "ETHUSDT"], "options": {"symbols": []}}, "#/options/symbols", "unknown option"),
     ],
 )
@@ -212,3 +214,31 @@ async def test_a_thousand_symbols_are_counted_at_once_and_at_most_a_thousand_gap
     assert evidence.asked == 0
     assert (dataset.expected, dataset.stored, dataset.gaps_total) == (1_000 * DAY, DAY, 998 + 2 * DAY // 2)
     assert len(dataset.gaps) == sum(len(it.gaps) for it in dataset.symbols) == 1_000
+
+
+async def test_of_all_symbols_it_is_counted_what_there_is_of_each_and_nothing_is_proven(database) -> None:
+    asked = request(symbol="all", market="um", type="ws_mark_price", time_range="")
+    workflow = new_workflow({}, check_request(asked, NOW), "abcdef", NOW)
+    told = {"queue_id": workflow.queue_id, "producer": "loader-ws__abcdef", "attempt": 1, "timestamp": 0.0}
+    reconnect = [{"from": START_MS, "to": START_MS + 500}]
+    note_event(workflow, Event.model_validate({**told, "status": "loading", "gaps": reconnect}), 0, 0, NOW)
+    workflow.status = WorkflowStatus.STOPPED
+    dataset = workflow.datasets[0]
+    fields = ["exchange", "market", "symbol", "type", "event_time"]
+    await ensure_collection(database, dataset.collection_name, [{"type": "persistent", "name": "it", "fields": fields}])
+    identity = {"exchange": "binance", "market": "um", "type": "mark_price"}
+    numbers = {"AUSDT": 3, "BUSDT": 1, "ZUSDT": 2}
+    documents = [{**identity, "symbol": it, "event_time": at} for it, number in numbers.items() for at in range(number)]
+    documents += [{**identity, "symbol": "CUSDT", "type": "liquidations", "event_time": 1}]
+    database.collection(dataset.collection_name).import_bulk(documents)
+
+    [judged] = (await report_quality(workflow, ArangoEvidence(database))).datasets
+
+    assert (workflow.queue_id[:21], dataset.collection_name[:21]) == ("wf-all-ws_mark_price-", "um_all_ws_mark_price_")
+    assert {it.symbol: (it.verdict, it.expected, it.stored) for it in judged.symbols} == {
+        symbol: (Verdict.UNPROVEN, None, number) for symbol, number in numbers.items()
+    }
+    assert (judged.verdict, judged.expected, judged.stored) == (Verdict.UNPROVEN, None, 6)
+    assert [(it.symbol, it.start, it.end, it.missing) for it in judged.gaps] == [
+        ("ALL", START_MS, START_MS + 500, None)
+    ]

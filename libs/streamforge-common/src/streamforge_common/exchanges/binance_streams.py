@@ -154,11 +154,15 @@ class _ForceOrder(msgspec.Struct, frozen=True):
     o: _Order
 
 
-class _Whose(msgspec.Struct, frozen=True):
+class _Contract(msgspec.Struct, frozen=True):
+    s: str = ""
+
+
+class _Whose(_Contract, frozen=True):
     """Of an all-market stream: the contract that an item is of. The margin comes since 2026-06-29, with COIN-M's."""
 
-    s: str = ""
-    o: "_Whose | None" = None
+    o: _Contract | None = None
+    """Of an order."""
     st: int = 1
 
 

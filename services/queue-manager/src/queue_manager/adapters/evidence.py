@@ -26,6 +26,14 @@ FOR part IN @parts
             RETURN number
     )
 """
+_NEXT_SYMBOL = """
+FOR record IN @@collection
+    FILTER record.exchange == @exchange AND record.market == @market AND record.symbol > @after AND record.type == @kind
+    SORT record.symbol
+    LIMIT 1
+    RETURN record.symbol
+"""
+"""From one symbol to the next by the index: to collect them would read every record."""
 _REJECTED = """
 FOR record IN rejected_records
     FILTER record.queue_id == @queue_id AND record.topic == @topic
@@ -83,6 +91,16 @@ class ArangoEvidence:
         wanted = [{"symbol": symbol, "start": start, "end": end} for symbol, (start, end) in parts.items()]
         counted = await self._query(dataset.collection_name, _EACH, field=field, parts=wanted, **bind)
         return dict(zip(parts, counted or [0] * len(parts), strict=True))
+
+    async def count_every_symbol(self, dataset: Dataset) -> dict[str, int]:
+        """Count the documents of each symbol that has some of the dataset's kind, whatever their time."""
+        bind = {name: value for name, value in instrument(dataset).items() if name != "symbol"}
+        counts: dict[str, int] = {}
+        symbol = ""
+        while found := await self._query(dataset.collection_name, _NEXT_SYMBOL, after=symbol, **bind):
+            symbol = found[0]
+            counts[symbol] = await self.count_all(dataset.of_symbol(symbol))
+        return counts
 
     async def rejected_each(self, queue_id: str, dataset: Dataset) -> dict[str, int]:
         """Count what was rejected from a basket's topic by symbol, as far as it is known whose it is."""

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from queue_manager.app.anomalies import Anomaly
 from queue_manager.app.cross_checks import CrossCheck
 from queue_manager.app.workflow import Dataset, Span, Workflow
+from streamforge_common.contract.baskets import EVERY_SYMBOL
 from streamforge_common.contract.data_types import DataType
 from streamforge_common.contract.events import TaskError
 from streamforge_common.contract.grid import Grid
@@ -149,6 +150,9 @@ class Evidence(Documents, Protocol):
     async def count_each(self, dataset: Dataset, field: str, parts: Mapping[str, tuple[int, int]]) -> dict[str, int]:
         """Count the documents of symbols of a basket by a field, each symbol's in a range of its own."""
 
+    async def count_every_symbol(self, dataset: Dataset) -> dict[str, int]:
+        """Count the documents of each symbol that has some of the dataset's kind, whatever their time."""
+
     async def rejected_each(self, queue_id: str, dataset: Dataset) -> dict[str, int]:
         """Count what was rejected from a basket's topic by symbol, as far as it is known whose it is."""
 
@@ -177,6 +181,8 @@ def _worst(verdicts: Iterable[Verdict]) -> Verdict:
 async def _judge(workflow: Workflow, dataset: Dataset, evidence: Evidence) -> DatasetQuality:
     if dataset.symbols:
         return await _judge_basket(workflow, dataset, evidence)
+    if dataset.symbol == EVERY_SYMBOL:
+        return await _judge_every_symbol(workflow, dataset, evidence)
     subject = _subject_of_dataset(workflow, dataset)
     findings = await _look(workflow, subject, evidence)
     rejected = await evidence.rejected(workflow.queue_id, dataset)
@@ -220,6 +226,37 @@ async def _judge_basket(workflow: Workflow, dataset: Dataset, evidence: Evidence
         rejected=rejected,
         gaps=[SymbolGap(symbol=judged.symbol, **dict(gap)) for judged in symbols for gap in judged.gaps],
         gaps_total=sum(judged.gaps_total for judged in symbols),
+        symbols=symbols,
+        **of_topic,
+    )
+
+
+async def _judge_every_symbol(workflow: Workflow, dataset: Dataset, evidence: Evidence) -> BasketQuality:
+    """Count what there is: which symbols there should be nobody knows, and no all-market stream numbers its records."""
+    stored = await evidence.count_every_symbol(dataset)
+    rejected = await evidence.rejected(workflow.queue_id, dataset)
+    subject = _subject_of_dataset(workflow, dataset)
+    whole = _figures(workflow, subject, _unnumbered(workflow, dataset, sum(stored.values())), rejected, _GAPS_LISTED)
+    of_topic = _counts_of_topic(workflow, dataset, whole["stored"] + rejected)
+    symbols = [
+        SymbolQuality(
+            symbol=symbol,
+            repeated=None if of_topic["repeated"] else 0,
+            out_of_range=0,
+            error=None,
+            **_figures(workflow, subject, _Findings(None, number, (), is_provable=False), 0, 0),
+        )
+        for symbol, number in stored.items()
+    ]
+    return BasketQuality(
+        n=dataset.n,
+        verdict=whole["verdict"],
+        expected=whole["expected"],
+        stored=whole["stored"],
+        missing=whole["missing"],
+        rejected=rejected,
+        gaps=[SymbolGap(symbol=dataset.symbol, **dict(gap)) for gap in whole["gaps"]],
+        gaps_total=whole["gaps_total"],
         symbols=symbols,
         **of_topic,
     )
@@ -398,15 +435,18 @@ async def _look_live(workflow: Workflow, subject: _Subject, documents: Documents
     dataset, told = subject.dataset, subject.told
     stream = STREAM_MARKETS[dataset.exchange, dataset.market].streams[subject.kind.name]
     if stream.grid is None or told is None or told.first_id is None or told.last_id is None:
-        gaps = [
-            Gap(start=span.start, end=span.end, missing=None, cause=Cause.UNEXPLAINED)
-            for span in workflow.control.stream_gaps
-            if span.n == dataset.n
-        ]
-        stored = await documents.count_all(dataset)
-        return _Findings(None, stored, gaps, is_provable=False, gaps_total=workflow.control.stream_gaps_total)
+        return _unnumbered(workflow, dataset, await documents.count_all(dataset))
     part = _Part(told.first_id, stream.grid.count(told.first_id, told.last_id + 1))
     return await _look_for_gaps(subject, part, documents)
+
+
+def _unnumbered(workflow: Workflow, dataset: Dataset, stored: int) -> _Findings:
+    gaps = [
+        Gap(start=span.start, end=span.end, missing=None, cause=Cause.UNEXPLAINED)
+        for span in workflow.control.stream_gaps
+        if span.n == dataset.n
+    ]
+    return _Findings(None, stored, gaps, is_provable=False, gaps_total=workflow.control.stream_gaps_total)
 
 
 def _sum(gaps: Sequence[Gap]) -> int:

@@ -10,7 +10,7 @@ from queue_manager.app.catalog import Offer, offers_of
 from streamforge_common.contract.baskets import BASKET, EVERY_SYMBOL, FEWEST, MOST, SYMBOLS_OPTION
 from streamforge_common.contract.data_types import DataType, Source
 from streamforge_common.contract.time_range import TimeRange
-from streamforge_common.exchanges import REST_MARKETS
+from streamforge_common.exchanges import REST_MARKETS, STREAM_MARKETS
 from streamforge_common.ids import COLLECTION_PATTERN, SYMBOL_PATTERN
 
 Fault = Callable[[str, str], None]
@@ -92,6 +92,8 @@ def check_request(request: WorkflowRequest, now: datetime) -> CheckedRequest:
     if request.collection_name is not None and not COLLECTION_PATTERN.fullmatch(request.collection_name):
         fault("collection_name", f"must match {COLLECTION_PATTERN.pattern}")
     data_type = _check_combination(request, fault)
+    if data_type is not None and symbols == [EVERY_SYMBOL]:
+        _check_every_symbol(request, data_type, fault)
     if data_type is not None and data_type.source.is_live:
         start = now
         _check_live(request, fault)
@@ -128,10 +130,22 @@ def _check_one_symbol(symbol: str, fault: Fault) -> str:
     if symbol == BASKET:
         fault("symbol", f"{BASKET} stands for a basket; list its symbols in symbols")
     elif symbol == EVERY_SYMBOL:
-        fault("symbol", f"{EVERY_SYMBOL} is not in this version; list the symbols in symbols")
+        return symbol
     elif why := _why_no_symbol(symbol):
         fault("symbol", why)
     return symbol
+
+
+def _check_every_symbol(request: WorkflowRequest, data_type: DataType, fault: Fault) -> None:
+    of_all = {
+        (market.exchange, market.market, str(DataType(Source.WS, stream.kind.name)))
+        for market in STREAM_MARKETS.values()
+        for stream in market.streams.values()
+        if stream.is_of_all
+    }
+    if (request.exchange, request.market, str(data_type)) not in of_all:
+        there = ", ".join(" ".join(it) for it in sorted(of_all))
+        fault("symbol", f"there is no stream of all symbols of that, but of {there}; or list the symbols in symbols")
 
 
 def _check_basket(symbols: Sequence[str], fault: Fault) -> list[str]:
