@@ -80,6 +80,8 @@ class Stream:
     """Where the ids lie one behind the other, so that a hole is seen; None where nothing tells."""
     silence_s: float | None
     """Without a message for so long the connection is stale; None where silence is normal."""
+    is_of_all: bool = False
+    """Whether there is also one of every symbol of the market, to be named and parsed as that of the symbol `ALL`."""
     book: BookRules | None = None
     """Of order books and their differences."""
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from streamforge_common.contract.baskets import BASKET, EVERY_SYMBOL
 from streamforge_common.contract.commands import Command
 from streamforge_common.contract.data_types import DataType, Source
 from streamforge_common.errors import FatalError
@@ -50,6 +51,8 @@ class Dataset:
         stream = market.streams.get(data_type.kind)
         if stream is None:
             raise _unsupported(f"{start.exchange!r} {start.market!r} does not push {data_type.kind!r}")
+        if start.symbol == BASKET or (start.symbol == EVERY_SYMBOL and not stream.is_of_all):
+            raise _unsupported(f"of {start.type!r} there is no stream of {start.symbol!r}")
         chosen = read_options(start, data_type)
         return cls(
             market,

@@ -77,6 +77,8 @@ def note_event(workflow: Workflow, event: Event, partition: int, offset: int, no
             setattr(task, field, told)
     for gap in event.exchange_gaps or ():
         workflow.note_exchange_gap(Span(n=task.n, start=gap.start, end=gap.end))
+    for report in event.symbols or ():
+        workflow.note_symbol(task.n, report)
     for hole in event.gaps or ():
         # Where ids lie one behind the other the database tells what is missing, and better.
         if hole.missing is None:
