@@ -403,8 +403,15 @@ def test_a_ban_that_one_loader_saw_is_told_to_those_that_start_later(platform):
     assert options_of_the_next_start() == {}
 
 
-def test_a_ban_that_one_loader_saw_is_told_once_to_those_that_run(platform):
-    request = WorkflowRequest(symbol="ethusdt", type="api_candles_5m", time_range="2024-08-01:2024-08-02")
+@pytest.mark.parametrize(
+    ("target", "asked"),
+    [
+        ("loader-producer", {"type": "api_candles_5m", "time_range": "2024-08-01:2024-08-02"}),
+        ("loader-ws", {"type": "ws_trades"}),
+    ],
+)
+def test_a_ban_that_one_loader_saw_is_told_once_to_those_that_run(platform, target, asked):
+    request = WorkflowRequest(symbol="ethusdt", **asked)
     other = asyncio.run(platform.controller.submit(request)).queue_id
     asyncio.run(platform.controller.reconcile(other))
     launched = asyncio.run(platform.store.get(other)).workflow.tasks[0].started_since_ms
@@ -414,7 +421,7 @@ def test_a_ban_that_one_loader_saw_is_told_once_to_those_that_run(platform):
     for _ in range(2):
         asyncio.run(platform.controller.reconcile(other))
 
-    starts = [it for it in platform.log.commands if it.queue_id == other and it.target == "loader-producer"]
+    starts = [it for it in platform.log.commands if it.queue_id == other and it.target == target]
     assert [it.options for it in starts] == [{}, {"banned_until": until_s}]
     assert asyncio.run(platform.store.get(other)).workflow.tasks[0].started_since_ms == launched
 
