@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from streamforge_common.contract.baskets import basket_symbols
 from streamforge_common.contract.commands import Command
 from streamforge_common.contract.data_types import DataType, Source
+from streamforge_common.contract.source_choice import SourceChoice
 from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.errors import FatalError
 from streamforge_common.exchanges import ARCHIVE_MARKETS, REST_MARKETS
@@ -54,6 +55,8 @@ class ArchiveDataset:
     time_range: TimeRange
     type: str
     kafka_topic: str
+    rest_from_ms: int | None = None
+    """From where on the plan has REST in place of files; None where it has files to the end."""
 
     @classmethod
     def of(cls, start: Command) -> "ArchiveDataset":
@@ -66,7 +69,7 @@ class ArchiveDataset:
         market = ARCHIVE_MARKETS.get(key)
         if market is None:
             raise _unsupported(f"no archives of {start.exchange!r} {start.market!r}")
-        kind, time_range = _parse(start, Source.DUMP)
+        kind, time_range = _parse(start, Source.DUMP, Source.API)
         archive = market.archives.get(kind)
         if archive is None:
             raise _unsupported(f"the archives of {start.exchange!r} {start.market!r} have no {kind!r}")
@@ -80,9 +83,22 @@ class ArchiveDataset:
         return self.history.ends if self.history is not None and self.history.reach is None else None
 
 
-def is_archived(start: Command) -> bool:
-    """Say whether a `start` command asks for records from archives."""
-    return start.type.startswith(f"{Source.DUMP}_")
+def datasets_of(start: Command) -> tuple[Dataset | None, ArchiveDataset | None]:
+    """Read a `start` command: what is to be loaded over REST and from archives, by each way that is open to it.
+
+    Raises:
+        FatalError: No way is, or the options name another one (`unsupported_dataset`).
+    """
+    kind, _ = _parse(start, Source.API, Source.DUMP)
+    try:
+        choice = SourceChoice.of(DataType.parse(start.type).source, start.options)
+    except ValueError as exc:
+        raise _unsupported(str(exc)) from exc
+    if choice is SourceChoice.DUMP:
+        return None, ArchiveDataset.of(start)
+    market = ARCHIVE_MARKETS.get((start.exchange, start.market))
+    has_files = choice is SourceChoice.AUTO and market is not None and kind in market.archives
+    return Dataset.of(start), ArchiveDataset.of(start) if has_files else None
 
 
 def basket_of(start: Command) -> list[str]:
@@ -97,14 +113,14 @@ def basket_of(start: Command) -> list[str]:
         raise _unsupported(str(exc)) from exc
 
 
-def _parse(start: Command, source: Source) -> tuple[str, TimeRange]:
+def _parse(start: Command, *sources: Source) -> tuple[str, TimeRange]:
     """Return the kind of records and their time range."""
     try:
         data_type = DataType.parse(start.type)
         time_range = TimeRange.parse(start.time_range)
     except ValueError as exc:
         raise _unsupported(str(exc)) from exc
-    if data_type.source is not source:
+    if data_type.source not in sources:
         raise _unsupported(f"{start.type!r} is not history")
     return data_type.kind, time_range
 
