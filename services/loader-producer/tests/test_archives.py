@@ -93,7 +93,10 @@ async def test_faults_that_pass_are_outlasted_without_loss_or_repeat(
         {"path": f"{CANDLES}2.zip*", "kind": "corrupt_zip", "count": 2},
         {"path": f"{CANDLES}2.zip", "kind": "missing_file", "after": 1},
         {"path": f"{CANDLES}3.zip.CHECKSUM", "kind": "missing_file"},
-        *({"path": f"{CANDLES}3.zip", "kind": kind, "after": at} for at, kind in enumerate(("500", "reset", "429"))),
+        *(
+            {"path": f"{CANDLES}3.zip", "kind": kind, "after": at}
+            for at, kind in enumerate(("500", "reset", "429", "cut_file"))
+        ),
     ]
     await plan_faults(simulated_exchange, *faults)
     driver = driver_of(kafka_broker)
