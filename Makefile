@@ -37,8 +37,12 @@ e2e-k8s: setup ## Run the tests that need a Kubernetes cluster, on the one that 
 images: ## Build the services' images, tell their sizes and what is in them [BASE_IMAGE=…] [DOCKER_BUILD_FLAGS=…]
 	@BASE_IMAGE="$(BASE_IMAGE)" DOCKER_BUILD_FLAGS="$(DOCKER_BUILD_FLAGS)" scripts/images
 
+.PHONY: compose-env
+compose-env: ## Make the passwords that docker-compose.yml asks for [EXCHANGE=live|simulated]
+	@scripts/compose-env $(filter-out auto,$(EXCHANGE))
+
 .PHONY: chart-tools
-chart-tools: ## Build the programs that the tests of the Helm chart need, some two minutes, once; they are skipped without
+chart-tools: ## Build what the tests of the chart and of docker-compose.yml need, some two minutes, once; skipped without
 	@scripts/chart-tools
 
 .PHONY: chaos

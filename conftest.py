@@ -24,6 +24,7 @@ _OURS = [
     "arangolite",
     "dummy_service",
     "exchange_sim",
+    "job_runner",
     "loader_producer",
     "loader_ws",
     "queue_manager",

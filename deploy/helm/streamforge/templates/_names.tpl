@@ -63,15 +63,42 @@ runAsGroup: 10001
 seccompProfile: {type: RuntimeDefault}
 {{- end -}}
 
+{{/* The Secret with the database's password; none where `credentials` has all there is to know. */}}
+{{- define "streamforge.arangodbSecret" -}}
+{{ .Values.arangodb.secret | default (ternary "" "streamforge-credentials" (not (empty .Values.credentials))) }}
+{{- end -}}
+
+{{/* (root, target): by variable, where its value is in a Secret; without a target, of queue-manager. */}}
+{{- define "streamforge.secrets" -}}
+{{- $values := .root.Values -}}
+{{- $kafka := $values.kafka -}}
+{{- $target := .target | default (dict "egress" (list "arangodb")) -}}
+{{- if $target.kafka }}{{ $kafka = merge (dict) $target.kafka (dict "entry" $kafka.entry) }}{{ end -}}
+{{- $secrets := dict -}}
+{{- if $kafka.secret -}}
+{{- $_ := set $secrets "KAFKA_SASL_PASSWORD" (dict "secret" $kafka.secret "entry" ($kafka.entry | default "password")) -}}
+{{- else if and (hasPrefix "SASL" $values.kafka.securityProtocol) (empty $values.credentials) -}}
+{{- fail "kafka.secret is required with SASL, or credentials that hold the user and the password" -}}
+{{- end -}}
+{{- $arangodb := include "streamforge.arangodbSecret" .root -}}
+{{- if and $arangodb (has "arangodb" $target.egress) -}}
+{{- $_ := set $secrets "ARANGO_PASSWORD" (dict "secret" $arangodb "entry" ($values.arangodb.entry | default "ARANGO_PASSWORD")) -}}
+{{- end -}}
+{{- toJson $secrets -}}
+{{- end -}}
+
 {{/* KUBERNETES_JOB_TARGETS: `jobs.targets` in the words of queue-manager, in one order whatever the values' is. */}}
 {{- define "streamforge.targets" -}}
 {{- $targets := dict -}}
 {{- range $name, $target := .Values.jobs.targets -}}
 {{- $image := $target.image | default (include "streamforge.image" (dict "root" $ "service" $name)) -}}
+{{- $environment := $target.environment | default dict -}}
+{{- with $target.kafka }}{{ $environment = merge (dict "KAFKA_SASL_USERNAME" .username) $environment }}{{ end -}}
 {{- $fields := dict
     "image" $image
     "command" $target.command
-    "environment" $target.environment
+    "environment" $environment
+    "secrets" (include "streamforge.secrets" (dict "root" $ "target" $target) | fromJson)
     "requests" $target.requests
     "limits" $target.limits
     "node_selector" $target.nodeSelector

@@ -5,17 +5,19 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
+from time import time
 
 import uvloop
 
 from loader_producer.adapters.archives import ArchiveClient
 from loader_producer.app.archive_loading import ArchiveLoading
 from loader_producer.app.basket_loading import BasketLoading, SymbolLoading
-from loader_producer.app.dataset import ArchiveDataset, Dataset, basket_of, datasets_of
+from loader_producer.app.dataset import ArchiveDataset, Dataset, basket_of, datasets_of, repair_of
 from loader_producer.app.loading import Loading
 from loader_producer.app.planned_loading import PlannedLoading
 from loader_producer.app.publishing import DataTopic, PlaceStore, Run
 from loader_producer.settings import Settings
+from streamforge_common.contract.repair import Repair
 from streamforge_common.exchanges import REST_MARKETS
 from streamforge_common.history.client import ExchangeClient
 from streamforge_common.job import Ending, JobRun, run_job
@@ -51,7 +53,7 @@ def main() -> None:
 
 
 async def _load(settings: Settings, run: JobRun) -> Ending:
-    pages, files = datasets_of(run.start)
+    pages, files = datasets_of(run.start, int(time() * 1000))
     rest = REST_MARKETS[run.start.exchange, run.start.market]
     exchange = ExchangeClient(
         rest,
@@ -60,9 +62,8 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
         ban_of_others=lambda: run.banned_until_s,
     )
     writer = RecordWriter(settings, run.start.kafka_topic, delivery_timeout_s=settings.outage_seconds)
-    checkpoint = Checkpoint(
-        settings, run.start.kafka_topic, settings.telemetry_id, outage_seconds=settings.outage_seconds
-    )
+    places = _places_group(settings.telemetry_id, repair_of(run.start))
+    checkpoint = Checkpoint(settings, run.start.kafka_topic, places, outage_seconds=settings.outage_seconds)
     topics = Topics(settings)
 
     async def end_offsets(topic: str) -> Mapping[int, int]:
@@ -141,6 +142,11 @@ def _as_planned(
         by_files=by_files,
         files_at_once=files_at_once,
     )
+
+
+def _places_group(telemetry_id: str, repair: Repair | None) -> str:
+    """Name the group that keeps the place; a repair has one of its own, as it begins with its first range."""
+    return telemetry_id if repair is None else f"{telemetry_id}-repair-{repair.number}"
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from streamforge_common.exchanges.decoding import UNREADABLE, Finite
 from streamforge_common.exchanges.rest import (
     History,
     Latest,
+    Poll,
     Pool,
     Reach,
     Refusal,
@@ -42,6 +43,8 @@ _MEASUREMENT_ROWS = 500
 ARCHIVED_PERIOD = "5m"
 """Of open interest: the only one that the archives have."""
 _PERIODS = (ARCHIVED_PERIOD, "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d")
+_DEPTH_LIMITS = (5, 10, 20, 50, 100, 500, 1_000)
+_DEFAULT_LEVELS = 100
 _MEASUREMENTS_REACH = Reach(30 * _DAY_MS, "month (30 days)", None)
 _ARCHIVED_MEASUREMENTS_REACH = replace(_MEASUREMENTS_REACH, instead=f"dump_open_interest_{ARCHIVED_PERIOD}")
 
@@ -59,6 +62,12 @@ class _FundingInfo(msgspec.Struct, frozen=True, rename="camel"):
     funding_interval_hours: Annotated[int, msgspec.Meta(gt=0)]
 
 
+class _Held(msgspec.Struct, frozen=True, rename="camel"):
+    symbol: str
+    open_interest: Finite
+    time: TimeMs
+
+
 class _Measured(msgspec.Struct, frozen=True, rename="camel"):
     symbol: str
     sum_open_interest: Finite
@@ -69,6 +78,7 @@ class _Measured(msgspec.Struct, frozen=True, rename="camel"):
 # Not strict: numbers in strings are numbers.
 _funding_decoder = msgspec.json.Decoder(list[_FundingRow], strict=False)
 _funding_info_decoder = msgspec.json.Decoder(list[_FundingInfo])
+_held_decoder = msgspec.json.Decoder(_Held, strict=False)
 _measured_decoder = msgspec.json.Decoder(list[_Measured], strict=False)
 
 
@@ -226,6 +236,45 @@ def make_open_interest(time_ms: int, held: float, value: float, origin: shared.O
     )
 
 
+def _parse_open_interest_now(body: bytes, symbol: str, _limit: int, _received_ms: int) -> OpenInterest:
+    """Read `GET /fapi/v1/openInterest`.
+
+    Sample: `{"openInterest":"10659.509","symbol":"BTCUSDT","time":1589437530011}`
+
+    Raises:
+        RejectedRecordError: The body is no such measurement.
+    """
+    origin = shared.Origin(_MARKET, symbol, "open_interest")
+    try:
+        held = _held_decoder.decode(body)
+    except UNREADABLE as exc:
+        raise RejectedRecordError(f"not an open interest: {exc}") from exc
+    if held.symbol != symbol:
+        raise RejectedRecordError(f"open interest of {held.symbol!r} where {symbol!r} was asked for")
+    return OpenInterest(
+        key=f"{origin.prefix}{held.time}",
+        exchange=shared.EXCHANGE,
+        market=_MARKET,
+        symbol=symbol,
+        type=origin.kind,
+        time=held.time,
+        open_interest=held.open_interest,
+    )
+
+
+def _weigh_depth(limit: int) -> int:
+    return next(weight for most, weight in ((50, 2), (100, 5), (500, 10), (1_000, 20)) if limit <= most)
+
+
+_POLLS = (
+    shared.depth_snapshot(_MARKET, "/fapi/v1/depth", _WEIGHT, _DEPTH_LIMITS, _DEFAULT_LEVELS, _weigh_depth),
+    Poll(
+        record_kind("open_interest"),
+        lambda symbol, _: Request("/fapi/v1/openInterest", {"symbol": symbol}, 1, _WEIGHT),
+        _parse_open_interest_now,
+    ),
+)
+
 _TRADES = Latest(
     record_kind("trades"),
     lambda symbol: Request("/fapi/v1/trades", {"symbol": symbol, "limit": str(_LATEST_TRADES)}, 5, _WEIGHT),
@@ -263,6 +312,7 @@ UM = RestMarket(
     symbol_request=lambda _: Request("/fapi/v1/exchangeInfo", {}, 1, _WEIGHT),
     parse_limit=_parse_limit,
     parse_refusal=shared.parse_refusal,
+    polls={poll.kind.name: poll for poll in _POLLS},
     lacks={
         "trades": "over REST it gives single trades for one month and to holders of a key only; ask for dump_trades",
     },

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from streamforge_common.contract.baskets import basket_symbols
 from streamforge_common.contract.commands import Command
 from streamforge_common.contract.data_types import DataType, Source
+from streamforge_common.contract.repair import Repair
 from streamforge_common.contract.source_choice import SourceChoice
 from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.errors import FatalError
@@ -23,6 +24,8 @@ class Dataset:
     time_range: TimeRange
     type: str
     kafka_topic: str
+    repair: Repair | None = None
+    """What to load in place of the whole time range."""
 
     @classmethod
     def of(cls, start: Command) -> "Dataset":
@@ -34,11 +37,13 @@ class Dataset:
         market = REST_MARKETS.get((start.exchange, start.market))
         if market is None:
             raise _unsupported(f"no REST history of {start.exchange!r} {start.market!r}")
-        kind, time_range = _parse(start, Source.API)
+        repair = repair_of(start)
+        # What an archive lacked may be had over REST: the records are the same.
+        kind, time_range = _parse(start, Source.API, *([] if repair is None else [Source.DUMP]))
         history = market.histories.get(kind)
         if history is None:
             raise _unsupported(f"{start.exchange!r} {start.market!r} has no {kind!r}")
-        return cls(market, history, start.symbol, time_range, start.type, start.kafka_topic)
+        return cls(market, history, start.symbol, time_range, start.type, start.kafka_topic, repair)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,22 +88,39 @@ class ArchiveDataset:
         return self.history.ends if self.history is not None and self.history.reach is None else None
 
 
-def datasets_of(start: Command) -> tuple[Dataset | None, ArchiveDataset | None]:
+def datasets_of(start: Command, now_ms: int) -> tuple[Dataset | None, ArchiveDataset | None]:
     """Read a `start` command: what is to be loaded over REST and from archives, by each way that is open to it.
 
     Raises:
         FatalError: No way is, or the options name another one (`unsupported_dataset`).
     """
-    kind, _ = _parse(start, Source.API, Source.DUMP)
+    kind, time_range = _parse(start, Source.API, Source.DUMP)
+    archives = ARCHIVE_MARKETS.get((start.exchange, start.market))
+    has_files = archives is not None and kind in archives.archives
     try:
         choice = SourceChoice.of(DataType.parse(start.type).source, start.options)
     except ValueError as exc:
         raise _unsupported(str(exc)) from exc
+    if repair_of(start) is not None:
+        # REST can be asked for what is missing alone, where it reaches back.
+        rest = REST_MARKETS[start.exchange, start.market]
+        is_in_reach = kind in rest.histories and rest.fault_of_reach(kind, time_range.start_ms, now_ms) is None
+        choice = SourceChoice.REST if is_in_reach or not has_files else SourceChoice.DUMP
     if choice is SourceChoice.DUMP:
         return None, ArchiveDataset.of(start)
-    market = ARCHIVE_MARKETS.get((start.exchange, start.market))
-    has_files = choice is SourceChoice.AUTO and market is not None and kind in market.archives
-    return Dataset.of(start), ArchiveDataset.of(start) if has_files else None
+    return Dataset.of(start), ArchiveDataset.of(start) if has_files and choice is SourceChoice.AUTO else None
+
+
+def repair_of(start: Command) -> Repair | None:
+    """Return what a `start` command asks to repair, None where it asks for the whole dataset.
+
+    Raises:
+        FatalError: It is not told as it should be (`unsupported_dataset`).
+    """
+    try:
+        return Repair.of(start)
+    except ValueError as exc:
+        raise _unsupported(f"no repair: {exc}") from exc
 
 
 def basket_of(start: Command) -> list[str]:

@@ -10,6 +10,15 @@ class _Plan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+class SecretEntry(_Plan):
+    """Where a value is that is told to nobody who need not know it."""
+
+    secret: str
+    """Name of the Secret."""
+    entry: str
+    """One of its entries."""
+
+
 class TargetPlan(_Plan):
     """How the pods of one target run."""
 
@@ -19,6 +28,8 @@ class TargetPlan(_Plan):
     """In place of the image's own."""
     environment: Mapping[str, str] = Field(default_factory=dict)
     """Beside that of all targets."""
+    secrets: Mapping[str, SecretEntry] = Field(default_factory=dict)
+    """Variables whose values are in Secrets: passwords of those whom this target talks to."""
     requests: Mapping[str, str] = Field(default_factory=lambda: {"cpu": "100m", "memory": "128Mi"})
     """What the scheduler keeps free, in Kubernetes' units."""
     limits: Mapping[str, str] = Field(default_factory=lambda: {"memory": "512Mi"})
@@ -31,6 +42,24 @@ class TargetPlan(_Plan):
     """Name of a PriorityClass."""
     active_deadline_seconds: int | None = Field(default=None, ge=1)
     """In place of that of all targets."""
+
+
+class KedaPlan(_Plan):
+    """How KEDA scales the connector of a live workflow."""
+
+    most_instances: int = Field(ge=1)
+    """No more than its topic has partitions."""
+    lag_threshold: int = Field(ge=1)
+    """Records behind per instance above which there are more of them."""
+    calm_seconds: int = Field(ge=0)
+    """How long fewer must have sufficed before there are fewer."""
+    bootstrap_servers: str
+    """As KEDA reaches the broker."""
+    sasl: str | None
+    """As its Kafka scaler names the mechanism; None without."""
+    tls: bool
+    authentication: str | None
+    """TriggerAuthentication with user, password and authorities."""
 
 
 class JobPlan(_Plan):
@@ -66,3 +95,7 @@ class JobPlan(_Plan):
     """How long a pod that is told to end may take."""
     start_seconds: float = Field(gt=0)
     """How long a pod may be unable to start, for want of its image or of room, before the job has failed."""
+    live_instances: int = Field(ge=1)
+    """Pods that share the connector's task of a live workflow; with KEDA the fewest."""
+    keda: KedaPlan | None
+    """None: their number is fixed."""

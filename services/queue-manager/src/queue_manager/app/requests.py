@@ -6,11 +6,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from queue_manager.app.catalog import Offer, offers_of
+from queue_manager.app.catalog import Offer, is_archived, offers_of
 from streamforge_common.contract.data_types import DataType, Source
 from streamforge_common.contract.source_choice import SOURCE_OPTION, SourceChoice
 from streamforge_common.contract.time_range import TimeRange
-from streamforge_common.exchanges import ARCHIVE_MARKETS, REST_MARKETS
+from streamforge_common.exchanges import REST_MARKETS
 from streamforge_common.ids import COLLECTION_PATTERN, SYMBOL_PATTERN
 
 Fault = Callable[[str, str], None]
@@ -179,8 +179,7 @@ def _check_bounded(request: WorkflowRequest, data_type: DataType | None, now: da
 
 def _check_source(request: WorkflowRequest, data_type: DataType, fault: Fault) -> bool:
     """Say whether REST alone is left to load it."""
-    archives = ARCHIVE_MARKETS.get((request.exchange, request.market))
-    has_files = archives is not None and data_type.kind in archives.archives
+    has_files = is_archived(request.exchange, request.market, data_type.kind)
     try:
         choice = SourceChoice.of(data_type.source, request.options)
     except ValueError as exc:
@@ -194,9 +193,8 @@ def _check_source(request: WorkflowRequest, data_type: DataType, fault: Fault) -
 
 def _check_reach(request: WorkflowRequest, kind: str, start_ms: int, now: datetime, fault: Fault) -> None:
     """Refuse what the exchange will not give any more; the loader looks again, by the exchange's clock."""
-    histories = REST_MARKETS[request.exchange, request.market].histories
-    reach = histories[kind].reach if kind in histories else None
-    if reach is not None and (why := reach.fault_of(kind, start_ms, int(now.timestamp() * 1000))):
+    market = REST_MARKETS[request.exchange, request.market]
+    if why := market.fault_of_reach(kind, start_ms, int(now.timestamp() * 1000)):
         fault("time_range", why)
 
 

@@ -1,0 +1,1 @@
+"""docker-compose.yml: what can be known of it without an image of others."""
