@@ -673,8 +673,15 @@ def test_a_workflow_that_loads_is_not_repaired(platform):
 
 
 def test_what_the_exchange_no_longer_gives_is_refused_before_anything_is_launched():
+    request = {"market": "um", "symbol": "BTCUSDT", "type": "api_open_interest_1h"}
+    platform = completed({**request, "time_range": "2025-12-30T12:00:00Z/2025-12-31T00:00:00Z"})
+    platform.now += timedelta(days=40)
+    with pytest.raises(NotPossibleError, match="month"):
+        repair(platform, [(1_767_099_600_000, 1_767_103_200_000)])
+
+
+def test_what_the_archives_have_is_repaired_however_old_it_is():
     request = {"market": "um", "symbol": "BTCUSDT", "type": "api_agg_trades"}
     platform = completed({**request, "time_range": "2025-12-30T12:00:00Z/2025-12-31T00:00:00Z"})
     platform.now += timedelta(days=2)
-    with pytest.raises(NotPossibleError, match="48 hours only"):
-        repair(platform, [(5, 9)])
+    repair(platform, [(5, 9)])

@@ -6,9 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from queue_manager.app.catalog import Offer, offers_of
+from queue_manager.app.catalog import Offer, is_archived, offers_of
 from streamforge_common.contract.baskets import BASKET, EVERY_SYMBOL, FEWEST, MOST, SYMBOLS_OPTION
 from streamforge_common.contract.data_types import DataType, Source
+from streamforge_common.contract.source_choice import SOURCE_OPTION, SourceChoice
 from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.exchanges import REST_MARKETS, STREAM_MARKETS
 from streamforge_common.ids import COLLECTION_PATTERN, SYMBOL_PATTERN
@@ -58,7 +59,10 @@ class WorkflowRequest(BaseModel):
     """Where to store; named after the dataset when absent."""
     options: dict[str, Any] = Field(default_factory=dict)
     """`rate`: the share of the exchange's limits to use at most, up to 1. Live types: `duration`, after how many
-    seconds the workflow is complete; without it, it runs until stopped."""
+    seconds the workflow is complete; without it, it runs until stopped. Types with a time range: `source`, where `api_`
+    records come from: `rest`, `dump` (the archives, REST for what they lack) or `auto`, the default (REST as far as it
+    reaches and is quick enough, the archives for what is older).
+    """
 
 
 class CheckedRequest(BaseModel):
@@ -235,14 +239,30 @@ def _check_bounded(request: WorkflowRequest, data_type: DataType | None, now: da
     for option, value in request.options.items():
         if option == "rate":
             _check_rate(value, fault)
-        else:
-            fault(f"options/{option}", "unknown option; types with a time range take rate")
+        elif option != SOURCE_OPTION:
+            known = "types with a time range take rate, and source: auto, rest or dump"
+            fault(f"options/{option}", f"unknown option; {known}")
+    is_over_rest = data_type is not None and _check_source(request, data_type, fault)
     time_range = _check_time_range(request.time_range, now, fault)
     if time_range is None:
         return now
-    if data_type is not None and data_type.source is Source.API:
+    if data_type is not None and is_over_rest:
         _check_reach(request, data_type.kind, time_range.start_ms, now, fault)
     return time_range.start
+
+
+def _check_source(request: WorkflowRequest, data_type: DataType, fault: Fault) -> bool:
+    """Say whether REST alone is left to load it."""
+    has_files = is_archived(request.exchange, request.market, data_type.kind)
+    try:
+        choice = SourceChoice.of(data_type.source, request.options)
+    except ValueError as exc:
+        fault(f"options/{SOURCE_OPTION}", str(exc))
+        return False
+    if choice is SourceChoice.DUMP and data_type.source is Source.API and not has_files:
+        detail = f"{request.exchange} {request.market} has no {data_type.kind} in archives; leave it out"
+        fault(f"options/{SOURCE_OPTION}", detail)
+    return choice is SourceChoice.REST or (choice is SourceChoice.AUTO and not has_files)
 
 
 def _check_reach(request: WorkflowRequest, kind: str, start_ms: int, now: datetime, fault: Fault) -> None:
