@@ -43,6 +43,7 @@ from streamforge_common.exchanges.streams import (
 
 _CONNECT_EVERY_S = 1.0
 """300 connections in five minutes are allowed per address."""
+_LIFE_S = 86_400.0
 _SHUTDOWN = "serverShutdown"
 _COIN_M = 2
 """`st` of contracts with the coin as margin, which all-market streams bring too."""
@@ -390,7 +391,15 @@ _Parse = Callable[[bytes, Origin, int], Parsed]
 
 
 def _stream(
-    market: str, kind_name: str, path: str, suffix: str, parse: _Parse, silence_s: float | None, *, is_numbered: bool
+    market: str,
+    kind_name: str,
+    path: str,
+    suffix: str,
+    parse: _Parse,
+    silence_s: float | None,
+    *,
+    is_numbered: bool,
+    connections: int = 1,
 ) -> Stream:
     """Declare a stream.
 
@@ -402,6 +411,7 @@ def _stream(
         parse: How its messages are read.
         silence_s: As in `Stream`.
         is_numbered: Whether every id of the kind's grid has a record.
+        connections: As in `Stream`.
     """
     kind = record_kind(kind_name)
 
@@ -418,6 +428,7 @@ def _stream(
         parse_message,
         kind.grid if is_numbered else None,
         silence_s,
+        connections=connections,
     )
 
 
@@ -505,6 +516,7 @@ def _market(market: str, base_url_setting: str, streams: Sequence[Stream], lacks
         unsubscribe=lambda name: msgspec.json.encode({"method": "UNSUBSCRIBE", "params": [name], "id": 1}),
         read=_read,
         connect_every_s=_CONNECT_EVERY_S,
+        life_s=_LIFE_S,
         lacks=lacks,
     )
 
@@ -534,7 +546,8 @@ UM = _market(
     "um",
     "binance_futures_ws_url",
     [
-        _stream("um", "trades", _PUBLIC, "trade", _parse_trade, _BUSY_SILENCE_S, is_numbered=True),
+        # Over REST there are the latest of them only.
+        _stream("um", "trades", _PUBLIC, "trade", _parse_trade, _BUSY_SILENCE_S, is_numbered=True, connections=2),
         _stream("um", "agg_trades", _MARKET, "aggTrade", _parse_agg_trade, _BUSY_SILENCE_S, is_numbered=True),
         _stream("um", "book_ticker", _PUBLIC, "bookTicker", _parse_book_ticker, _BUSY_SILENCE_S, is_numbered=False),
         _also_of_all(

@@ -6,8 +6,9 @@ from streamforge_common.contract.baskets import BASKET, EVERY_SYMBOL
 from streamforge_common.contract.commands import Command
 from streamforge_common.contract.data_types import DataType, Source
 from streamforge_common.errors import FatalError
-from streamforge_common.exchanges import STREAM_MARKETS
+from streamforge_common.exchanges import REST_MARKETS, STREAM_MARKETS
 from streamforge_common.exchanges.options import option_faults, options_of
+from streamforge_common.exchanges.rest import History, Latest
 from streamforge_common.exchanges.streams import Stream, StreamMarket
 
 
@@ -31,6 +32,12 @@ class Dataset:
     def stream_name(self) -> str:
         """The exchange's name of the stream."""
         return self.stream.name(self.symbol)
+
+    @property
+    def fills_from(self) -> History | Latest | None:
+        """How the exchange is asked for what was missed; None where it cannot be."""
+        rest, kind = REST_MARKETS[self.market.exchange, self.market.market], self.stream.kind.name
+        return rest.histories.get(kind) or rest.latest.get(kind)
 
     @classmethod
     def of(cls, start: Command) -> "Dataset":

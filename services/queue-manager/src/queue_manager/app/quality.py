@@ -80,6 +80,10 @@ class DatasetQuality(BaseModel):
     rejected: int
     gaps: Sequence[Gap]
     gaps_total: int
+    reconnects: int | None = None
+    """Of live types: connections that were opened because one was lost."""
+    filled: int | None = None
+    """Of live types: records that were missed and brought afterwards."""
     anomalies: list[Anomaly] | None = None
     """The first price jumps; None until the workflow has ended and was examined."""
     anomalies_total: int | None = None
@@ -355,12 +359,20 @@ class _OfTopic(TypedDict):
 
     repeated: int
     out_of_range: int
+    reconnects: int | None
+    filled: int | None
 
 
 def _counts_of_topic(workflow: Workflow, dataset: Dataset, accounted_for: int) -> _OfTopic:
     out_of_range = sum(task.out_of_range for task in workflow.tasks if task.n == dataset.n)
     repeated = max(0, _published(workflow, dataset) - out_of_range - accounted_for)
-    return _OfTopic(repeated=repeated, out_of_range=out_of_range)
+    loader = workflow.loader_of(dataset)
+    return _OfTopic(
+        repeated=repeated,
+        out_of_range=out_of_range,
+        reconnects=loader.reconnects if loader else None,
+        filled=loader.filled if loader else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,7 +400,7 @@ class _Subject:
 
 
 def _subject_of_dataset(workflow: Workflow, dataset: Dataset) -> _Subject:
-    loader = next((task for task in workflow.tasks if task.n == dataset.n and task.is_loader), None)
+    loader = workflow.loader_of(dataset)
     told = None
     if loader is not None:
         told = _Told(loader.first_id, loader.last_id, loader.spacing_ms, loader.end_offsets is not None)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
 
-from queue_manager.app.catalog import offers_of
+from queue_manager.app.catalog import is_archived, offers_of
 from queue_manager.app.quality import Evidence, Gap, find_gaps, find_gaps_of_basket
 from queue_manager.app.workflow import Dataset, Workflow
 from streamforge_common.contract.data_types import DataType, Source
@@ -64,7 +64,7 @@ def ranges_of(gaps: Sequence[Gap], most: int = RANGES_MAX) -> list[IdRange]:
 def fault_of_repair(dataset: Dataset, lacks: Lacks, now: datetime) -> str | None:
     """Say why a dataset's missing records cannot be loaded, and what to do instead; None where they can.
 
-    A dataset from archives is not refused: what REST does not reach comes from its files again.
+    What archives have is not refused: what REST does not reach comes from the files.
     """
     data_type = DataType.parse(dataset.type)
     if data_type.source.is_live:
@@ -77,7 +77,7 @@ def fault_of_repair(dataset: Dataset, lacks: Lacks, now: datetime) -> str | None
             f"a live dataset is not repaired in this version: load the time that it lacks as {' or '.join(instead)} "
             f"into the collection {dataset.collection_name!r}"
         )
-    if data_type.source is Source.API:
+    if not is_archived(dataset.exchange, dataset.market, data_type.kind):
         kind = record_kind(data_type.kind)
         is_timed = kind.id_field == kind.time_field
         each = [lacks] if isinstance(lacks, Sequence) else lacks.values()

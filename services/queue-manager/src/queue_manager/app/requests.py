@@ -6,9 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from queue_manager.app.catalog import Offer, offers_of
+from queue_manager.app.catalog import Offer, is_archived, offers_of
 from streamforge_common.contract.baskets import BASKET, EVERY_SYMBOL, FEWEST, MOST, SYMBOLS_OPTION
 from streamforge_common.contract.data_types import DataType, Source
+from streamforge_common.contract.source_choice import SOURCE_OPTION, SourceChoice
 from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.exchanges import REST_MARKETS, STREAM_MARKETS
 from streamforge_common.ids import COLLECTION_PATTERN, SYMBOL_PATTERN
@@ -57,7 +58,11 @@ class WorkflowRequest(BaseModel):
     collection_name: str | None = None
     """Where to store; named after the dataset when absent."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """Live types: `duration`, after how many seconds the workflow is complete; without it, it runs until stopped."""
+    """`rate`: the share of the exchange's limits to use at most, up to 1. Live types: `duration`, after how many
+    seconds the workflow is complete; without it, it runs until stopped. Types with a time range: `source`, where `api_`
+    records come from: `rest`, `dump` (the archives, REST for what they lack) or `auto`, the default (REST as far as it
+    reaches and is quick enough, the archives for what is older).
+    """
 
 
 class CheckedRequest(BaseModel):
@@ -210,28 +215,54 @@ def _why(data_type: DataType, offers: Mapping[Source, Offer]) -> str:
     return f"not in this version; ask for one of {', '.join(dict.fromkeys(names))}"
 
 
+def _check_rate(value: Any, fault: Fault) -> None:  # noqa: ANN401
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        fault("options/rate", "expected the share of the exchange's limits to use at most, more than 0 and at most 1")
+
+
 def _check_live(request: WorkflowRequest, fault: Fault) -> None:
     if request.symbols is not None:
         fault("symbols", "live types take one symbol in this version; ask for a workflow for each")
     if request.time_range:
         fault("time_range", "live types have none: they begin now; leave it out, or ask for the api type of the kind")
     for option, value in request.options.items():
-        if option != "duration":
-            fault(f"options/{option}", "unknown option; live types take duration, in seconds")
+        if option == "rate":
+            _check_rate(value, fault)
+        elif option != "duration":
+            fault(f"options/{option}", "unknown option; live types take duration, in seconds, and rate")
         elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST_S:
             fault("options/duration", f"expected seconds, more than 0 and at most {_LONGEST_S}")
 
 
 def _check_bounded(request: WorkflowRequest, data_type: DataType | None, now: datetime, fault: Fault) -> datetime:
     """Return the start of the range; now where that is not known."""
-    for option in request.options:
-        fault(f"options/{option}", "unknown option; types with a time range take none in this version")
+    for option, value in request.options.items():
+        if option == "rate":
+            _check_rate(value, fault)
+        elif option != SOURCE_OPTION:
+            known = "types with a time range take rate, and source: auto, rest or dump"
+            fault(f"options/{option}", f"unknown option; {known}")
+    is_over_rest = data_type is not None and _check_source(request, data_type, fault)
     time_range = _check_time_range(request.time_range, now, fault)
     if time_range is None:
         return now
-    if data_type is not None and data_type.source is Source.API:
+    if data_type is not None and is_over_rest:
         _check_reach(request, data_type.kind, time_range.start_ms, now, fault)
     return time_range.start
+
+
+def _check_source(request: WorkflowRequest, data_type: DataType, fault: Fault) -> bool:
+    """Say whether REST alone is left to load it."""
+    has_files = is_archived(request.exchange, request.market, data_type.kind)
+    try:
+        choice = SourceChoice.of(data_type.source, request.options)
+    except ValueError as exc:
+        fault(f"options/{SOURCE_OPTION}", str(exc))
+        return False
+    if choice is SourceChoice.DUMP and data_type.source is Source.API and not has_files:
+        detail = f"{request.exchange} {request.market} has no {data_type.kind} in archives; leave it out"
+        fault(f"options/{SOURCE_OPTION}", detail)
+    return choice is SourceChoice.REST or (choice is SourceChoice.AUTO and not has_files)
 
 
 def _check_reach(request: WorkflowRequest, kind: str, start_ms: int, now: datetime, fault: Fault) -> None:

@@ -122,11 +122,17 @@ class Task(BaseModel):
     """Of a loader of records that lie on no grid: how far apart two neighbours may be, as the exchange names it."""
     out_of_range: int = 0
     """Records on the topic whose time is outside of the dataset's range, as its connector counts them."""
+    reconnects: int | None = None
+    """Of a live loader: connections that were opened because one was lost."""
+    filled: int | None = None
+    """Of a live loader: records that were missed and brought afterwards."""
     metrics_port: int | None = None
     started_since_ms: int | None = None
     """Append time of its `start` command; None until that is on `queue-control`."""
     told_ban_until_s: float = 0.0
     """Until when (Unix seconds) its exchange wants nothing, as the latest `start` told it."""
+    told_share: float | None = None
+    """Its share of limits whose use the exchange does not tell, as the latest `start` told it."""
     told_pause: bool = False
     told_stop: bool = False
     told_drain: bool = False
@@ -272,6 +278,10 @@ class Workflow(BaseModel):
     def task_of(self, telemetry_id: str) -> Task | None:
         """Find a task by its identity."""
         return next((task for task in self.tasks if task.telemetry_id == telemetry_id), None)
+
+    def loader_of(self, dataset: Dataset) -> Task | None:
+        """Return the task that loads a dataset."""
+        return next((task for task in self.tasks if task.n == dataset.n and task.is_loader), None)
 
     def dataset_of(self, task: Task) -> Dataset:
         """Find the dataset that a task works on."""
