@@ -93,6 +93,33 @@ class DieWhileDeleting(DieAround):
             assert left == 0, f"{left} documents of it are left over in {collection}"
 
 
+class DieWhileRepairing(DieAround):
+    """The same while a workflow is repaired: what was removed of it must be back, and nothing else is loaded."""
+
+    def arm(self, scene: Scene) -> None:
+        """Nothing dies before there is something to repair."""
+        self._folder = deaths_of(scene.arena.home)
+
+    def strike(self, scene: Scene) -> None:
+        """Have one more workflow, which no oracle asks for, remove some of its documents, and repair it."""
+        workflows = scene.arena.workflows
+        document = workflows.submit(Order.draw(scene.rng).body)
+        queue_id, collection = document["queue_id"], document["datasets"][0]["collection_name"]
+        workflows.wait_ended(queue_id, scene.arena.patience_s)
+        whole = workflows.find(queue_id, "/quality")["datasets"][0]
+        removed = scene.rng.randint(1, 3_000)
+        aql = "FOR d IN @@collection SORT d.open_time LIMIT 100, @removed REMOVE d IN @@collection"
+        query(scene.arena, aql, {"@collection": collection, "removed": removed})
+        super().arm(scene)
+        url = f"/workflows/{queue_id}"
+        wait_until(lambda: _is_repaired(workflows.http, url), _GONE_WITHIN_S, f"{url} to be repaired")
+        super().strike(scene)
+        ended = workflows.wait_ended(queue_id, scene.arena.patience_s)
+        assert ended["status"] == "completed", ended
+        found = workflows.find(queue_id, "/quality")["datasets"][0]
+        assert (found["verdict"], found["stored"], found["repeated"]) == ("complete", whole["stored"], removed), found
+
+
 class DieWhileStopping(DieAround):
     """The same while a workflow is stopped whose loader does not end by itself, so that its job has to be deleted."""
 
@@ -143,6 +170,15 @@ def _is_deleted(http: httpx.Client, url: str) -> bool:
         return http.get(url).status_code == 404
     except httpx.TransportError:
         return False
+
+
+def _is_repaired(http: httpx.Client, url: str) -> bool:
+    try:
+        answer = http.post(f"{url}/repair")
+    except httpx.TransportError:
+        return False
+    assert answer.status_code == 202 or answer.status_code >= 500, answer.text
+    return answer.status_code == 202
 
 
 async def _topics(bootstrap_servers: str) -> set[str]:

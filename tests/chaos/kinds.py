@@ -5,7 +5,7 @@ from collections.abc import Callable
 from tests.chaos.faults_between import KillBeforeStored, ReadEventsAgain, WhileLoading
 from tests.chaos.faults_database import DatabaseFault, RefuseDocuments
 from tests.chaos.faults_exchange import BanAndKill, ExchangeFault
-from tests.chaos.faults_points import DieAround, DieWhileDeleting, DieWhileStopping, Together
+from tests.chaos.faults_points import DieAround, DieWhileDeleting, DieWhileRepairing, DieWhileStopping, Together
 from tests.chaos.faults_processes import FreezeComponent, KillComponent, KillJob, KillQueueManager, Twin
 from tests.chaos.faults_topic import RefusePages
 from tests.chaos.trial import Fault
@@ -26,6 +26,7 @@ KINDS: dict[str, Callable[[], Fault]] = {
     ),
     "die-around-stop": lambda: WhileLoading(DieWhileStopping({"delete-job": 0})),
     "die-around-delete": lambda: DieWhileDeleting({"delete-topic": 0, "drop-collection": 0, "forget": 0}),
+    "die-around-repair": lambda: DieWhileRepairing({"replace": 2, "set-retention": 0, "tell": 0, "launch": 0}),
     "kill-broker": lambda: KillComponent("kafka"),
     "freeze-broker": lambda: FreezeComponent("kafka"),
     "kill-broker-while-loading": lambda: WhileLoading(KillComponent("kafka", (8.0, 20.0))),

@@ -10,7 +10,7 @@ import yaml
 
 from queue_manager.adapters.kubernetes.manifest import job_manifest
 from queue_manager.app.ports import JobSpec
-from queue_manager.settings import KubernetesLauncherSettings
+from queue_manager.settings import KubernetesLauncherSettings, Settings
 from tests import programs
 
 CHART = Path(__file__).parents[2] / "deploy/helm/streamforge"
@@ -78,7 +78,8 @@ def variables_of(objects: list[Object]) -> dict[str, str]:
 
 def jobs_of(objects: list[Object]) -> dict[str, Object]:
     """By target, the Job that queue-manager makes when it is told what is rendered."""
-    plan = KubernetesLauncherSettings(**{name.lower(): text for name, text in variables_of(objects).items()}).plan()
+    told = {name.lower(): text for name, text in variables_of(objects).items()}
+    plan = KubernetesLauncherSettings(**told).plan(Settings(**told))
     specs = (JobSpec(f"{target}-a-1", "wf-a", target, f"{target}__a", 1, 0) for target in plan.targets)
     return {spec.target: job_manifest(spec, plan) for spec in specs}
 

@@ -6,9 +6,10 @@ import tomllib
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
 import yaml
 
-from queue_manager.adapters.kubernetes import launcher
+from queue_manager.adapters.kubernetes import launcher, scaled
 from queue_manager.app import catalog
 from queue_manager.app.pods import TargetPlan
 from queue_manager.settings import KubernetesLauncherSettings, Settings
@@ -25,16 +26,22 @@ from tests.chart.conftest import (
     template,
     variables_of,
 )
-from tests.cluster.conftest import RULES
+from tests.cluster.conftest import KEDA_RULES, RULES
 from tests.compose.test_kafka import PROMISED
 
 ROOT = Path(__file__).parents[2]
 FROM_SECRETS = {"arango_password", "kafka_sasl_password"}
 """Settings whose values are in Secrets."""
 NOT_IN_A_CLUSTER = {"kubeconfig"}
-CALLS = re.compile(r"self\._(?:batch|core)\.(create|read|list|delete)_namespaced_(job|pod|pod_log)\b")
+CALLS = re.compile(r"self\._[a-z]+\.(create|read|list|delete)_namespaced_(\w+)\b")
 VERBS = {"create": "create", "read": "get", "list": "list", "delete": "delete"}
-RESOURCES = {"job": "jobs", "pod": "pods", "pod_log": "pods/log"}
+RESOURCES = {
+    "job": "jobs",
+    "pod": "pods",
+    "pod_log": "pods/log",
+    "deployment": "deployments",
+    "custom_object": "scaledobjects",
+}
 
 
 def test_every_setting_is_reached_by_a_value_and_no_variable_is_a_slip(render):
@@ -50,7 +57,9 @@ def test_queue_manager_can_read_what_it_is_told(objects, monkeypatch):
 
     assert (settings.launcher, settings.is_for_this_machine_only) == ("kubernetes", False)
     assert (cluster.kubernetes_namespace, cluster.kubernetes_instance) == (NAMESPACE, RELEASE)
-    assert cluster.plan().targets["loader-producer"].image.rpartition("/")[2].startswith("loader-producer:0.1.0")
+    assert (
+        cluster.plan(settings).targets["loader-producer"].image.rpartition("/")[2].startswith("loader-producer:0.1.0")
+    )
 
 
 def test_what_is_not_said_is_what_the_code_has_by_default(render):
@@ -124,10 +133,11 @@ def test_everything_that_can_be_asked_for_has_an_image():
     assert set(targets) == {target for entry in catalog.catalog_entries() for target in entry.targets}
 
 
-def test_the_role_holds_what_the_launcher_calls_and_nothing_else(render):
-    source = Path(launcher.__file__).read_text()
+@pytest.mark.parametrize(("values", "callers"), [("minimal", [launcher]), ("full", [launcher, scaled])])
+def test_the_role_holds_what_the_launcher_calls_and_nothing_else(render, values, callers):
+    source = "".join(Path(caller.__file__).read_text() for caller in callers)
     calls = CALLS.findall(source)
-    rules = find(objects_of(render("minimal")), "Role", QUEUE_MANAGER)["rules"]
+    rules = find(objects_of(render(values)), "Role", QUEUE_MANAGER)["rules"]
 
     assert len(calls) == source.count("_namespaced_"), "a call that this test does not know"
     assert source.count("watch=True") == 1, "the one on jobs"
@@ -135,7 +145,7 @@ def test_the_role_holds_what_the_launcher_calls_and_nothing_else(render):
         ("jobs", "watch"),
         *((RESOURCES[thing], VERBS[call]) for call, thing in calls),
     }
-    assert rules == RULES, "the launcher is tested on a cluster with these rights"
+    assert rules == RULES + (KEDA_RULES if scaled in callers else []), "what is tested on a cluster has these rights"
 
 
 def test_only_queue_manager_has_a_token(objects):

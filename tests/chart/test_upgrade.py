@@ -25,9 +25,10 @@ def lasting(objects):
         kind, fixed = each["kind"], each
         for part in IMMUTABLE.get(kind, ("metadata", "nothing of it")):
             fixed = fixed.get(part, {})
-        found[f"{kind}/{each['metadata']['name']}"] = {"fixed": fixed, "entries": sorted(each.get("data", ()))}
+        entries = sorted(each.get("data", ()))
+        found[f"{kind}/{each['metadata']['name']}"] = {"fixed": fixed, "labels": {}, "entries": entries}
     for target, job in jobs_of(objects).items():
-        found[f"Job of {target}"] = {"fixed": job["metadata"]["labels"], "entries": []}
+        found[f"Job of {target}"] = {"fixed": {}, "labels": job["metadata"]["labels"], "entries": []}
     return found
 
 
@@ -45,6 +46,7 @@ def test_what_a_released_chart_made_is_still_there(version):
     assert before.keys() <= now.keys()
     for name, was in before.items():
         assert now[name]["fixed"] == was["fixed"], name
+        assert now[name]["labels"].items() >= was["labels"].items(), name
         assert set(now[name]["entries"]) >= set(was["entries"]), name
 
 

@@ -15,7 +15,7 @@ from kubernetes import client, config
 
 from queue_manager.adapters.kubernetes.launcher import KubernetesLauncher
 from queue_manager.app.ports import Job
-from queue_manager.settings import KubernetesLauncherSettings
+from queue_manager.settings import KubernetesLauncherSettings, Settings
 
 IMAGE = os.environ.get("STREAMFORGE_TEST_IMAGE", "python:3.11-slim-bookworm")  # noqa: TID251
 _ANSWERS_WITHIN_S = 5
@@ -27,11 +27,21 @@ RULES = [
     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
 ]
 """As docs/operations.md has them: all that queue-manager may."""
+KEDA_RULES = [
+    {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["create", "get", "list", "delete"]},
+    {"apiGroups": ["keda.sh"], "resources": ["scaledobjects"], "verbs": ["create"]},
+]
+"""What it may besides where KEDA scales live connectors."""
 
 
 @pytest.fixture(scope="session")
 def administrator() -> client.ApiClient:
     """Reaches the cluster with the rights of whoever runs the tests."""
+    return open_administrator()
+
+
+def open_administrator() -> client.ApiClient:
+    """Reach the cluster of KUBECONFIG; without one whoever asks is skipped."""
     kubeconfig = os.environ.get("KUBECONFIG")  # noqa: TID251
     if not kubeconfig:
         pytest.skip("KUBECONFIG names no cluster")
@@ -53,8 +63,10 @@ def restricted_namespace(administrator: client.ApiClient) -> Iterator[str]:
     core = client.CoreV1Api(administrator)
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     core.create_namespace(model(client.V1Namespace, {"metadata": {"name": name, "labels": labels}}))
-    yield name
-    core.delete_namespace(name)
+    try:
+        yield name
+    finally:
+        core.delete_namespace(name)
 
 
 @pytest.fixture(scope="session")
@@ -105,7 +117,7 @@ def launching(kubeconfig: str, namespace: str) -> Launching:
         laid_down = {target: {"image": IMAGE, **described} for target, described in targets.items()}
         plan = KubernetesLauncherSettings(
             kubernetes_namespace=namespace, kubernetes_job_targets=laid_down, **settings
-        ).plan()
+        ).plan(Settings())
         async with KubernetesLauncher(plan, kubeconfig) as launcher:
             yield launcher
 

@@ -14,7 +14,7 @@ from queue_manager.app.controller import Controller
 from queue_manager.app.ports import JobSpec, JobStatus, NameTakenError
 from queue_manager.app.requests import WorkflowRequest
 from queue_manager.app.workflow import WorkflowStatus
-from queue_manager.settings import KubernetesLauncherSettings
+from queue_manager.settings import KubernetesLauncherSettings, Settings
 from queue_manager.testing import Crash, MemoryLog, MemoryStore
 from streamforge_common.errors import FatalError
 from tests import programs
@@ -234,5 +234,7 @@ async def test_a_workflow_whose_image_does_not_exist_ends_in_error_and_leaves_no
 
 
 def test_the_manifest_keeps_to_the_schemas_of_the_api():
-    plan = KubernetesLauncherSettings(kubernetes_job_targets=python("print()") | {TARGET: {"image": IMAGE}}).plan()
+    plan = KubernetesLauncherSettings(kubernetes_job_targets=python("print()") | {TARGET: {"image": IMAGE}}).plan(
+        Settings()
+    )
     programs.assert_keeps_to_the_schemas(yaml.safe_dump(job_manifest(spec(), plan)))

@@ -136,6 +136,20 @@ QUERIES = [
     ("FOR i IN [] COLLECT AGGREGATE s = SUM(i), m = MAX(i), n = LENGTH(1) RETURN [s, m, n]", [[None, None, 0]]),
     ("FOR i IN [] COLLECT WITH COUNT INTO n RETURN n", [0]),
     (
+        "LET x = 5 FOR i IN 1..2 LET y = i COLLECT g = y INTO m RETURN [x, g, m]",
+        [[5, n, [{"i": n, "y": n}]] for n in (1, 2)],
+    ),
+    ("LET x = 5 FOR i IN [] COLLECT AGGREGATE m = MAX(i) RETURN [x, m]", [[5, None]]),
+    (
+        "FOR o IN [7] LET r = (LET x = o FOR i IN 1..2 COLLECT WITH COUNT INTO n RETURN [o, x, n]) RETURN r",
+        [[[7, 7, 2]]],
+    ),
+    ("LET x = 5 COLLECT g = x INTO m RETURN [g, m]", [[5, [{"x": 5}]]]),
+    (
+        "FOR i IN [7, 3, null] COLLECT AGGREGATE a = BIT_AND(i), o = BIT_OR(i), x = BIT_XOR(i) RETURN [a, o, x]",
+        [[3, 7, 4]],
+    ),
+    (
         "FOR i IN [3, 1, 3] COLLECT AGGREGATE u = UNIQUE(i), s = SORTED_UNIQUE(i), c = COUNT_UNIQUE(i) "
         "RETURN [u, s, c]",
         [[[3, 1], [1, 3], 2]],
@@ -184,6 +198,9 @@ ERRORS = [
     ("", 1502),
     ("FOR x IN nowhere RETURN x", 1203),
     ("RETURN nowhere", 1203),
+    ("FOR i IN 1..3 LET y = i COLLECT g = i RETURN y", 1203),
+    ("FOR i IN 1..3 COLLECT AGGREGATE m = i RETURN m", 1574),
+    ("FOR i IN 1..3 WINDOW {preceding: 1} AGGREGATE m = CONCAT(i) RETURN m", 1574),
     ("RETURN @x", 1551),
     ("FOR x IN [1] FOR x IN [2] RETURN x", 1511),
     ("LET x = 1 LET x = 2 RETURN x", 1511),

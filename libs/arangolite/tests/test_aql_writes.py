@@ -66,6 +66,8 @@ def test_an_error_rolls_everything_back_unless_it_is_to_be_ignored(things: Stand
     cursor = things.aql.execute("FOR k IN ['x', 'a'] INSERT {_key: k} INTO things OPTIONS {ignoreErrors: true}")
     assert (cursor.statistics()["modified"], cursor.statistics()["ignored"]) == (1, 1)
     assert "x" in contents(things)
+    query = "FOR k IN ['y', 'a'] INSERT {_key: k} INTO things OPTIONS {overwriteMode: 'ignore'} RETURN [OLD, NEW._key]"
+    assert run(things, query) == [[None, "y"], [None, None]]
     run(things, "INSERT {_key: 'a', z: 1} INTO things OPTIONS {overwriteMode: 'update'}")
     assert contents(things)["a"] == {"n": 0, "z": 1}
 
@@ -114,3 +116,12 @@ def test_a_query_never_reads_what_it_has_changed(db: StandardDatabase, query: st
         db.aql.execute(query)
     assert refused.value.error_code == 1579
     assert db.collection("things").count() == 1
+
+
+def test_a_window_comes_before_changes(things: StandardDatabase) -> None:
+    with pytest.raises(AQLQueryExecuteError) as refused:
+        run(
+            things,
+            "FOR d IN things UPDATE d WITH {x: 1} IN things WINDOW {preceding: 1} AGGREGATE n = COUNT() RETURN n",
+        )
+    assert refused.value.error_code == 1595

@@ -90,6 +90,41 @@ async def test_trades_are_all_of_a_day_and_count_as_served(session, path, column
     assert [item["a" if kind == "agg_trades" else "id"] for item in items] == ids
 
 
+@pytest.mark.parametrize(("day", "first", "last"), [("2026-06-23", 5, 1_440), ("2026-06-25", 0, 1_435)])
+async def test_a_day_of_metrics_has_the_open_interest_that_rest_gives(open_exchange, day, first, last):
+    session = await open_simulated(open_exchange, now=datetime(2026, 6, 27, tzinfo=UTC))
+    header, *rows = await unpack(session, f"{UM}/daily/metrics/ADAUSDT/ADAUSDT-metrics-{day}.zip")
+    assert header[:4] == ["create_time", "symbol", "sum_open_interest", "sum_open_interest_value"]
+    start_ms = int(datetime.fromisoformat(f"{day}T00:00:00+00:00").timestamp()) * 1000
+    query = (
+        f"symbol=ADAUSDT&period=5m&startTime={start_ms + first * 60_000}&endTime={start_ms + last * 60_000}&limit=500"
+    )
+    _, body = await get(session, f"/futures/data/openInterestHist?{query}")
+    measured = msgspec.json.decode(body)
+    assert len(measured) == 288
+    assert sorted(rows) == [
+        [
+            f"{datetime.fromtimestamp(it['timestamp'] / 1000, UTC):%Y-%m-%d %H:%M:%S}",
+            *("ADAUSDT", it["sumOpenInterest"], it["sumOpenInterestValue"]),
+            *("1.50000000", "1.50000000", "1.50000000", "1"),
+        ]
+        for it in measured
+    ]
+    assert (await get(session, f"{UM}/monthly/metrics/ADAUSDT/ADAUSDT-metrics-2026-05.zip"))[0] == 404
+
+
+async def test_a_month_of_funding_has_the_rates_that_rest_gives(session):
+    header, *rows = await unpack(session, f"{UM}/monthly/fundingRate/ADAUSDT/ADAUSDT-fundingRate-2025-07.zip")
+    assert header == ["calc_time", "funding_interval_hours", "last_funding_rate"]
+    start_ms = int(datetime(2025, 7, 1, tzinfo=UTC).timestamp()) * 1000
+    window = f"startTime={start_ms}&endTime={start_ms + 31 * 86_400_000 - 1}&limit=1000"
+    _, body = await get(session, f"/fapi/v1/fundingRate?symbol=ADAUSDT&{window}")
+    paid = msgspec.json.decode(body)
+    assert [(int(row[0]), row[2]) for row in rows] == [(it["fundingTime"], it["fundingRate"]) for it in paid]
+    assert {24 * 31 // int(row[1]) for row in rows} == {len(paid)}
+    assert (await get(session, f"{UM}/daily/fundingRate/ADAUSDT/ADAUSDT-fundingRate-2025-07-01.zip"))[0] == 404
+
+
 async def test_a_file_is_the_same_for_everyone_and_its_checksum_is_beside_it(open_exchange):
     path = f"{SPOT}/monthly/klines/ADAUSDT/1h/ADAUSDT-1h-2024-08.zip"
     sessions = [await open_simulated(open_exchange) for _ in range(2)]

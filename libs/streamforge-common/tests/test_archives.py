@@ -145,7 +145,7 @@ def test_every_market_has_an_address_and_kinds_that_the_platform_knows(market: A
     assert (market.exchange, market.market) in REST_MARKETS
     for kind, archive in market.archives.items():
         assert record_kind(kind) is archive.kind
-        assert not archive.kind.is_spaced
+        assert archive.has_days or archive.has_months
 
 
 @pytest.mark.parametrize(
@@ -161,11 +161,57 @@ def test_every_market_has_an_address_and_kinds_that_the_platform_knows(market: A
             "1601510340000,4.15070000,4.15870000,4.15060000,4.15540000,539.23000000,1601510399999,2240.39860900,13,"
             "401.82000000,1669.98121300,0",
         ),
+        ("funding_rate", UM, "1751328000007,8,0.00008191"),
+        (
+            "open_interest_5m",
+            UM,
+            "2025-11-02 00:05:00,BTCUSDT,76643.1910000000000000,8430743345.6809000000000000,2.05109210,1.90989100,"
+            "1.87546479,0.76060100",
+        ),
     ],
 )
 def test_the_documented_samples_are_read(kind: str, market: ArchiveMarket, line: str) -> None:
     lines = read(line, market.archives[kind], ANY_TIME)
     assert (len(lines.records), lines.refused) == (1, ())
+
+
+def test_a_line_of_funding_is_the_answers_row_without_its_mark_price() -> None:
+    row = {"symbol": "BTCUSDT", "fundingRate": "0.00008191", "fundingTime": AUGUST_2024_MS + 7, "markPrice": ""}
+    body = json.dumps([row]).encode()
+    asked = REST_MARKETS["binance", "um"].histories["funding_rate"].parse(body, "BTCUSDT")
+    archive = UM.archives["funding_rate"]
+    header = "calc_time,funding_interval_hours,last_funding_rate\n"
+    assert read(f"{header}{AUGUST_2024_MS + 7},8,0.00008191\n", archive, MONTH).records == asked
+
+
+def test_a_day_of_metrics_may_end_with_the_midnight_behind_it_and_is_in_no_order() -> None:
+    times = ["2024-08-02 00:00:00", "2024-08-01 00:05:00", "2024-08-01 00:00:00", "2024-08-02 00:05:00"]
+    lines = read(
+        "".join(f"{time},BTCUSDT,1.5,3,,,,\n" for time in [*times, "2024-08-01", "2024-08-01 00:05:01"]),
+        UM.archives["open_interest_5m"],
+    )
+    assert [record.time for record in lines.records] == [AUGUST_2024_MS + at for at in (DAY_MS, 300_000, 0)]
+    assert [line.partition(b",")[0].decode() for line, _ in lines.refused] == [
+        *("2024-08-02 00:05:00", "2024-08-01", "2024-08-01 00:05:01")
+    ]
+    asked = (
+        REST_MARKETS["binance", "um"]
+        .histories["open_interest_5m"]
+        .parse(
+            json.dumps(
+                [
+                    {
+                        "symbol": "BTCUSDT",
+                        "sumOpenInterest": "1.5",
+                        "sumOpenInterestValue": "3",
+                        "timestamp": AUGUST_2024_MS,
+                    }
+                ]
+            ).encode(),
+            "BTCUSDT",
+        )
+    )
+    assert lines.records[-1:] == asked
 
 
 def test_files_are_where_the_exchange_puts_them() -> None:
@@ -174,12 +220,16 @@ def test_files_are_where_the_exchange_puts_them() -> None:
         SPOT.archives["agg_trades"].path("BTCUSDT", MONTH),
         UM.archives["trades"].path("BTCUSDT", DAY),
         UM.archives["premium_candles_1h"].path("BTCUSDT", MONTH),
+        UM.archives["funding_rate"].path("BTCUSDT", MONTH),
+        UM.archives["open_interest_5m"].path("BTCUSDT", DAY),
     ]
     assert paths == [
         "/data/spot/daily/klines/BTCUSDT/5m/BTCUSDT-5m-2024-08-01.zip",
         "/data/spot/monthly/aggTrades/BTCUSDT/BTCUSDT-aggTrades-2024-08.zip",
         "/data/futures/um/daily/trades/BTCUSDT/BTCUSDT-trades-2024-08-01.zip",
         "/data/futures/um/monthly/premiumIndexKlines/BTCUSDT/1h/BTCUSDT-1h-2024-08.zip",
+        "/data/futures/um/monthly/fundingRate/BTCUSDT/BTCUSDT-fundingRate-2024-08.zip",
+        "/data/futures/um/daily/metrics/BTCUSDT/BTCUSDT-metrics-2024-08-01.zip",
     ]
 
 

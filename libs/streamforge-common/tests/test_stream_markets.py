@@ -50,6 +50,7 @@ DECIMALS: dict[str, dict[str, dict[str, str]]] = {
     "binance": {
         "trades": TRADE,
         "agg_trades": TRADE,
+        "depth": {},
         "book_ticker": {"bid_price": "b", "bid_quantity": "B", "ask_price": "a", "ask_quantity": "A"},
         "candles_1m": {
             "open": "o",
@@ -69,11 +70,13 @@ DECIMALS: dict[str, dict[str, dict[str, str]]] = {
             "quote_volume": "turnover",
         },
         "mark_price": {"mark_price": "markPrice", "index_price": "indexPrice", "funding_rate": "fundingRate"},
+        "depth": {},
     },
 }
-"""Field of the record to the exchange's name of it."""
+"""Field of the record to the exchange's name of it; of the levels of books the loader's tests tell."""
 BINANCE_KINDS = {"trade": "trades", "aggTrade": "agg_trades", "bookTicker": "book_ticker", "kline_1m": "candles_1m"}
-BYBIT_KINDS = {"publicTrade": "trades", "kline": "candles_1m", "tickers": "mark_price"}
+BINANCE_KINDS |= {"depth@100ms": "depth", "depth@0ms": "depth"}
+BYBIT_KINDS = {"publicTrade": "trades", "kline": "candles_1m", "tickers": "mark_price", "orderbook": "depth"}
 
 
 def frames_of(name: str) -> Iterator[bytes]:
@@ -119,6 +122,8 @@ def test_every_recorded_message_is_read_without_loss(name: str, market: StreamMa
             continue
         symbol = incoming.stream.rpartition(".")[2].partition("@")[0].upper()
         streams = [stream for stream in market.streams.values() if stream.name(symbol) == incoming.stream]
+        # Books are made of the differences.
+        streams = [stream for stream in streams if stream.kind.name != "order_book"]
         for stream in streams:
             found[stream.kind.name, symbol] += stream.parse(incoming.message, symbol, RECEIVED_MS).records
 
@@ -147,10 +152,11 @@ messages = st.binary() | st.recursive(
 @pytest.mark.parametrize(("market", "stream"), STREAMS)
 @given(message=messages)
 def test_any_message_is_read_or_rejected(market: StreamMarket, stream: Stream, message: bytes) -> None:
-    check = RecordCheck(market.exchange, market.market, "BTCUSDT", stream.kind)
+    kind = stream.kind if stream.book is None else record_kind("depth")
+    check = RecordCheck(market.exchange, market.market, "BTCUSDT", kind)
     with suppress(RejectedRecordError):
         for record in stream.parse(message, "BTCUSDT", RECEIVED_MS).records:
-            if stream.kind.fault_of(record) is None:
+            if kind.fault_of(record) is None:
                 assert check.check(msgspec.json.encode(record)) == record
 
 
@@ -165,7 +171,8 @@ def test_any_frame_is_something_or_rejected(market: StreamMarket, frame: bytes) 
 def test_every_market_has_an_address_and_kinds_that_the_platform_knows(market: StreamMarket) -> None:
     assert getattr(ExchangeSettings(), market.base_url_setting).startswith("wss://")
     names = {(stream.path, stream.name("BTCUSDT")) for stream in market.streams.values()}
-    assert len(names) == len(market.streams)
+    # Books are made of the differences.
+    assert len(names) == len(market.streams) - 1
     assert not market.streams.keys() & market.lacks.keys()
     for kind, stream in market.streams.items():
         assert DataType.parse(f"ws_{kind}").kind == kind
@@ -256,8 +263,47 @@ def test_candles_of_months_have_the_exchanges_name_and_the_contracts_kind() -> N
         (BINANCE_SPOT, {"stream": "!serverShutdown", "data": {"e": "serverShutdown"}}, Leaving()),
         (BYBIT_SPOT, {"success": True, "ret_msg": "pong", "op": "ping"}, Heartbeat()),
         (BYBIT_SPOT, {"success": True, "ret_msg": "", "op": "subscribe"}, Answered(None)),
+        (BYBIT_SPOT, {"success": True, "ret_msg": "", "op": "unsubscribe"}, Answered(None)),
         (BYBIT_SPOT, {"success": False, "ret_msg": "Invalid topic", "op": "subscribe"}, Answered("Invalid topic")),
     ],
 )
 def test_frames_that_are_no_data_are_told_apart(market: StreamMarket, frame: dict[str, Any], expected: object) -> None:
     assert market.read(json.dumps(frame).encode()) == expected
+
+
+def test_a_difference_of_futures_is_read_best_first_with_the_ids_that_the_exchange_gives() -> None:
+    update = {
+        "e": "depthUpdate",
+        "E": 123456789,
+        "T": 123456788,
+        "s": "BTCUSDT",
+        "st": 1,
+        "U": 157,
+        "u": 160,
+        "pu": 149,
+    }
+    update |= {"b": [["1.5", "2"], ["1.7", "0.000"], ["1.5", "3"]], "a": [["2.5", "1"], ["1.9", "4"]]}
+    assert read_one(BINANCE_UM, "depth", update) == {
+        "_key": "binance:um:BTCUSDT:depth:160",
+        "event_time": 123456789,
+        "first_update_id": 157,
+        "last_update_id": 160,
+        "previous_update_id": 149,
+        "bids": [[1.7, 0.0], [1.5, 3.0]],
+        "asks": [[1.9, 4.0], [2.5, 1.0]],
+    }
+
+
+def test_a_book_of_bybit_whose_ids_begin_anew_is_all_levels_whatever_it_calls_itself() -> None:
+    message = {"topic": "orderbook.200.BTCUSDT", "type": "delta", "ts": 1672304484978, "cts": 1672304484976}
+    message["data"] = {"s": "BTCUSDT", "b": [["16493.50", "0.006"]], "a": [], "u": 1, "seq": 7961638724}
+    assert read_one(BYBIT_LINEAR, "depth", message) == {
+        "_key": "bybit:linear:BTCUSDT:depth:1672304484976-1",
+        "event_time": 1672304484976,
+        "last_update_id": 1,
+        "is_snapshot": True,
+        "bids": [[16493.5, 0.006]],
+        "asks": [],
+    }
+    message["data"]["u"] = 2
+    assert "is_snapshot" not in read_one(BYBIT_LINEAR, "depth", message)

@@ -18,6 +18,7 @@ from arango.database import StandardDatabase
 
 from streamforge_common.contract.commands import CommandKind
 from streamforge_common.contract.events import TaskStatus
+from streamforge_common.contract.repair import Repair
 from streamforge_common.settings import ArangoSettings
 from streamforge_common.testing import TaskDriver
 from streamforge_local.kafka.broker import Broker
@@ -428,10 +429,7 @@ async def test_records_that_are_gone_end_the_job_instead_of_being_skipped(
 ) -> None:
     case = Case(kafka_broker, database)
     await case.begin([message(candle(index)) for index in range(3)])
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_broker.bootstrap_servers)
-    await admin.start()
-    await admin.delete_records({TopicPartition(case.driver.kafka_topic, 0): RecordsToDelete(before_offset=2)})
-    await admin.close()
+    await forget(kafka_broker, case, 2)
 
     async with case.job(log) as job:
         assert await job.exit_code() == 42, job.log()
@@ -439,3 +437,27 @@ async def test_records_that_are_gone_end_the_job_instead_of_being_skipped(
     last = (await case.driver.events())[-1]
     assert last.error is not None
     assert (last.error.code, last.error.retryable) == ("data_expired", False)
+
+
+@pytest.mark.parametrize("left", [1, 0])
+async def test_a_repair_goes_on_with_what_the_topic_still_holds(
+    kafka_broker: Broker, database: Database, log: Path, left: int
+) -> None:
+    repair = Repair(number=2, ranges=[(START_MS, START_MS + 1)])
+    case = Case(kafka_broker, database, options={"repair": repair.model_dump(mode="json")})
+    await case.begin([message(candle(index)) for index in range(3)])
+    await forget(kafka_broker, case, 3 - left)
+    await case.drain(3)
+
+    async with case.job(log) as job:
+        assert await job.exit_code() == 0, job.log()
+
+    assert len(case.stored()) == left
+
+
+async def forget(broker: Broker, case: Case, before_offset: int) -> None:
+    """Let a data topic lose its first records, as its retention does."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap_servers)
+    await admin.start()
+    await admin.delete_records({TopicPartition(case.driver.kafka_topic, 0): RecordsToDelete(before_offset)})
+    await admin.close()

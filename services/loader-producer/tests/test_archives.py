@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -106,13 +107,15 @@ async def test_faults_that_pass_are_outlasted_without_loss_or_repeat(
     assert (await driver.events())[-1].exchange_gaps is None
 
 
-async def test_a_file_that_does_not_exist_is_a_gap_and_so_is_a_month_that_is_not_out_yet(
+async def test_what_the_archive_lacks_comes_over_rest_and_the_checksum_of_each_file_is_told(
     kafka_broker: Broker, simulated_exchange: str, log: Path
 ) -> None:
     await plan_faults(
         simulated_exchange,
         {"path": f"{SPOT}/monthly/*", "kind": "missing_file", "count": 1_000},
         {"path": f"{CANDLES}2.zip*", "kind": "missing_file", "count": 1_000},
+        {"path": f"{CANDLES}3.zip*", "kind": "wrong_checksum", "count": 1_000},
+        {"path": f"{CANDLES}4.zip*", "kind": "corrupt_zip", "count": 1_000},
     )
     driver = driver_of(kafka_broker, time_range="2024-08-01:2024-09-01")
     await driver.create_topics()
@@ -121,19 +124,100 @@ async def test_a_file_that_does_not_exist_is_a_gap_and_so_is_a_month_that_is_not
     async with driver.job(log, **addresses(simulated_exchange)) as job:
         assert await job.exit_code() == 0, job.log()
 
+    assert await ids_on(driver) == list(range(AUGUST_2024_MS, AUGUST_2024_MS + 31 * DAY_MS, STEP_MS))
+    *events, last = await driver.events()
+    assert (last.status, last.exchange_gaps) == (TaskStatus.COMPLETED, None)
+    told = [event.message for event in events if event.message.endswith("comes over REST")]
+    assert ["08-02" in told[0], "08-03" in told[1], "08-04" in told[2]] == [True, True, True]
+    files = [event.archive_file for event in events if event.archive_file is not None]
+    assert len(files) == 28
+    for file in files[:2]:
+        assert (await fetch(simulated_exchange, f"{file.path}.CHECKSUM")).startswith(file.sha256)
+
+
+async def test_today_which_is_in_no_file_yet_comes_over_rest(
+    kafka_broker: Broker, simulated_exchange: str, log: Path
+) -> None:
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    midnight = now.replace(hour=0, minute=0)
+    start, end = midnight - timedelta(minutes=3), now - timedelta(minutes=1)
+    if end < midnight + timedelta(minutes=1):
+        pytest.skip("today is too young")
+    driver = driver_of(
+        kafka_broker,
+        market="um",
+        symbol="LTCUSDT",
+        type="dump_agg_trades",
+        time_range=f"{start.isoformat()}/{min(end, midnight + timedelta(minutes=3)).isoformat()}",
+    )
+    await driver.create_topics()
+    await driver.tell(CommandKind.START)
+
+    async with driver.job(log, **addresses(simulated_exchange)) as job:
+        assert await job.exit_code() == 0, job.log()
+
+    ids, last = await ids_on(driver), (await driver.events())[-1]
+    assert last.first_id is not None
+    assert last.last_id is not None
+    assert ids == list(range(last.first_id, last.last_id + 1))
+    assert last.exchange_gaps is None
+
+
+async def test_a_file_that_nothing_stands_in_for_is_a_gap(
+    kafka_broker: Broker, simulated_exchange: str, log: Path
+) -> None:
+    await plan_faults(
+        simulated_exchange, {"path": f"{UM}/daily/metrics/*-08-02.zip*", "kind": "missing_file", "count": 1_000}
+    )
+    driver = driver_of(kafka_broker, market="um", type="dump_open_interest_5m")
+    await driver.create_topics()
+    await driver.tell(CommandKind.START)
+
+    async with driver.job(log, **addresses(simulated_exchange)) as job:
+        assert await job.exit_code() == 0, job.log()
+
     last = (await driver.events())[-1]
     [gap] = last.exchange_gaps or ()
-    assert (gap.start, gap.end, gap.missing) == (AUGUST_2024_MS + DAY_MS, AUGUST_2024_MS + 2 * DAY_MS, 288)
+    # Of 2 August the midnight is in the file of the day before.
+    assert (gap.start, gap.end, gap.missing) == (
+        AUGUST_2024_MS + DAY_MS + STEP_MS,
+        AUGUST_2024_MS + 2 * DAY_MS + STEP_MS,
+        288,
+    )
     assert "which lacks 1" in last.message
-    assert len(await ids_on(driver)) == 30 * 288
+    assert len(await ids_on(driver)) == 3 * 288 - 288
+
+
+async def test_funding_is_loaded_from_the_months_that_are_out_and_over_rest(
+    kafka_broker: Broker, simulated_exchange: str, log: Path
+) -> None:
+    await plan_faults(
+        simulated_exchange, {"path": f"{UM}/monthly/*-2024-08.zip*", "kind": "missing_file", "count": 1_000}
+    )
+    driver = driver_of(kafka_broker, market="um", type="dump_funding_rate", time_range="2024-07-30:2024-09-03")
+    await driver.create_topics()
+    await driver.tell(CommandKind.START)
+
+    async with driver.job(log, **addresses(simulated_exchange)) as job:
+        assert await job.exit_code() == 0, job.log()
+
+    records = [json.loads(message.value) for message in await driver.read(driver.kafka_topic)]
+    due = range(AUGUST_2024_MS - 2 * DAY_MS, AUGUST_2024_MS + 33 * DAY_MS, DAY_MS // 3)
+    assert [record["funding_time"] for record in records] == [*due]
+    over_rest = {record["funding_time"] for record in records if "mark_price" in record}
+    assert over_rest == {at for at in due if AUGUST_2024_MS <= at < AUGUST_2024_MS + 31 * DAY_MS}
+    *events, last = await driver.events()
+    assert last.exchange_gaps is None
+    assert {event.spacing_ms for event in events} == {None, DAY_MS // 3}
 
 
 @pytest.mark.parametrize("kind", ["wrong_checksum", "corrupt_zip"])
-async def test_a_file_that_stays_wrong_ends_the_job_and_no_row_of_it_is_used(
+async def test_a_file_that_stays_wrong_ends_the_job_where_nothing_stands_in_and_no_row_of_it_is_used(
     kafka_broker: Broker, simulated_exchange: str, log: Path, kind: str
 ) -> None:
-    await plan_faults(simulated_exchange, {"path": f"{CANDLES}2.zip*", "kind": kind, "count": 1_000})
-    driver = driver_of(kafka_broker)
+    spoilt = f"{UM}/daily/metrics/BTCUSDT/BTCUSDT-metrics-2024-08-02.zip*"
+    await plan_faults(simulated_exchange, {"path": spoilt, "kind": kind, "count": 1_000})
+    driver = driver_of(kafka_broker, market="um", type="dump_open_interest_5m")
     await driver.create_topics()
     await driver.tell(CommandKind.START)
 
@@ -143,8 +227,8 @@ async def test_a_file_that_stays_wrong_ends_the_job_and_no_row_of_it_is_used(
     last = (await driver.events())[-1]
     assert last.error is not None
     assert (last.error.code, last.finished) == ("archive_corrupt", True)
-    assert "BTCUSDT-5m-2024-08-02.zip" in last.error.detail
-    assert set(await ids_on(driver)) <= set(range(AUGUST_2024_MS, AUGUST_2024_MS + DAY_MS, STEP_MS))
+    assert "BTCUSDT-metrics-2024-08-02.zip" in last.error.detail
+    assert set(await ids_on(driver)) <= set(range(AUGUST_2024_MS, AUGUST_2024_MS + DAY_MS + 1, STEP_MS))
     await plan_faults(simulated_exchange)
     driver.attempt = 2
     await driver.tell(CommandKind.START)
@@ -217,7 +301,7 @@ async def test_trades_of_a_part_of_a_day_are_those_that_rest_gives(
         ({"symbol": "NOSUCHUSDT"}, "exchange_refused", "-1121"),
         ({"symbol": "NOSUCHUSDT", "type": "dump_agg_trades"}, "not_in_archive", "NOSUCHUSDT-aggTrades-2024-08-01"),
         ({"market": "um", "type": "dump_agg_trades", "time_range": "2018-01-01:2018-01-02"}, "not_in_archive", "retry"),
-        ({"type": "dump_funding_rate"}, "unsupported_dataset", "funding_rate"),
+        ({"type": "dump_funding_rate"}, "unsupported_dataset", "spot"),
     ],
 )
 async def test_what_is_not_there_ends_the_job_with_a_reason(

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loader_producer.app.gaps import GapFinder
+from loader_producer.app.gaps import Continuity, GapFinder
+from streamforge_common.contract.kinds import record_kind
 from streamforge_common.contract.records import FundingRate
 from streamforge_common.contract.spacing import find_silences
 from streamforge_common.errors import RejectedRecordError
@@ -55,6 +56,42 @@ def test_the_gaps_of_the_pages_are_those_of_the_whole_also_over_a_restart(
     assert plan.ends is not None
     whole = find_silences(plan.ends[0], times, plan.ends[1] + 1, spacing)
     assert [(gap.start, gap.end, gap.missing) for gap in gaps] == [(it.start, it.end, it.missing) for it in whole]
+
+
+@given(
+    spacing_hours=st.sampled_from([1, 4, 8]),
+    there=st.sets(st.integers(0, 99)),
+    cuts=st.lists(st.integers(0, 99)),
+    repeated=st.integers(0, 5),
+)
+def test_the_gaps_of_chunks_are_those_of_the_whole_whatever_comes_again(
+    spacing_hours: int, there: set[int], cuts: list[int], repeated: int
+) -> None:
+    plan, spacing = plan_of(100, 1), spacing_hours * HOUR_MS
+    times = sorted(MIDNIGHT_MS + hour * HOUR_MS for hour in there)
+    assert plan.ends is not None
+    continuity = Continuity(HISTORY.kind, spacing)
+    continuity.begin_at(plan.ends[0])
+    gaps, begin = [], 0
+    for cut in [*sorted(cuts), len(times)]:
+        gaps += continuity.take(times[max(0, begin - repeated) : cut])
+        begin = max(begin, cut)
+    gaps += continuity.end_at(plan.ends[1])
+    whole = find_silences(plan.ends[0], times, plan.ends[1] + 1, spacing)
+    assert [(gap.start, gap.end, gap.missing) for gap in gaps] == [(it.start, it.end, it.missing) for it in whole]
+
+
+@given(st.lists(st.sets(st.integers(0, 60))), st.integers(60, 70))
+def test_of_ids_without_holes_what_is_missing_up_to_the_last_one_is_found(chunks: list[set[int]], last: int) -> None:
+    continuity = Continuity(record_kind("trades"))
+    continuity.begin_at(0)
+    gaps = [gap for chunk in chunks for gap in continuity.take(sorted(chunk))] + continuity.end_at(last)
+    seen, expected = set(), 0
+    for at in (at for chunk in chunks for at in sorted(chunk)):
+        seen |= {at} if at >= expected else set()
+        expected = max(expected, at + 1)
+    assert [at for gap in gaps for at in range(gap.start, gap.end)] == sorted(set(range(last + 1)) - seen)
+    assert continuity.next_id == last + 1
 
 
 @given(st.sampled_from([1, 4, 8]), st.integers(0, 191), st.integers(1, 3))

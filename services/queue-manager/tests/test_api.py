@@ -6,6 +6,7 @@ import pytest
 
 from queue_manager.adapters.api import create_api
 from queue_manager.app.controller import Controller
+from queue_manager.app.examining import Examiner
 from queue_manager.testing import Crash, MemoryLauncher, MemoryLog, MemoryStore, open_keyring
 from streamforge_common.errors import TransientError
 from streamforge_common.outages import Neighbour
@@ -42,7 +43,10 @@ class Platform:
             stop_grace_s=60,
             most_running=2,
         )
-        app = create_api(controller, self.store, self.launcher, NothingStored(), [self.neighbour], open_keyring())
+        examiner = Examiner(self.store, None, None)  # nothing ends here
+        app = create_api(
+            controller, self.store, self.launcher, NothingStored(), examiner, [self.neighbour], open_keyring()
+        )
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://queue-manager")
 
     async def probe(self):

@@ -45,7 +45,7 @@ class Platform:
 @pytest.fixture
 async def platform():
     platform = Platform()
-    app = create_api(platform.controller, platform.store, platform.launcher, None, [], open_keyring())
+    app = create_api(platform.controller, platform.store, platform.launcher, None, None, [], open_keyring())
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
     async with serving(server) as url, httpx.AsyncClient(base_url=url, trust_env=False) as platform.client:
         yield platform

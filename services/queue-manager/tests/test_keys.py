@@ -18,6 +18,7 @@ import arangolite
 from queue_manager.adapters.api import create_api
 from queue_manager.app import keys as keys_module
 from queue_manager.app.controller import Controller
+from queue_manager.app.examining import Examiner
 from queue_manager.app.keys import ADMIN_FILE_ID, Keyring, Role
 from queue_manager.testing import Crash, MemoryKeyStore, MemoryLauncher, MemoryLog, MemoryStore
 from streamforge_common.errors import FatalError, TransientError
@@ -53,7 +54,8 @@ class Platform:
             self.store, MemoryLog(crash), launcher, clock=self.clock, stop_grace_s=60, most_running=2
         )
         self.keyring = Keyring(self.key_store, clock=self.clock, always_asks=always_asks)
-        self.app = create_api(controller, self.store, launcher, NothingStored(), [], self.keyring)
+        examiner = Examiner(self.store, None, None)  # nothing ends here
+        self.app = create_api(controller, self.store, launcher, NothingStored(), examiner, [], self.keyring)
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://queue-manager")
 
     async def call(self, method, path, key=None, **sent):

@@ -14,11 +14,14 @@ from queue_manager.adapters.kubernetes import launcher as launcher_module
 from queue_manager.adapters.kubernetes import sight
 from queue_manager.adapters.kubernetes.launcher import KubernetesLauncher
 from queue_manager.app.ports import JobSpec, NameTakenError
-from queue_manager.settings import KubernetesLauncherSettings
+from queue_manager.settings import KubernetesLauncherSettings, Settings
 from streamforge_common.errors import FatalError, TransientError
 
 NAME = "loader-producer-a1b2c3-1"
 SPEC = JobSpec(NAME, "wf-a", "loader-producer", "loader-producer__a1b2c3", 1, 0)
+SHARED = JobSpec(NAME, "wf-a", "loader-producer", "loader-producer__a1b2c3", 1, 0, "wf-a-data")
+DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
+SCALED_OBJECTS = "/apis/keda.sh/v1alpha1/namespaces/default/scaledobjects"
 JOBS = "/apis/batch/v1/namespaces/default/jobs"
 PODS = "/api/v1/namespaces/default/pods"
 WITHIN_S = 20
@@ -93,7 +96,7 @@ async def launching(tmp_path, server, **settings):
     kubeconfig = kubeconfig_for(tmp_path, f"http://127.0.0.1:{runner.addresses[0][1]}")
     plan = KubernetesLauncherSettings(kubernetes_job_targets={"loader-producer": {"image": "loader:1"}}, **settings)
     try:
-        async with asyncio.timeout(WITHIN_S), KubernetesLauncher(plan.plan(), kubeconfig) as launcher:
+        async with asyncio.timeout(WITHIN_S), KubernetesLauncher(plan.plan(Settings()), kubeconfig) as launcher:
             yield launcher
     finally:
         server.hang.set()
@@ -118,6 +121,58 @@ async def test_a_job_is_created_from_what_is_laid_down(server, launcher):
     assert body["metadata"]["name"] == NAME
     assert body["spec"]["template"]["spec"]["containers"][0]["image"] == "loader:1"
     assert server.asked[0][2] == {"fieldValidation": "Strict"}
+
+
+@pytest.fixture
+async def keda_launcher(tmp_path, server):
+    async with launching(tmp_path, server, kubernetes_keda=True) as launcher:
+        yield launcher
+
+
+def deployment(queue_id="wf-a"):
+    made = job(queue_id=queue_id)
+    return made | {"metadata": made["metadata"] | {"uid": "0123"}}
+
+
+async def test_what_keda_scales_is_a_deployment_and_the_scaled_object_that_goes_with_it(server, keda_launcher):
+    """Whoever dies between the two is followed by one who finds the first."""
+    server.script("POST", DEPLOYMENTS, web.json_response(deployment(), status=201), refusal(409))
+    server.script("POST", SCALED_OBJECTS, refusal(503), web.json_response({}, status=201), refusal(409))
+    server.script("GET", f"{DEPLOYMENTS}/{NAME}", web.json_response(deployment()))
+    with pytest.raises(TransientError):
+        await keda_launcher.launch(SHARED)
+    for _ in range(2):
+        await keda_launcher.launch(SHARED)
+
+    scaled = [body for body in server.bodies if body["kind"] == "ScaledObject"]
+    assert [body["metadata"]["ownerReferences"][0]["uid"] for body in scaled] == ["0123"] * 3
+    assert {query.get("fieldValidation") for method, _, query in server.asked if method == "POST"} == {"Strict"}
+    server.script("GET", f"{DEPLOYMENTS}/{NAME}", web.json_response(deployment(queue_id="wf-b")))
+    with pytest.raises(NameTakenError, match="wf-b"):
+        await keda_launcher.launch(SHARED)
+
+
+async def test_without_keda_in_the_cluster_what_it_would_scale_is_refused_for_good(server, keda_launcher):
+    server.script("POST", DEPLOYMENTS, web.json_response(deployment(), status=201))
+    with pytest.raises(FatalError, match="scaled object"):
+        await keda_launcher.launch(SHARED)
+
+
+async def test_with_keda_jobs_are_both_kinds_and_either_is_deleted(server, keda_launcher):
+    server.script("POST", JOBS, web.json_response(job(), status=201))
+    await keda_launcher.launch(SPEC)
+    server.script("GET", JOBS, page(job("loader-1")))
+    server.script("GET", DEPLOYMENTS, page(deployment()))
+    pod = {"metadata": {"name": "p", "labels": {"streamforge.io/job": NAME}}}
+    server.script("GET", PODS, page(pod | {"status": {"phase": "Failed", "reason": "Evicted"}}))
+    bounded, live = await keda_launcher.jobs("wf-a")
+    assert (bounded.ends_by_itself, live.ends_by_itself) == (True, False)
+    assert live.reason.startswith("Evicted")
+
+    server.script("DELETE", f"{DEPLOYMENTS}/{NAME}", web.json_response(deployment()))
+    await keda_launcher.delete(NAME)
+    deleted = [(path, query["propagationPolicy"]) for method, path, query in server.asked if method == "DELETE"]
+    assert deleted == [(f"{JOBS}/{NAME}", "Foreground"), (f"{DEPLOYMENTS}/{NAME}", "Foreground")]
 
 
 async def test_a_job_of_that_name_counts_only_where_it_is_this_workflows(server, launcher):
@@ -149,7 +204,7 @@ async def test_what_the_cluster_will_never_take_is_fatal_and_the_rest_is_tried_a
 async def test_what_makes_no_job_is_fatal_before_it_is_sent(tmp_path, server):
     targets = {"loader-producer": {"image": "loader:1", "tolerations": [{"flavour": "sweet"}]}}
     async with launching(tmp_path, server) as launcher:
-        launcher._plan = KubernetesLauncherSettings(kubernetes_job_targets=targets).plan()
+        launcher._plan = KubernetesLauncherSettings(kubernetes_job_targets=targets).plan(Settings())
         with pytest.raises(FatalError, match="flavour"):
             await launcher.launch(SPEC)
     assert server.asked == []
@@ -157,7 +212,7 @@ async def test_what_makes_no_job_is_fatal_before_it_is_sent(tmp_path, server):
 
 async def test_lists_go_on_to_their_last_page_and_pods_are_given_to_their_jobs(server, launcher):
     server.script("GET", JOBS, page(job(), more="next"), page(job("other-1", queue_id="wf-b"), version="7"))
-    pod = {"metadata": {"name": "p", "labels": {"batch.kubernetes.io/job-name": NAME}}}
+    pod = {"metadata": {"name": "p", "labels": {"streamforge.io/job": NAME}}}
     server.script("GET", PODS, page(pod | {"status": {"phase": "Failed", "reason": "Evicted"}}))
     mine, other = await launcher.jobs()
     assert (mine.name, other.name) == (NAME, "other-1")
@@ -173,7 +228,7 @@ async def test_lists_go_on_to_their_last_page_and_pods_are_given_to_their_jobs(s
 async def test_how_long_a_job_has_had_no_pod_is_counted_from_its_last_one(tmp_path, server, monkeypatch):
     monkeypatch.setattr(sight, "_LONGEST_BACK_OFF", timedelta(seconds=0))
     old = job(startTime="2020-01-01T00:00:00Z")
-    pod = {"metadata": {"name": "p", "labels": {"batch.kubernetes.io/job-name": NAME}}}
+    pod = {"metadata": {"name": "p", "labels": {"streamforge.io/job": NAME}}}
     server.script("GET", JOBS, page(old))
     server.script("GET", PODS, page(pod), page(), page(), page(pod), page())
     async with launching(tmp_path, server, kubernetes_job_start_seconds=0.1) as launcher:
@@ -251,14 +306,14 @@ async def test_a_server_that_is_another_or_is_not_there_is_away(tmp_path, server
     server.script("GET", JOBS, web.Response(body=b"<html>hello</html>"))
     with pytest.raises(TransientError, match="not an API server"):
         await launcher.ping()
-    plan = KubernetesLauncherSettings(kubernetes_job_targets={}).plan()
+    plan = KubernetesLauncherSettings(kubernetes_job_targets={}).plan(Settings())
     async with KubernetesLauncher(plan, kubeconfig_for(tmp_path, "http://127.0.0.1:1")) as lonely:
         with pytest.raises(TransientError, match="away"):
             await lonely.ping()
 
 
 async def test_without_a_cluster_nothing_starts(tmp_path):
-    plan = KubernetesLauncherSettings(kubernetes_job_targets={}).plan()
+    plan = KubernetesLauncherSettings(kubernetes_job_targets={}).plan(Settings())
     for kubeconfig, told in ((None, "KUBECONFIG names none"), (str(tmp_path / "none"), "none")):
         with pytest.raises(FatalError, match=told):
             await KubernetesLauncher(plan, kubeconfig).__aenter__()

@@ -1,5 +1,6 @@
 """The Job that is created: the whole of it, as the API server gets it."""
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -8,10 +9,10 @@ from hypothesis import strategies as st
 from inline_snapshot import snapshot
 from kubernetes import client
 
-from queue_manager.adapters.kubernetes.manifest import job_manifest
+from queue_manager.adapters.kubernetes.manifest import deployment_manifest, job_manifest, scaled_object_manifest
 from queue_manager.app.pods import JobPlan, TargetPlan
 from queue_manager.app.ports import JobSpec
-from queue_manager.settings import KubernetesLauncherSettings
+from queue_manager.settings import KubernetesLauncherSettings, Settings
 from streamforge_common.errors import FatalError
 from streamforge_common.ids import make_job_name, make_queue_id, make_telemetry_id
 
@@ -23,11 +24,33 @@ SPEC = JobSpec(
     attempt=1,
     commands_since_ms=1_722_500_000_000,
 )
+CONNECTOR = JobSpec(
+    name="arango-connector-a1b2c3-1",
+    queue_id="wf-btcusdt-ws_trades-20240801-a1b2c3",
+    target="arango-connector",
+    telemetry_id="arango-connector__a1b2c3",
+    attempt=1,
+    commands_since_ms=1_722_500_000_000,
+    shared_topic="wf-btcusdt-ws_trades-20240801-a1b2c3-data",
+)
 LOADER = {"image": "registry.example/streamforge/loader-producer:0.1.0"}
 
 
 def plan(**environment) -> JobPlan:
-    return KubernetesLauncherSettings(kubernetes_job_targets={"loader-producer": LOADER}, **environment).plan()
+    return KubernetesLauncherSettings(kubernetes_job_targets={"loader-producer": LOADER}, **environment).plan(
+        Settings()
+    )
+
+
+def live_plan(partitions=4, **environment) -> JobPlan:
+    targets = {"arango-connector": {"image": "connector:1"}}
+    settings = KubernetesLauncherSettings(kubernetes_job_targets=targets, **environment)
+    return settings.plan(Settings(kafka_bootstrap_servers="kafka:9092", data_topic_partitions=partitions))
+
+
+def variables_of(manifest):
+    (container,) = manifest["spec"]["template"]["spec"]["containers"]
+    return {each["name"]: each.get("value", each.get("valueFrom")) for each in container["env"]}
 
 
 def as_the_client_sends_it(manifest):
@@ -54,6 +77,7 @@ def test_a_job_is_this_and_nothing_else():
                     "streamforge.io/target": "loader-producer",
                     "streamforge.io/telemetry-id": "loader-producer__a1b2c3",
                     "streamforge.io/attempt": "1",
+                    "streamforge.io/job": "loader-producer-a1b2c3-1",
                 },
             },
             "spec": {
@@ -86,6 +110,7 @@ def test_a_job_is_this_and_nothing_else():
                             "streamforge.io/target": "loader-producer",
                             "streamforge.io/telemetry-id": "loader-producer__a1b2c3",
                             "streamforge.io/attempt": "1",
+                            "streamforge.io/job": "loader-producer-a1b2c3-1",
                         }
                     },
                     "spec": {
@@ -168,7 +193,7 @@ def test_what_the_operator_lays_down_is_in_it():
         kubernetes_job_image_pull_secrets=["registry"],
         kubernetes_job_service_account="streamforge-jobs",
     )
-    manifest = job_manifest(SPEC, settings.plan())
+    manifest = job_manifest(SPEC, settings.plan(Settings()))
     pod = manifest["spec"]["template"]["spec"]
     (container,) = pod["containers"]
 
@@ -191,6 +216,110 @@ def test_what_the_operator_lays_down_is_in_it():
     assert variables["ARANGO_URL"] == {"value": "http://arangodb:8529"}
     assert variables["KAFKA_SASL_PASSWORD"] == {"valueFrom": {"secretKeyRef": {"name": "loader", "key": "password"}}}
     assert variables["QUEUE_ID"] == {"value": SPEC.queue_id}
+
+
+@pytest.mark.parametrize(("wanted", "partitions", "instances"), [(3, 4, 3), (8, 2, 2), (1, 4, None), (3, 1, None)])
+def test_without_keda_a_live_connector_is_a_job_of_a_fixed_number_of_instances(wanted, partitions, instances):
+    plan = live_plan(partitions, kubernetes_live_instances=wanted)
+    manifest = job_manifest(CONNECTOR, plan)
+
+    assert manifest["spec"].get("parallelism") == manifest["spec"].get("completions") == instances
+    assert ("INSTANCE" in variables_of(manifest)) == (instances is not None)
+    assert "parallelism" not in job_manifest(replace(CONNECTOR, shared_topic=None), plan)["spec"]
+
+
+def test_with_keda_a_live_connector_is_a_deployment_whose_pods_say_which_they_are_and_stay():
+    plan = live_plan(kubernetes_keda=True)
+    manifest = deployment_manifest(CONNECTOR, plan)
+    job = job_manifest(CONNECTOR, plan)
+    pod, jobs_pod = (it["spec"]["template"]["spec"] for it in (manifest, job))
+    sent = client.ApiClient().sanitize_for_serialization(client.V1Deployment.model_validate(manifest))
+
+    assert sent == manifest
+    assert manifest["metadata"] == job["metadata"]
+    selector = manifest["spec"]["selector"]["matchLabels"]
+    assert selector.items() <= manifest["spec"]["template"]["metadata"]["labels"].items()
+    assert selector["streamforge.io/job"] == CONNECTOR.name
+    assert variables_of(manifest) == {
+        **variables_of(job),
+        "INSTANCE": {"fieldRef": {"fieldPath": "metadata.name"}},
+        "STAYS_WHEN_DONE": "true",
+    }
+    assert (pod["restartPolicy"], jobs_pod["restartPolicy"]) == ("Always", "Never")
+    different = {"restartPolicy", "containers"}
+    assert {name: it for name, it in pod.items() if name not in different} == {
+        name: it for name, it in jobs_pod.items() if name not in different
+    }
+
+
+def test_keda_scales_by_the_lag_of_the_tasks_group_between_the_bounds():
+    plan = live_plan(3, kubernetes_keda=True, kubernetes_live_instances=2)
+    assert plan.keda is not None
+    manifest = scaled_object_manifest(CONNECTOR, CONNECTOR.shared_topic, plan, plan.keda, "0123")
+
+    assert manifest["metadata"]["labels"] == job_manifest(CONNECTOR, plan)["metadata"]["labels"]
+    assert manifest == snapshot(
+        {
+            "apiVersion": "keda.sh/v1alpha1",
+            "kind": "ScaledObject",
+            "metadata": {
+                "name": "arango-connector-a1b2c3-1",
+                "namespace": "default",
+                "labels": {
+                    "app.kubernetes.io/name": "arango-connector",
+                    "app.kubernetes.io/instance": "streamforge",
+                    "app.kubernetes.io/component": "job",
+                    "app.kubernetes.io/part-of": "streamforge",
+                    "app.kubernetes.io/managed-by": "queue-manager",
+                    "streamforge.io/queue-id": "wf-btcusdt-ws_trades-20240801-a1b2c3",
+                    "streamforge.io/target": "arango-connector",
+                    "streamforge.io/telemetry-id": "arango-connector__a1b2c3",
+                    "streamforge.io/attempt": "1",
+                    "streamforge.io/job": "arango-connector-a1b2c3-1",
+                },
+                "ownerReferences": [
+                    {"apiVersion": "apps/v1", "kind": "Deployment", "name": "arango-connector-a1b2c3-1", "uid": "0123"}
+                ],
+            },
+            "spec": {
+                "scaleTargetRef": {"name": "arango-connector-a1b2c3-1"},
+                "minReplicaCount": 2,
+                "maxReplicaCount": 3,
+                "advanced": {
+                    "horizontalPodAutoscalerConfig": {"behavior": {"scaleDown": {"stabilizationWindowSeconds": 300}}}
+                },
+                "triggers": [
+                    {
+                        "type": "kafka",
+                        "metadata": {
+                            "bootstrapServers": "kafka:9092",
+                            "consumerGroup": "arango-connector__a1b2c3",
+                            "topic": "wf-btcusdt-ws_trades-20240801-a1b2c3-data",
+                            "lagThreshold": "10000",
+                            "offsetResetPolicy": "earliest",
+                            "version": "2.1.0",
+                            "tls": "disable",
+                            "sasl": "none",
+                        },
+                    }
+                ],
+            },
+        }
+    )
+
+
+def test_keda_is_let_in_by_the_broker_as_it_asks():
+    targets = {"arango-connector": {"image": "connector:1"}}
+    cluster = KubernetesLauncherSettings(
+        kubernetes_job_targets=targets, kubernetes_keda=True, kubernetes_keda_authentication="kafka"
+    )
+    settings = Settings(kafka_security_protocol="SASL_SSL", kafka_sasl_mechanism="SCRAM-SHA-512")
+    plan = cluster.plan(settings)
+    manifest = scaled_object_manifest(CONNECTOR, CONNECTOR.shared_topic, plan, plan.keda, "0123")
+    (trigger,) = manifest["spec"]["triggers"]
+
+    assert (trigger["metadata"]["sasl"], trigger["metadata"]["tls"]) == ("scram_sha512", "enable")
+    assert trigger["authenticationRef"] == {"name": "kafka"}
 
 
 def test_a_target_without_an_image_is_refused():

@@ -5,7 +5,13 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from queue_manager.adapters.kubernetes.sight import KubernetesJob, Pod, job_as_seen
+from queue_manager.adapters.kubernetes.sight import (
+    KubernetesDeployment,
+    KubernetesJob,
+    Pod,
+    deployment_as_seen,
+    job_as_seen,
+)
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 START_S = 600
@@ -28,9 +34,19 @@ def job(age_s=5, deleting=False, **status) -> KubernetesJob:
     return msgspec.convert({"metadata": metadata, "status": {"startTime": at(age_s), **status}}, KubernetesJob)
 
 
-def pod(age_s=5, phase="Running", state=None, conditions=(), **status) -> Pod:
+def deployment(age_s=5, deleting=False) -> KubernetesDeployment:
+    labels = {"streamforge.io/queue-id": "wf-a", "streamforge.io/attempt": "2"}
+    metadata = {"name": "arango-connector-a1b2c3-2", "labels": labels, "creationTimestamp": at(age_s)}
+    return msgspec.convert(
+        {"metadata": metadata | ({"deletionTimestamp": at(1)} if deleting else {})}, KubernetesDeployment
+    )
+
+
+def pod(age_s=5, phase="Running", state=None, conditions=(), last=None, restarts=0, **status) -> Pod:
     metadata = {"name": f"pod-{age_s}", "creationTimestamp": at(age_s)}
-    containers = [] if state is None else [{"name": "job", "state": state}]
+    containers = []
+    if state is not None:
+        containers.append({"name": "job", "state": state, "lastState": last or {}, "restartCount": restarts})
     shown = {"phase": phase, "conditions": list(conditions), "containerStatuses": containers, **status}
     return msgspec.convert({"metadata": metadata, "status": shown}, Pod)
 
@@ -43,8 +59,16 @@ def condition(kind, reason="", message="", status="True"):
     return {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": at(1)}
 
 
+RUNNING = {"running": {}}
+BACKING_OFF = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}
+PULLING = {"waiting": {"reason": "ImagePullBackOff"}}
+MOST_RESTARTS = 6
+
+
 def seen(job, *pods, bare_for_s=None):
     bare_since = None if bare_for_s is None else NOW - timedelta(seconds=bare_for_s)
+    if isinstance(job, KubernetesDeployment):
+        return deployment_as_seen(job, pods, NOW, START_S, MOST_RESTARTS, bare_since)
     return job_as_seen(job, pods, NOW, START_S, bare_since)
 
 
@@ -178,7 +202,68 @@ def test_a_job_that_is_held_deleted_or_between_pods_is_not_stuck(held):
     assert shown.status.is_live
 
 
+def test_a_job_of_several_pods_is_stuck_only_when_none_of_them_works():
+    works, waits = pod(9_000, state=RUNNING), pod(9_000, phase="Pending", state=PULLING)
+
+    assert not seen(job(9_000, active=2), works, waits).is_stuck
+    assert seen(job(9_000, active=1), pod(9_500, phase="Failed", state=ended(143)), waits).is_stuck
+
+
+def test_a_deployment_lives_until_it_is_deleted_and_says_what_is_wrong_with_its_pods():
+    works = seen(deployment(), pod(state=RUNNING, last=ended(1), restarts=2), pod(3, phase="Pending", state=PULLING))
+    starts_again = seen(deployment(), pod(state=BACKING_OFF, last=ended(137, "OOMKilled"), restarts=3))
+    deleting = seen(deployment(deleting=True), pod(state=BACKING_OFF, last=ended(42), restarts=9))
+
+    assert (works.name, works.queue_id, works.attempt) == ("arango-connector-a1b2c3-2", "wf-a", 2)
+    assert (works.status, works.restarts, works.exit_code, works.ends_by_itself) == ("running", 2, 1, False)
+    assert works.reason.startswith("ImagePullBackOff:")
+    assert (starts_again.status, starts_again.has_failed) == ("restarting", False)
+    assert starts_again.reason.startswith("OOMKilled: it took more memory")
+    assert (deleting.status.is_live, deleting.has_failed, deleting.is_stuck) == (True, False, False)
+    assert deleting.reason.startswith("Deleting:")
+
+
+@pytest.mark.parametrize(
+    ("instance", "has_failed"),
+    [
+        (pod(state=BACKING_OFF, last=ended(42), restarts=1), True),
+        (pod(state=RUNNING, last=ended(42), restarts=1), False),
+        (pod(state=BACKING_OFF, last=ended(1), restarts=MOST_RESTARTS), False),
+        (pod(state=BACKING_OFF, last=ended(1), restarts=MOST_RESTARTS + 1), True),
+        (pod(state=RUNNING, last=ended(1), restarts=MOST_RESTARTS + 1), False),
+    ],
+)
+def test_a_deployment_has_failed_when_starting_an_instance_again_cannot_help(instance, has_failed):
+    shown = seen(deployment(), instance, pod(state=RUNNING))
+
+    assert (shown.has_failed, shown.status.is_live, shown.is_stuck) == (has_failed, True, False)
+
+
+@pytest.mark.parametrize(
+    ("pods", "bare_for_s", "is_stuck"),
+    [
+        ([pod(START_S + 1, phase="Pending", state=PULLING)], None, True),
+        ([pod(START_S - 1, phase="Pending", state=PULLING)], None, False),
+        ([pod(START_S + 1, phase="Pending", state=PULLING), pod(state=RUNNING)], None, False),
+        ([], START_S + 1, True),
+        ([], START_S - 1, False),
+    ],
+)
+def test_a_deployment_of_which_no_pod_can_start_is_stuck_after_a_while(pods, bare_for_s, is_stuck):
+    shown = seen(deployment(9_000), *pods, bare_for_s=bare_for_s)
+
+    assert shown.is_stuck == is_stuck
+    assert not is_stuck or shown.reason.endswith("; it was given 600 s to start")
+
+
 def test_a_long_message_is_cut():
     shown = seen(job(), pod(phase="Failed", reason="Evicted", message="x" * 5_000))
 
     assert len(shown.reason) < 400
+
+
+@pytest.mark.parametrize("label", ["streamforge.io/job", "batch.kubernetes.io/job-name"])
+def test_a_pod_is_of_its_job_whichever_queue_manager_made_that(label):
+    shown = msgspec.convert({"metadata": {"name": "loader-a-1-x7k2p", "labels": {label: "loader-a-1"}}}, Pod)
+
+    assert shown.job_name == "loader-a-1"

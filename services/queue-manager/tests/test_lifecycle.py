@@ -2,6 +2,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -9,22 +10,25 @@ from queue_manager.app import wishes
 from queue_manager.app.controller import Controller, UnknownWorkflowError
 from queue_manager.app.ports import Job, JobStatus
 from queue_manager.app.requests import InvalidRequestError, WorkflowRequest
+from queue_manager.app.wishes import NotPossibleError
 from queue_manager.app.workflow import Deletion, Workflow, WorkflowStatus
 from queue_manager.testing import Crash, CrashError, MemoryLauncher, MemoryLog, MemoryStore
 from streamforge_common.contract.commands import CommandKind
 from streamforge_common.contract.events import Event, TaskError, TaskStatus
+from streamforge_common.contract.repair import Repair
 
 LOADER, CONNECTOR = 0, 1
+LIVE = {"symbol": "btcusdt", "type": "ws_trades"}
 HISTORY = {"symbol": "btcusdt", "type": "api_candles_5m", "time_range": "2024-08-01:2024-08-02"}
 
 
 class Platform:
     """One workflow on the in-memory twins; every call ends with a look at it."""
 
-    def __init__(self, most_running=16, request=None):
+    def __init__(self, most_running=16, request=None, *, scales=False):
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         crash = Crash()
-        self.store, self.launcher, self.log = MemoryStore(crash), MemoryLauncher(crash), MemoryLog(crash)
+        self.store, self.launcher, self.log = MemoryStore(crash), MemoryLauncher(crash, scales), MemoryLog(crash)
         self.controller = Controller(
             self.store, self.log, self.launcher, clock=lambda: self.now, stop_grace_s=60, most_running=most_running
         )
@@ -50,7 +54,7 @@ class Platform:
             attempt=fields.pop("attempt", workflow_task.attempt),
             status=status,
             finished=fields.pop("finished", status in (TaskStatus.COMPLETED, TaskStatus.STOPPED)),
-            timestamp=0,
+            timestamp=fields.pop("timestamp", 0),
             **fields,
         )
         self.log.events.append(event)
@@ -503,6 +507,62 @@ def test_a_live_workflow_runs_until_it_is_stopped_and_stores_what_was_published(
     assert (platform.workflow.tasks[LOADER].first_id, platform.workflow.tasks[LOADER].last_id) == (7, 9)
 
 
+def test_several_instances_are_one_task_whose_records_are_summed_and_whose_job_is_deleted_at_the_end():
+    platform = Platform(request=LIVE, scales=True)
+
+    def connector():
+        return platform.workflow.tasks[CONNECTOR]
+
+    platform.says(CONNECTOR, TaskStatus.LOADING, instance="a", records_written=10)
+    platform.says(CONNECTOR, TaskStatus.STARTING, instance="b")
+    assert (connector().status, connector().records_written) == (TaskStatus.LOADING, 10)
+    platform.says(CONNECTOR, TaskStatus.LOADING, instance="b", records_written=5)
+    platform.says(CONNECTOR, TaskStatus.LOADING, instance="a", records_written=12)
+    assert connector().records_written == 17
+    # The container of `b` is started again in its pod.
+    platform.says(CONNECTOR, TaskStatus.STARTING, instance="b")
+    platform.says(CONNECTOR, TaskStatus.LOADING, instance="b", records_written=3)
+    assert connector().records_written == 20
+
+    platform.steer(wishes.stop)
+    platform.says(LOADER, TaskStatus.STOPPED)
+    platform.ends(LOADER)
+    platform.says(CONNECTOR, TaskStatus.LOADING, instance="a", records_written=13)
+    assert [job.target for job in platform.live()] == ["arango-connector"], "nobody has said that all is stored"
+    platform.says(CONNECTOR, TaskStatus.COMPLETED, instance="b", records_written=3)
+    assert platform.live() == []
+    platform.look()
+    assert (platform.workflow.status, connector().records_written) == (WorkflowStatus.STOPPED, 21)
+
+
+def test_a_task_is_paused_when_all_of_its_instances_are_but_those_that_are_gone():
+    platform = Platform(request=LIVE, scales=True)
+
+    def pauses(instance, at_s):
+        platform.says(CONNECTOR, TaskStatus.PAUSED, instance=instance, timestamp=at_s)
+        return platform.workflow.tasks[CONNECTOR].status
+
+    for instance in ("a", "b", "gone"):
+        platform.says(CONNECTOR, TaskStatus.LOADING, instance=instance, timestamp=0)
+    assert pauses("a", 1) is TaskStatus.LOADING
+    assert pauses("b", 40) is TaskStatus.PAUSED
+
+
+def test_a_job_whose_instances_only_fail_is_given_up():
+    platform = Platform(request=LIVE, scales=True)
+    name = platform.workflow.tasks[CONNECTOR].job_name
+    failing = replace(platform.launcher.by_name[name], has_failed=True, reason="OOMKilled: it took too much")
+    platform.launcher.by_name[name] = failing
+    platform.look()
+    platform.look()
+    assert [job.target for job in platform.live()] == ["loader-ws"]
+    platform.says(LOADER, TaskStatus.STOPPED)
+    platform.ends(LOADER)
+    assert platform.workflow.status is WorkflowStatus.ERROR
+    assert platform.workflow.error.code == "job_failed"
+    assert "OOMKilled" in platform.workflow.error.detail
+
+
 def test_a_live_loader_whose_time_is_over_completes_the_workflow():
     platform = Platform(request={"symbol": "btcusdt", "type": "ws_trades", "options": {"duration": 60}})
     platform.says(LOADER, TaskStatus.COMPLETED, end_offsets={"0": 3}, first_id=7, last_id=9)
@@ -511,3 +571,84 @@ def test_a_live_loader_whose_time_is_over_completes_the_workflow():
     platform.says(CONNECTOR, TaskStatus.COMPLETED)
     platform.ends(CONNECTOR)
     assert platform.workflow.status is WorkflowStatus.COMPLETED
+
+
+HOLES = [(1_722_470_400_000, 1_722_471_000_000), (1_722_500_100_000, 1_722_500_400_000)]
+LIVE = {"symbol": "BTCUSDT", "options": {"duration": 1}}
+
+
+def completed(request=HISTORY, **known) -> Platform:
+    platform = Platform(request=request)
+    platform.says(LOADER, TaskStatus.COMPLETED, end_offsets={"0": 288}, **known)
+    platform.ends(LOADER)
+    platform.says(CONNECTOR, TaskStatus.COMPLETED)
+    platform.ends(CONNECTOR)
+    return platform
+
+
+def repair(platform: Platform, missing):
+    platform.steer(partial(wishes.repair, missing={1: missing}))
+
+
+def test_a_repair_is_another_attempt_that_is_told_the_holes_and_knows_the_ends():
+    platform = completed(first_id=5, last_id=9)
+    repair(platform, HOLES)
+    starts = [it for it in platform.log.commands if it.command is CommandKind.START and it.attempt == 2]
+    assert [Repair.of(start) for start in starts] == [Repair(number=2, ranges=HOLES)] * 2
+    assert platform.log.topics == {platform.workflow.datasets[0].kafka_topic: False}, "it keeps everything again"
+    loader = platform.workflow.tasks[LOADER]
+    assert (platform.workflow.status, loader.first_id, loader.last_id) == (WorkflowStatus.STARTING, 5, 9)
+    platform.says(LOADER, TaskStatus.COMPLETED, end_offsets={"0": 291})
+    platform.ends(LOADER)
+    assert platform.log.commands[-1].end_offsets == {"0": 291}
+    platform.says(CONNECTOR, TaskStatus.COMPLETED)
+    platform.ends(CONNECTOR)
+    assert platform.workflow.status is WorkflowStatus.COMPLETED
+    assert platform.workflow.tasks[LOADER].last_id == 9
+
+
+def test_a_repair_of_what_lacks_nothing_or_is_being_repaired_changes_nothing():
+    platform = completed()
+    for missing, repaired in (([], HOLES), (HOLES[:1], HOLES)):
+        before = platform.workflow
+        repair(platform, missing)
+        assert platform.workflow == before
+        repair(platform, repaired)
+
+
+def test_a_retry_of_a_repair_goes_on_with_the_same_ranges():
+    platform = completed()
+    repair(platform, HOLES)
+    platform.steer(wishes.stop)
+    for task in (LOADER, CONNECTOR):
+        platform.says(task, TaskStatus.STOPPED)
+        platform.ends(task)
+    assert platform.workflow.status is WorkflowStatus.STOPPED
+    platform.steer(wishes.retry)
+    assert [(it.attempt, it.repair) for it in platform.workflow.tasks] == [(3, Repair(number=2, ranges=HOLES))] * 2
+
+
+@pytest.mark.parametrize(
+    ("request_body", "missing", "why"),
+    [
+        (HISTORY, None, "nobody can say which"),
+        ({**LIVE, "type": "ws_trades"}, [(5, 9)], "load the time that it lacks as api_trades or dump_trades into"),
+        ({**LIVE, "type": "ws_book_ticker"}, [(5, 9)], "live only"),
+    ],
+)
+def test_a_repair_that_cannot_be_is_refused_and_says_what_to_do_instead(request_body, missing, why):
+    with pytest.raises(NotPossibleError, match=why):
+        repair(completed(request_body), missing)
+
+
+def test_a_workflow_that_loads_is_not_repaired(platform):
+    with pytest.raises(NotPossibleError, match="once it has ended"):
+        repair(platform, HOLES)
+
+
+def test_what_the_exchange_no_longer_gives_is_refused_before_anything_is_launched():
+    request = {"market": "um", "symbol": "BTCUSDT", "type": "api_agg_trades"}
+    platform = completed({**request, "time_range": "2025-12-30T12:00:00Z/2025-12-31T00:00:00Z"})
+    platform.now += timedelta(days=2)
+    with pytest.raises(NotPossibleError, match="48 hours only"):
+        repair(platform, [(5, 9)])

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from queue_manager.app import wishes
-from queue_manager.app.catalog import LOADER
+from queue_manager.app.catalog import LOADERS
 from queue_manager.app.controller import Controller
 from queue_manager.app.ports import Job, JobStatus
 from queue_manager.app.requests import WorkflowRequest
@@ -21,17 +23,22 @@ from streamforge_common.contract.events import Event, TaskError, TaskStatus
 
 GRACE_S = 60
 REQUEST = WorkflowRequest(symbol="BTCUSDT", type="api_candles_5m", time_range="2024-08-01:2024-08-02")
+REPAIR = partial(wishes.repair, missing={1: [(1_722_470_400_000, 1_722_471_000_000)]})
 FINAL_EVENTS = (TaskStatus.COMPLETED, TaskStatus.STOPPED, TaskStatus.ERROR)
 
 
 class WorkflowWorld(RuleBasedStateMachine):
     """One workflow, two replicas of queue-manager, and jobs that behave as they like."""
 
+    request = REQUEST
+    scales = False
+
     def __init__(self):
         super().__init__()
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.crash = Crash()
-        self.store, self.launcher, self.log = MemoryStore(self.crash), MemoryLauncher(self.crash), MemoryLog(self.crash)
+        self.store, self.log = MemoryStore(self.crash), MemoryLog(self.crash)
+        self.launcher = MemoryLauncher(self.crash, self.scales)
         self.ended_as: WorkflowStatus | None = None
         self.restart()
 
@@ -67,7 +74,7 @@ class WorkflowWorld(RuleBasedStateMachine):
 
     @initialize()
     def submit(self):
-        workflow = asyncio.run(self.replicas[0].submit(REQUEST))
+        workflow = asyncio.run(self.replicas[0].submit(self.request))
         self.queue_id = workflow.queue_id
 
     # --- what may happen ---
@@ -91,16 +98,24 @@ class WorkflowWorld(RuleBasedStateMachine):
     def wait(self, seconds):
         self.now += timedelta(seconds=seconds)
 
-    @rule(wish=st.sampled_from([wishes.stop, wishes.pause, wishes.resume, wishes.retry]))
-    def steer(self, wish):
-        may_leave_end = wish is wishes.retry and self.workflow.status in (
-            WorkflowStatus.STOPPED,
-            WorkflowStatus.ERROR,
-        )
+    @rule(
+        wish=st.sampled_from([wishes.stop, wishes.pause, wishes.resume, wishes.retry, REPAIR]),
+        is_killed=st.sampled_from([None, "before", "after"]),
+    )
+    def steer(self, wish, is_killed):
+        left_by = {
+            wishes.retry: (WorkflowStatus.STOPPED, WorkflowStatus.ERROR),
+            REPAIR: (WorkflowStatus.STOPPED, WorkflowStatus.ERROR, WorkflowStatus.COMPLETED),
+        }
+        may_leave_end = self.workflow.status in left_by.get(wish, ())
+        if is_killed is not None:
+            self.crash.arm(0, after=is_killed == "after")
         try:
             self.survive(self.replicas[1].steer(self.queue_id, wish))
         except NotPossibleError:
             return
+        finally:
+            self.crash.side_effects_left = None
         if may_leave_end:
             self.ended_as = None
 
@@ -108,7 +123,7 @@ class WorkflowWorld(RuleBasedStateMachine):
     @precondition(lambda self: self.live_jobs())
     def job_speaks(self, data):
         job = data.draw(st.sampled_from(self.live_jobs()))
-        if self.has_spoken_last(job):
+        if self.has_spoken_last(job) and job.ends_by_itself:
             self.launcher.end(job.name, JobStatus.SUCCEEDED)
             return
         statuses = [TaskStatus.STARTING, TaskStatus.LOADING, TaskStatus.PAUSED]
@@ -117,7 +132,17 @@ class WorkflowWorld(RuleBasedStateMachine):
     @rule(data=st.data(), status=st.sampled_from([JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.RESTARTING]))
     @precondition(lambda self: self.live_jobs())
     def job_dies(self, data, status):
-        self.launcher.end(data.draw(st.sampled_from(self.live_jobs())).name, status)
+        job = data.draw(st.sampled_from(self.live_jobs()))
+        self.launcher.end(job.name, status if job.ends_by_itself else JobStatus.RESTARTING)
+
+    @rule(data=st.data(), is_stuck=st.booleans())
+    @precondition(lambda self: self.live_jobs())
+    def job_gets_nowhere(self, data, is_stuck):
+        job = data.draw(st.sampled_from(self.live_jobs()))
+        if is_stuck or not job.ends_by_itself:
+            self.launcher.by_name[job.name] = replace(
+                job, is_stuck=is_stuck, has_failed=not is_stuck, reason="so it is"
+            )
 
     @rule(data=st.data())
     @precondition(lambda self: self.live_jobs())
@@ -130,7 +155,7 @@ class WorkflowWorld(RuleBasedStateMachine):
         job = data.draw(st.sampled_from(self.live_jobs()))
         if not self.has_spoken_last(job):
             self.speak(job, TaskStatus.ERROR)
-        self.launcher.end(job.name, JobStatus.FAILED)
+        self.launcher.end(job.name, JobStatus.FAILED if job.ends_by_itself else JobStatus.RESTARTING)
 
     @rule(data=st.data())
     @precondition(lambda self: self.live_jobs())
@@ -218,7 +243,7 @@ class WorkflowWorld(RuleBasedStateMachine):
         if self.workflow.control.wish is Wish.PAUSE and not self.workflow.status.is_terminal:
             self.survive(self.replicas[0].steer(self.queue_id, wishes.resume))
         for job in self.live_jobs():
-            if self.has_spoken_last(job):
+            if self.has_spoken_last(job) and job.ends_by_itself:
                 self.launcher.end(job.name, JobStatus.SUCCEEDED)
             elif self.good_ending(job) in FINAL_EVENTS:
                 self.speak(job, self.good_ending(job))
@@ -228,7 +253,7 @@ class WorkflowWorld(RuleBasedStateMachine):
 
     def good_ending(self, job: Job) -> TaskStatus:
         wanted = self.log.wanted(job.telemetry_id, job.attempt)
-        if job.target == LOADER:
+        if job.target in LOADERS:
             return TaskStatus.STOPPED if wanted.stopped else TaskStatus.COMPLETED
         return TaskStatus.COMPLETED if wanted.end_offsets is not None else TaskStatus.LOADING
 
@@ -239,19 +264,22 @@ class WorkflowWorld(RuleBasedStateMachine):
         )
 
     def speak(self, job: Job, status: TaskStatus):
-        self.write_event(job.telemetry_id, job.attempt, status)
+        # Which one it is does not matter: each event is that of another one.
+        instance = None if job.ends_by_itself else f"pod-{len(self.log.events) % 3}"
+        self.write_event(job.telemetry_id, job.attempt, status, instance)
 
-    def write_event(self, telemetry_id: str, attempt: int, status: TaskStatus):
+    def write_event(self, telemetry_id: str, attempt: int, status: TaskStatus, instance: str | None = None):
         final = status in FINAL_EVENTS
         self.log.events.append(
             Event(
                 queue_id=self.queue_id,
                 producer=telemetry_id,
+                instance=instance,
                 attempt=attempt,
                 status=status,
                 finished=final,
                 timestamp=self.now.timestamp(),
-                end_offsets={"0": 10} if final and telemetry_id.startswith(LOADER) else None,
+                end_offsets={"0": 10} if final and telemetry_id.startswith(tuple(LOADERS)) else None,
                 error=TaskError(code="x", detail="x", retryable=False) if status is TaskStatus.ERROR else None,
             )
         )
@@ -262,8 +290,21 @@ class WorkflowWorld(RuleBasedStateMachine):
             self.log.events_read = len(self.log.events)
 
 
-TestWorkflowWorld = WorkflowWorld.TestCase
-TestWorkflowWorld.pytestmark = [pytest.mark.timeout(600)]
-TestWorkflowWorld.settings = settings(
-    max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+class ScaledWorld(WorkflowWorld):
+    """A live workflow whose connector is several instances, in a job that lives until it is deleted."""
+
+    request = WorkflowRequest(symbol="BTCUSDT", type="ws_trades")
+    scales = True
+
+
+def explored(world, examples):
+    case = world.TestCase
+    case.pytestmark = [pytest.mark.timeout(600)]
+    case.settings = settings(
+        max_examples=examples, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    return case
+
+
+TestWorkflowWorld = explored(WorkflowWorld, 150)
+TestScaledWorld = explored(ScaledWorld, 50)

@@ -79,6 +79,7 @@ class Problem(Enum):
     QUERY_GEO_INDEX_MISSING = (1570, HTTPStatus.NOT_FOUND, "no suitable geo index found for geo restriction")
     QUERY_FULLTEXT_INDEX_MISSING = (1571, HTTPStatus.NOT_FOUND, "no suitable fulltext index found for fulltext query")
     QUERY_INVALID_DATE = (1572, HTTPStatus.BAD_REQUEST, "invalid date value")
+    QUERY_INVALID_AGGREGATE = (1574, HTTPStatus.BAD_REQUEST, "invalid aggregate expression")
     QUERY_COMPILE_TIME_OPTIONS = (1575, HTTPStatus.BAD_REQUEST, "query options must be readable at query compile time")
     QUERY_FORCED_INDEX_HINT = (1577, HTTPStatus.BAD_REQUEST, "could not use forced index hint")
     QUERY_ACCESS_AFTER_MODIFICATION = (1579, HTTPStatus.BAD_REQUEST, "access after data-modification")
@@ -86,6 +87,7 @@ class Problem(Enum):
     QUERY_NOT_FOUND = (1591, HTTPStatus.NOT_FOUND, "query not found")
     QUERY_USER_ASSERT = (1593, HTTPStatus.BAD_REQUEST, "assertion failed")
     QUERY_USER_WARN = (1594, HTTPStatus.BAD_REQUEST, "warning")
+    QUERY_WINDOW_AFTER_MODIFICATION = (1595, HTTPStatus.BAD_REQUEST, "window operation after data-modification")
     CURSOR_NOT_FOUND = (1600, HTTPStatus.NOT_FOUND, "cursor not found")
     CURSOR_BUSY = (1601, HTTPStatus.CONFLICT, "cursor is busy")
     VALIDATION_FAILED = (1620, HTTPStatus.BAD_REQUEST, "schema validation failed")
@@ -99,6 +101,7 @@ class Problem(Enum):
     USER_NOT_FOUND = (1703, HTTPStatus.NOT_FOUND, "user not found")
     TOKEN_NOT_FOUND = (404, HTTPStatus.NOT_FOUND, "access token not found")
     TOKEN_NAME_TAKEN = (409, HTTPStatus.CONFLICT, "the user has an access token with this name already")
+    TASK_NOT_FOUND = (1852, HTTPStatus.NOT_FOUND, "task not found")
     GRAPH_COLLECTION_MULTI_USE = (1920, HTTPStatus.BAD_REQUEST, "multi use of edge collection in edge def")
     GRAPH_COLLECTION_IN_MULTI_GRAPHS = (
         1921,

@@ -21,6 +21,7 @@ from exchange_sim.binance.archives import Archives, missing_file
 from exchange_sim.binance.futures import Futures
 from exchange_sim.binance.spot import Spot
 from exchange_sim.binance.streams import BinanceStreams
+from exchange_sim.books import Books
 from exchange_sim.bybit import messages as bybit_messages
 from exchange_sim.bybit import streams as bybit
 from exchange_sim.bybit.interface import Bybit
@@ -33,8 +34,10 @@ from exchange_sim.journal import Journal, Request
 from exchange_sim.ledger import Ledger
 from exchange_sim.limits import Verdict
 from exchange_sim.market import Derivatives, Market
+from exchange_sim.message_series import AnsweredMoments
 from exchange_sim.packed_files import Download
 from exchange_sim.pages import Page, Selection, make_page
+from exchange_sim.simulation.books import SimulatedBooks
 from exchange_sim.streaming.feed import Feed
 from exchange_sim.streaming.hub import Hub
 from exchange_sim.streaming.server import DAY_S, Rate, StreamServer
@@ -65,6 +68,8 @@ class Exchange:
         clock: Clock,
         others: OtherMarkets | None = None,
         feed: Feed | None = None,
+        books: Books | None = None,
+        seed: int = 0,
         connection_s: float = DAY_S,
     ) -> None:
         """Open the exchange.
@@ -75,6 +80,8 @@ class Exchange:
             clock: What time it is.
             others: The other markets, where there are any.
             feed: Where live messages come from; None for the simulated markets themselves.
+            books: The order books; None for simulated ones.
+            seed: Of the simulated ones.
             connection_s: After which a connection to streams is cut, seconds.
         """
         self.market = market
@@ -85,16 +92,21 @@ class Exchange:
         self.faults = FaultPlan()
         self.journal = Journal()
         self.ledger = Ledger()
+        simulated_books = SimulatedBooks(seed)
+        self.books = books or simulated_books
+        moments = AnsweredMoments()
         self._archives = Archives(market, others.um if others else None)
         self._venues: Mapping[str, Venue] = {
-            "/api/": Spot(market, weight_limit).interface(),
-            "/fapi/": (futures := Futures(others.um if others else None).interface()),
+            "/api/": Spot(market, weight_limit, self.books, moments).interface(),
+            "/fapi/": (futures := Futures(others.um if others else None, self.books, moments).interface()),
             "/futures/": futures,
-            "/v5/": Bybit(others.bybit_spot if others else None, others.linear if others else None),
+            "/v5/": Bybit(
+                others.bybit_spot if others else None, others.linear if others else None, self.books, moments
+            ),
             "/data/": self._archives,
         }
         self.roots = tuple(self._venues)
-        self.hub = Hub(feed or self._live_markets(market, others), self.faults, self._shutdown_message)
+        self.hub = Hub(feed or self._live_markets(market, others, simulated_books), self.faults, self._shutdown_message)
 
         def server(connects: Rate, messages: Rate | None = None) -> StreamServer:
             return StreamServer(
@@ -114,12 +126,12 @@ class Exchange:
             *BybitStreams("bybit:linear", server(bybit.CONNECTS)).routes(),
         ]
 
-    def _live_markets(self, market: Market, others: OtherMarkets | None) -> Feed:
-        sources: dict[str, Sources] = {"binance:spot": partial(binance_messages.spot_source, market)}
+    def _live_markets(self, market: Market, others: OtherMarkets | None, books: SimulatedBooks) -> Feed:
+        sources: dict[str, Sources] = {"binance:spot": partial(binance_messages.spot_source, market, books)}
         if others is not None:
-            sources["binance:um"] = partial(binance_messages.futures_source, others.um)
-            sources["bybit:spot"] = partial(bybit_messages.spot_source, others.bybit_spot)
-            sources["bybit:linear"] = partial(bybit_messages.linear_source, others.linear)
+            sources["binance:um"] = partial(binance_messages.futures_source, others.um, books)
+            sources["bybit:spot"] = partial(bybit_messages.spot_source, others.bybit_spot, books)
+            sources["bybit:linear"] = partial(bybit_messages.linear_source, others.linear, books)
         return SimulatedFeed(self.clock, sources)
 
     def _shutdown_message(self, market: str) -> bytes | None:

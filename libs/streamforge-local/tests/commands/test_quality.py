@@ -46,6 +46,20 @@ def test_gaps_are_shown_with_times_that_people_read(script, streamforge):
     ]
 
 
+def test_price_jumps_and_disagreements_are_told(script, streamforge):
+    script.states = script.workflows = [script.workflow()]
+    jumps = [{"at": MIDNIGHT_MS, "id": n, "previous": 100.0, "price": 121.5} for n in range(5)]
+    checks = [{"compared": 288, "differing": 2}]
+    script.quality = script.report("complete", anomalies=jumps, anomalies_total=7) | {"cross_checks": checks}
+
+    assert words(streamforge("quality", ONE).stdout)[-8:] == [
+        "PRICE JUMP AT (UTC) FROM TO",
+        *["2024-08-01 00:00 100 121.5"] * 5,
+        "and 2 more price jumps",
+        "2 of 288 candles differ from the stored trades of their range",
+    ]
+
+
 def test_gaps_of_live_records_that_nothing_numbers_are_told_by_their_times(script, streamforge):
     workflow = script.workflow()
     workflow["datasets"][0] |= {"type": "ws_trades", "time_range": ""}

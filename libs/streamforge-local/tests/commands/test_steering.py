@@ -70,7 +70,7 @@ def test_watch_of_a_workflow_that_fails_exits_1(script, streamforge):
     assert (result.exit_code, result.stderr) == (1, f"error: {ONE} failed: broken (x)\n")
 
 
-@pytest.mark.parametrize("wish", ["stop", "pause", "resume", "retry"])
+@pytest.mark.parametrize("wish", ["stop", "pause", "resume", "retry", "repair"])
 def test_steering_posts_the_wish_and_shows_what_came_of_it(script, streamforge, wish):
     script.states = [script.workflow(ONE, "loading")]
 
@@ -102,10 +102,11 @@ def test_waiting_for_what_will_never_be_exits_1(script, streamforge):
     assert (result.exit_code, result.stdout) == (1, f"{ONE}: completed\n")
 
 
-def test_retry_is_followed_to_its_end(script, streamforge):
+@pytest.mark.parametrize("wish", ["retry", "repair"])
+def test_another_attempt_is_followed_to_its_end(script, streamforge, wish):
     script.states = [script.workflow(ONE, "pending"), script.workflow(ONE, "loading"), script.workflow(ONE)]
 
-    result = streamforge("retry", ONE, "--wait")
+    result = streamforge(wish, ONE, "--wait")
 
     assert "completed after 2.5 s" in result.stdout
     assert result.exit_code == 0

@@ -47,7 +47,13 @@ async def _store(settings: Settings, database: StandardDatabase, run: JobRun) ->
         is_ending=lambda: run.ending is not None,
     )
     longest_batch_s = settings.outage_seconds + _BATCH_BEYOND_OUTAGE_S
-    reader = RecordReader(settings, dataset.kafka_topic, settings.telemetry_id, longest_batch_s=longest_batch_s)
+    reader = RecordReader(
+        settings,
+        dataset.kafka_topic,
+        settings.telemetry_id,
+        longest_batch_s=longest_batch_s,
+        may_skip=dataset.is_repaired,
+    )
     async with AsyncExitStack() as stack:
         for client in (store, reader):
             await connect(stack, client, settings.outage_seconds)

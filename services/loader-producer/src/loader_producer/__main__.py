@@ -4,16 +4,18 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
+from time import time
 
 import uvloop
 
 from loader_producer.adapters.archives import ArchiveClient
 from loader_producer.app.archive_loading import ArchiveLoading
 from loader_producer.app.basket_loading import BasketLoading, SymbolLoading
-from loader_producer.app.dataset import ArchiveDataset, Dataset, basket_of, is_archived
+from loader_producer.app.dataset import ArchiveDataset, Dataset, basket_of, is_archived, repair_of
 from loader_producer.app.loading import Loading
 from loader_producer.app.publishing import DataTopic, PlaceStore, Run
 from loader_producer.settings import Settings
+from streamforge_common.contract.repair import Repair
 from streamforge_common.history.client import ExchangeClient
 from streamforge_common.job import Ending, JobRun, run_job
 from streamforge_common.kafka.checkpoint import Checkpoint
@@ -44,7 +46,8 @@ def main() -> None:
 
 
 async def _load(settings: Settings, run: JobRun) -> Ending:
-    dataset = ArchiveDataset.of(run.start) if is_archived(run.start) else Dataset.of(run.start)
+    is_from_archive = is_archived(run.start, int(time() * 1000))
+    dataset = ArchiveDataset.of(run.start) if is_from_archive else Dataset.of(run.start)
     rest = dataset.rest if isinstance(dataset, ArchiveDataset) else dataset.market
     exchange = ExchangeClient(
         rest,
@@ -53,9 +56,8 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
         ban_of_others=lambda: run.banned_until_s,
     )
     writer = RecordWriter(settings, dataset.kafka_topic, delivery_timeout_s=settings.outage_seconds)
-    checkpoint = Checkpoint(
-        settings, dataset.kafka_topic, settings.telemetry_id, outage_seconds=settings.outage_seconds
-    )
+    places = _places_group(settings.telemetry_id, repair_of(run.start))
+    checkpoint = Checkpoint(settings, dataset.kafka_topic, places, outage_seconds=settings.outage_seconds)
     topics = Topics(settings)
 
     async def end_offsets(topic: str) -> Mapping[int, int]:
@@ -102,6 +104,11 @@ def _by_files(
 ) -> SymbolLoading:
     of_symbol = replace(dataset, symbol=symbol)
     return ArchiveLoading(run, of_symbol, archives=archives, exchange=exchange, data_topic=data_topic, places=places)
+
+
+def _places_group(telemetry_id: str, repair: Repair | None) -> str:
+    """Name the group that keeps the place; a repair has one of its own, as it begins with its first range."""
+    return telemetry_id if repair is None else f"{telemetry_id}-repair-{repair.number}"
 
 
 if __name__ == "__main__":

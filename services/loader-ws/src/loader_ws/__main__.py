@@ -2,13 +2,17 @@
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 
 import uvloop
 
 from loader_ws.adapters.websocket import StreamClient
 from loader_ws.app.dataset import Dataset
 from loader_ws.app.loading import Loading
+from loader_ws.app.receivers import receiver_of
 from loader_ws.settings import Settings
+from streamforge_common.exchanges import REST_MARKETS
+from streamforge_common.history.client import ExchangeClient
 from streamforge_common.job import Ending, JobRun, run_job
 from streamforge_common.kafka.checkpoint import Checkpoint
 from streamforge_common.kafka.records import RecordWriter
@@ -32,6 +36,13 @@ def main() -> None:
 async def _load(settings: Settings, run: JobRun) -> Ending:
     dataset = Dataset.of(run.start)
     exchange = StreamClient(getattr(settings, dataset.market.base_url_setting))
+    market = REST_MARKETS[dataset.market.exchange, dataset.market.market]
+    rest = ExchangeClient(
+        market,
+        getattr(settings, market.base_url_setting),
+        attempts=None,
+        ban_of_others=lambda: run.banned_until_s,
+    )
     writer = RecordWriter(settings, dataset.kafka_topic, delivery_timeout_s=settings.outage_seconds)
     checkpoint = Checkpoint(
         settings, dataset.kafka_topic, settings.telemetry_id, outage_seconds=settings.outage_seconds
@@ -42,9 +53,10 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
         return await patiently(lambda: topics.end_offsets(topic), settings.outage_seconds)
 
     async with AsyncExitStack() as stack:
-        for client in (writer, checkpoint, topics):
+        for client in (rest, writer, checkpoint, topics):
             await connect(stack, client, settings.outage_seconds)
-        loading = Loading(run, dataset, exchange=exchange, data_topic=writer, places=checkpoint)
+        receivers = partial(receiver_of, dataset, exchange, rest)
+        loading = Loading(run, dataset, receivers=receivers, data_topic=writer, places=checkpoint)
         return await loading.load(end_offsets)
 
 

@@ -11,11 +11,14 @@ from loguru import logger
 
 from queue_manager.adapters.api import create_api
 from queue_manager.adapters.evidence import ArangoEvidence
+from queue_manager.adapters.findings import ArangoFindings
 from queue_manager.adapters.key_store import ArangoKeyStore
 from queue_manager.adapters.local_jobs import LocalLauncher
 from queue_manager.adapters.messages import EVENTS_GROUP, KafkaControlLog, read_events
+from queue_manager.adapters.series import ArangoSeries
 from queue_manager.adapters.store import ArangoWorkflowStore
 from queue_manager.app.controller import Controller
+from queue_manager.app.examining import Examiner
 from queue_manager.app.keys import Keyring
 from queue_manager.settings import KubernetesLauncherSettings, LocalLauncherSettings, Settings
 from streamforge_common.api_server import serve_api
@@ -67,6 +70,8 @@ async def _serve(settings: Settings, launcher: "LocalLauncher | KubernetesLaunch
         Neighbour("arangodb", lambda: ping_database(probed), settings.outage_seconds),
         Neighbour("launcher", launcher.ping, settings.outage_seconds),
     ]
+    findings = ArangoFindings(database)
+    examiner = Examiner(store, ArangoSeries(database), findings)
     controller = Controller(
         store,
         log,
@@ -74,14 +79,16 @@ async def _serve(settings: Settings, launcher: "LocalLauncher | KubernetesLaunch
         clock=lambda: datetime.now(UTC),
         stop_grace_s=settings.stop_grace_seconds,
         most_running=settings.max_running_workflows,
+        on_settled=examiner.ask,
     )
-    app = create_api(controller, store, launcher, ArangoEvidence(database), neighbours, keyring)
+    app = create_api(controller, store, launcher, ArangoEvidence(database), examiner, neighbours, keyring)
     async with AsyncExitStack() as stack:
         for client in (topics, writer, launcher):
             await connect(stack, client, settings.outage_seconds)
         await patiently(lambda: ensure_database(settings), settings.outage_seconds)
         await store.prepare()
         await key_store.prepare()
+        await findings.prepare()
         await keyring.prepare(admin_key)
         await log.prepare()
         # A topic that was just created is not known everywhere at once.
@@ -91,6 +98,7 @@ async def _serve(settings: Settings, launcher: "LocalLauncher | KubernetesLaunch
         async with asyncio.TaskGroup() as group:
             loops = [
                 group.create_task(controller.run()),
+                group.create_task(examiner.run()),
                 group.create_task(read_events(reader, controller.take_events, outage_seconds=settings.outage_seconds)),
                 *(group.create_task(neighbour.watch()) for neighbour in neighbours),
             ]
@@ -107,7 +115,7 @@ def _launcher(settings: Settings) -> "LocalLauncher | KubernetesLauncher":
     from queue_manager.adapters.kubernetes.launcher import KubernetesLauncher
 
     cluster = read_settings(KubernetesLauncherSettings)
-    return KubernetesLauncher(cluster.plan(), cluster.kubeconfig)
+    return KubernetesLauncher(cluster.plan(settings), cluster.kubeconfig)
 
 
 def _admin_key(file: Path | None) -> str | None:

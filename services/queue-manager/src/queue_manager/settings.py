@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
-from queue_manager.app.pods import JobPlan, TargetPlan
+from queue_manager.app.pods import JobPlan, KedaPlan, TargetPlan
 from streamforge_common.settings import ArangoSettings, KafkaSettings, LogSettings, OutageSettings, SettingsGroup
 
 
@@ -50,6 +50,10 @@ class Settings(LogSettings, KafkaSettings, ArangoSettings, OutageSettings):
             return ipaddress.ip_address(self.api_host).is_loopback
         except ValueError:
             return self.api_host == "localhost"
+
+
+_KEDA_SASL = {"PLAIN": "plaintext", "SCRAM-SHA-256": "scram_sha256", "SCRAM-SHA-512": "scram_sha512"}
+"""Kafka's mechanisms in the words of KEDA's Kafka scaler."""
 
 
 class LocalLauncherSettings(SettingsGroup):
@@ -97,9 +101,23 @@ class KubernetesLauncherSettings(SettingsGroup):
     kubernetes_job_start_seconds: float = Field(default=600, gt=0)
     """How long a pod may be unable to start, for want of its image or of room, before its workflow fails: nodes that an
     autoscaler adds take minutes."""
+    kubernetes_live_instances: int = Field(default=1, ge=1)
+    """Pods that share the connector's task of a live workflow; with KEDA the fewest. Never more than the topic has
+    partitions (`DATA_TOPIC_PARTITIONS`)."""
+    kubernetes_keda: bool = False
+    """Whether KEDA scales these pods by the lag of their consumer group; it has to be installed."""
+    kubernetes_keda_most_instances: int = Field(default=10, ge=1)
+    """The most pods; never more than the topic has partitions."""
+    kubernetes_keda_lag_threshold: int = Field(default=10_000, ge=1)
+    """Records behind per pod above which there are more pods: some seconds of work of one."""
+    kubernetes_keda_calm_seconds: int = Field(default=300, ge=0, le=3_600)
+    """How long fewer pods must have sufficed before there are fewer: each change holds up all of them for a moment."""
+    kubernetes_keda_authentication: str | None = None
+    """TriggerAuthentication by which KEDA is let in by the broker: `username` and `password` with SASL, `ca` with
+    authorities of one's own."""
 
-    def plan(self) -> JobPlan:
-        """Return it as the launcher takes it."""
+    def plan(self, settings: Settings) -> JobPlan:
+        """Return it as the launcher takes it; `settings` tell of the broker and of the partitions of topics."""
         return JobPlan(
             namespace=self.kubernetes_namespace,
             instance=self.kubernetes_instance,
@@ -116,4 +134,19 @@ class KubernetesLauncherSettings(SettingsGroup):
             ttl_seconds=self.kubernetes_job_ttl_seconds,
             termination_grace_seconds=self.kubernetes_job_termination_grace_seconds,
             start_seconds=self.kubernetes_job_start_seconds,
+            live_instances=min(self.kubernetes_live_instances, settings.data_topic_partitions),
+            keda=self._keda_plan(settings) if self.kubernetes_keda else None,
+        )
+
+    def _keda_plan(self, settings: Settings) -> KedaPlan:
+        most = max(self.kubernetes_keda_most_instances, self.kubernetes_live_instances)
+        has_sasl = settings.kafka_security_protocol.startswith("SASL")
+        return KedaPlan(
+            most_instances=min(most, settings.data_topic_partitions),
+            lag_threshold=self.kubernetes_keda_lag_threshold,
+            calm_seconds=self.kubernetes_keda_calm_seconds,
+            bootstrap_servers=settings.kafka_bootstrap_servers,
+            sasl=_KEDA_SASL[settings.kafka_sasl_mechanism] if has_sasl else None,
+            tls=settings.kafka_security_protocol.endswith("SSL"),
+            authentication=self.kubernetes_keda_authentication,
         )

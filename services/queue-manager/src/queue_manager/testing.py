@@ -229,6 +229,8 @@ class MemoryLauncher:
     """A `Launcher`."""
 
     crash: Crash
+    scales: bool = False
+    """Whether a task that several instances may share has a job that lives until it is deleted, as with KEDA."""
     by_name: dict[str, Job] = field(default_factory=dict)
     ever_launched: list[str] = field(default_factory=list)
 
@@ -252,6 +254,7 @@ class MemoryLauncher:
             None,
             None,
             0,
+            ends_by_itself=not self.scales or spec.shared_topic is None,
         )
         self.ever_launched.append(spec.name)
         self.crash.after_effect()

@@ -149,6 +149,9 @@ AGGREGATES: dict[str, Callable[[Run], Aggregator]] = {
             "VARIANCE",
             "VARIANCE_POPULATION",
             "VARIANCE_SAMPLE",
+            "BIT_AND",
+            "BIT_OR",
+            "BIT_XOR",
         )
     },
 }
@@ -164,27 +167,27 @@ class _Group:
     rows: int = 0
 
 
-def compile_collect(node: tree.Collect, scope: Scope, outer: Scope, expressions: Expressions) -> tuple[Stage, Scope]:
-    """Compile a COLLECT; in the scope behind it only its own variables and those of outer queries are left."""
+def compile_collect(node: tree.Collect, scope: Scope, left: Scope, expressions: Expressions) -> tuple[Stage, Scope]:
+    """Compile a COLLECT; in the scope behind it only its own variables and those of the scope `left` are left."""
     run = scope.run
     read_options(node, scope, expressions)  # `method` is ArangoDB's choice of how; the groups come in order either way
     codes = [expressions.compile(group.value, scope) for group in node.groups]
     aggregates = [compile_aggregate(aggregate, scope, expressions) for aggregate in node.aggregates]
-    member = None if node.into is None else _compile_member(node, scope, outer, expressions)
-    after = outer.child()
+    member = None if node.into is None else _compile_member(node, scope, left, expressions)
+    after = left.child()
     slots = [after.declare(part.variable) for part in (*node.groups, *node.aggregates)]
     last_slot = after.declare(name) if (name := node.count or node.into) else None
 
     def stage(rows: Iterator[Frame], template: Frame) -> Iterator[Frame]:
         with run.memory.share() as share:
-            groups = _gather(rows, codes, aggregates, member, run, share)
+            groups, row = _gather(rows, codes, aggregates, member, run, share)
             if not groups and not codes:
                 groups[b""] = _Group(
                     [], [make(run) for make, _ in aggregates]
                 )  # without groups there is always one row
             for place in sorted(groups):
                 group = groups[place]
-                frame = template.copy()
+                frame = (row or template).copy()  # with what is left, which is the same in every row
                 results = [aggregator.result() for aggregator in group.aggregators]
                 for slot, value in zip(slots, (*group.values, *results), strict=True):
                     frame[slot] = value
@@ -202,8 +205,10 @@ def _gather(
     member: Code | None,
     run: Run,
     share: Share,
-) -> dict[bytes, _Group]:
+) -> tuple[dict[bytes, _Group], Frame | None]:
+    """Sort the rows into groups; returns one of the rows, too."""
     groups: dict[bytes, _Group] = {}
+    frame: Frame | None = None
     for frame in rows:
         values = [code(frame) for code in codes]
         place = encode_many(values)
@@ -220,7 +225,7 @@ def _gather(
             group.members.append(member(frame))
             share.hold(group.members[-1])
         group.rows += 1
-    return groups
+    return groups, frame
 
 
 def compile_aggregate(
@@ -230,7 +235,7 @@ def compile_aggregate(
     call = node.value
     if not isinstance(call, tree.Call) or call.name not in AGGREGATES or len(call.arguments) > 1:
         raise ArangoError(
-            Problem.QUERY_PARSE,
+            Problem.QUERY_INVALID_AGGREGATE,
             "AQL: aggregate expression must be a function call that can aggregate, e.g. MAX(doc.value) (while parsing)",
         )
     if not call.arguments:
@@ -238,11 +243,11 @@ def compile_aggregate(
     return AGGREGATES[call.name], expressions.compile(call.arguments[0], scope)
 
 
-def _compile_member(node: tree.Collect, scope: Scope, outer: Scope, expressions: Expressions) -> Code:
-    """Compile what INTO stores for each row: a projection, or an object of the variables of this query."""
+def _compile_member(node: tree.Collect, scope: Scope, left: Scope, expressions: Expressions) -> Code:
+    """Compile what INTO stores for each row: a projection, or an object of the variables that are not left."""
     if node.projection is not None:
         return expressions.compile(node.projection, scope)
-    names = [name for name in scope.names if name not in outer.names] if node.keep is None else list(node.keep)
+    names = [name for name in scope.names if name not in left.names] if node.keep is None else list(node.keep)
     for name in names:
         if name not in scope.names:
             raise ArangoError(Problem.QUERY_VARIABLE_UNKNOWN, f"AQL: unknown variable '{name}' (while parsing)")
@@ -257,8 +262,10 @@ def count_stage(count: Callable[[Frame], int], slot: int) -> Stage:
     """Make the stage of `COLLECT WITH COUNT INTO` where the storage can count without reading."""
 
     def stage(rows: Iterator[Frame], template: Frame) -> Iterator[Frame]:
-        total = sum(count(frame) for frame in rows)
-        frame = template.copy()
+        total, row = 0, template
+        for row in rows:
+            total += count(row)
+        frame = row.copy()
         frame[slot] = total
         yield frame
 

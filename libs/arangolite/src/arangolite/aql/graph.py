@@ -116,7 +116,7 @@ def read_vertex_id(run: Run, value: Value) -> str | None:
     found = value.get("_id") if type(value) is dict else value
     if type(found) is str and found.count("/") == 1:
         return found
-    run.warn(Problem.DOCUMENT_HANDLE_BAD)
+    run.warn(Problem.BAD_PARAMETER, "only ids and documents with an _id are vertices")
     return None
 
 

@@ -38,12 +38,20 @@ class Block:
     scope: Scope
     stages: list[Stage]
     top: bool = False
+    before_loops: Scope | None = None
+    """What could be seen before the first FOR; a COLLECT takes everything else away."""
     many_rows: bool = False
     """Whether an operation so far gives more than one row."""
     last_limit: tree.Limit | None = None
     """The LIMIT that `fullCount` is about."""
     only_scan: tuple[Access, DocumentVariable] | None = None
     """How a FOR over a collection reads it, when that is all that the query has done so far."""
+
+    def enter_loop(self) -> None:
+        """Note that what follows is done for each of several rows."""
+        self.many_rows = True
+        if self.before_loops is None:
+            self.before_loops = self.scope.child()
 
 
 class Compiler:
@@ -99,8 +107,7 @@ class Compiler:
             case tree.For():
                 return self._for(operation, following, block)
             case tree.Traversal() | tree.PathSearch():
-                block.many_rows = True
-                block.stages.append(self._walk(operation, block.scope))
+                self._walk(operation, block)
             case tree.Let():
                 self._let(operation, block)
             case tree.Filter():
@@ -110,21 +117,32 @@ class Compiler:
             case tree.Limit():
                 block.stages.append(self._limit(operation, block.scope, counts=operation is block.last_limit))
             case tree.Collect():
-                block.many_rows = True
-                stage, block.scope = compile_collect(operation, block.scope, block.outer, self.expressions)
-                block.stages.append(stage)
+                self._collect(operation, block)
             case tree.Window():
-                block.stages.append(compile_window(operation, block.scope, self.expressions))
+                block.stages.append(self._window(operation, block.scope))
             case tree.Insert() | tree.Change() | tree.Remove() | tree.Upsert():
                 block.stages.append(self._modification(operation, block.scope))
         return following
 
-    def _walk(self, node: tree.Traversal | tree.PathSearch, scope: Scope) -> Stage:
+    def _walk(self, node: tree.Traversal | tree.PathSearch, block: Block) -> None:
         if self._modified:
             raise _after_modification("a traversal")
+        block.enter_loop()
         if isinstance(node, tree.Traversal):
-            return compile_traversal(node, scope, self.expressions)
-        return compile_path_search(node, scope, self.expressions)
+            block.stages.append(compile_traversal(node, block.scope, self.expressions))
+        else:
+            block.stages.append(compile_path_search(node, block.scope, self.expressions))
+
+    def _collect(self, node: tree.Collect, block: Block) -> None:
+        block.many_rows = True
+        left = block.before_loops or block.outer
+        stage, block.scope = compile_collect(node, block.scope, left, self.expressions)
+        block.stages.append(stage)
+
+    def _window(self, node: tree.Window, scope: Scope) -> Stage:
+        if self._modified:
+            raise ArangoError(Problem.QUERY_WINDOW_AFTER_MODIFICATION)
+        return compile_window(node, scope, self.expressions)
 
     def _modification(self, node: tree.Modification, scope: Scope) -> Stage:
         """Compile a modification; a query may change a collection once, and not read it later or further outside."""
@@ -147,8 +165,8 @@ class Compiler:
         return results
 
     def _for(self, node: tree.For, following: list[tree.Operation], block: Block) -> list[tree.Operation]:
-        only_once, block.many_rows = not block.many_rows, True
-        first = not block.stages
+        only_once, first = not block.many_rows, not block.stages
+        block.enter_loop()
         name = _collection_name(node.source, block.scope)
         if name is None:
             block.stages.append(self._for_values(node, block.scope))
@@ -169,7 +187,8 @@ class Compiler:
             counted = following.pop(0)
             assert isinstance(counted, tree.Collect)
             assert counted.count is not None
-            block.scope = block.outer.child()
+            assert block.before_loops is not None
+            block.scope = block.before_loops.child()
             block.stages.append(
                 count_stage(lambda frame: count(run, access, frame), block.scope.declare(counted.count))
             )

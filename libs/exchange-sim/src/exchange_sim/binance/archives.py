@@ -36,18 +36,33 @@ _KLINES_HEADER: Final = (
 )
 _AGG_TRADES_HEADER: Final = b"agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker"
 _TRADES_HEADER: Final = b"id,price,qty,quote_qty,time,is_buyer_maker"
+_FUNDING_HEADER: Final = b"calc_time,funding_interval_hours,last_funding_rate"
+_METRICS_HEADER: Final = (
+    b"create_time,symbol,sum_open_interest,sum_open_interest_value,count_toptrader_long_short_ratio,"
+    b"sum_toptrader_long_short_ratio,count_long_short_ratio,sum_taker_long_short_vol_ratio"
+)
+_METRICS_BEGIN_THE_DAY_SINCE: Final = datetime(2026, 6, 25, tzinfo=UTC)
+"""Before, a day's first measurement was in the file of the day before."""
+_METRICS_PERIOD: Final = BY_FILE_NAME["5m"]
 
 Lines = Callable[[Sequence[bytes]], list[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    """One sort of files of a market; its candles have intervals, its trades none."""
+    """One sort of files of a market; its candles have intervals, everything else none."""
 
     candles: Callable[[Symbol, Interval], Series] | None
-    trades: Callable[[Symbol], Series] | None
+    items: Callable[[Symbol], Series] | None
     header: bytes
     lines: Lines
+    lengths: frozenset[str] = frozenset({"daily", "monthly"})
+    begins_the_day_since: datetime | None = None
+    """Since when an item at the very start of a file's time is in it, and not in the file before; None: always."""
+
+    def late_us(self, at: datetime) -> int:
+        """By how much what begins then leaves out its very start, microseconds."""
+        return int(self.begins_the_day_since is not None and at < self.begins_the_day_since)
 
 
 def _candle_lines(rows: Sequence[bytes]) -> list[bytes]:
@@ -64,6 +79,31 @@ def _trade_lines(columns: int, true: str, false: str) -> Lines:
         return [",".join(words[it] if isinstance(it, bool) else str(it) for it in values).encode() for values in found]
 
     return lines
+
+
+def _funding_lines(market: Derivatives) -> Lines:
+    """From `{"symbol":"BTCUSDT","fundingRate":"0.0001","fundingTime":1570608000003,…}` to `1570608000003,8,0.0001`."""
+
+    def lines(rows: Sequence[bytes]) -> list[bytes]:
+        found = []
+        for row in map(msgspec.json.decode, rows):
+            symbol = market.symbol(row["symbol"])
+            assert symbol is not None, row
+            found.append(f"{row['fundingTime']},{market.funding_hours(symbol)},{row['fundingRate']}".encode())
+        return found
+
+    return lines
+
+
+def _metrics_lines(rows: Sequence[bytes]) -> list[bytes]:
+    """From `{"symbol":"BTCUSDT","sumOpenInterest":"20403.638",…}` to `2024-08-01 00:05:00,BTCUSDT,20403.638,…`."""
+    found = []
+    for row in map(msgspec.json.decode, rows):
+        time = datetime.fromtimestamp(row["timestamp"] / 1000, UTC)
+        held = f"{row['sumOpenInterest']},{row['sumOpenInterestValue']}"
+        found.append(f"{time:%Y-%m-%d %H:%M:%S},{row['symbol']},{held},1.50000000,1.50000000,1.50000000,1".encode())
+    # As in the real files, of which some are in no order.
+    return found[::-1]
 
 
 def _spot_folders(market: Market) -> Mapping[str, _Folder]:
@@ -87,6 +127,17 @@ def _um_folders(market: Derivatives) -> Mapping[str, _Folder]:
         "premiumIndexKlines": prices("premium"),
         "aggTrades": _Folder(None, market.agg_trades, _AGG_TRADES_HEADER, _trade_lines(7, "true", "false")),
         "trades": _Folder(None, market.trades, _TRADES_HEADER, _trade_lines(6, "true", "false")),
+        "fundingRate": _Folder(
+            None, market.funding, _FUNDING_HEADER, _funding_lines(market), lengths=frozenset({"monthly"})
+        ),
+        "metrics": _Folder(
+            None,
+            lambda symbol: market.open_interest(symbol, _METRICS_PERIOD),
+            _METRICS_HEADER,
+            _metrics_lines,
+            lengths=frozenset({"daily"}),
+            begins_the_day_since=_METRICS_BEGIN_THE_DAY_SINCE,
+        ),
     }
 
 
@@ -151,10 +202,13 @@ class Archives:
         folder = self._folders.get(asked["root"], {}).get(asked["folder"])
         symbol = self._symbols[asked["root"]](asked["symbol"]) if folder else None
         start, end, published = _times(asked["length"], asked["period"])
-        if folder is None or symbol is None or now_us < _us(published):
+        if folder is None or symbol is None or asked["length"] not in folder.lengths or now_us < _us(published):
             raise missing_file()
         series = _series(folder, symbol, asked)
-        ends = (min(series.end(now_us), max(series.first, series.position_at(_us(at)))) for at in (start, end))
+        ends = (
+            min(series.end(now_us), max(series.first, series.position_at(_us(at) + folder.late_us(at))))
+            for at in (start, end)
+        )
         positions = range(*ends)
         if not positions:
             raise missing_file()
@@ -171,8 +225,8 @@ def missing_file() -> ExchangeError:
 def _series(folder: _Folder, symbol: Symbol, asked: re.Match[str]) -> Series:
     """What a file is made of. Raises ExchangeError where the path makes no sense."""
     name = asked["interval"]
-    if folder.trades is not None and name is None and asked["what"] == asked["folder"]:
-        return folder.trades(symbol)
+    if folder.items is not None and name is None and asked["what"] == asked["folder"]:
+        return folder.items(symbol)
     interval = BY_FILE_NAME.get(name or "")
     is_there = asked["what"] == name and not (asked["length"] == "daily" and name in _MONTHLY_ONLY)
     if folder.candles is None or interval is None or not is_there:

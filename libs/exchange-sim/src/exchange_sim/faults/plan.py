@@ -39,6 +39,8 @@ class FaultKind(StrEnum):
     STALL = "stall"
     LOST_MESSAGE = "lost_message"
     DUPLICATED_MESSAGE = "duplicated_message"
+    REORDERED_MESSAGE = "reordered_message"
+    TRUNCATED_FRAME = "truncated_frame"
     SERVER_SHUTDOWN = "server_shutdown"
 
 
@@ -48,6 +50,8 @@ _OF_STREAMS: Final = frozenset(
         FaultKind.STALL,
         FaultKind.LOST_MESSAGE,
         FaultKind.DUPLICATED_MESSAGE,
+        FaultKind.REORDERED_MESSAGE,
+        FaultKind.TRUNCATED_FRAME,
         FaultKind.SERVER_SHUTDOWN,
     }
 )

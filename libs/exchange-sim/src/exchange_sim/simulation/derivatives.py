@@ -11,7 +11,7 @@ import msgspec
 
 from exchange_sim.clock import HOUR_US, MINUTE_US
 from exchange_sim.intervals import INTERVALS, Interval
-from exchange_sim.market import IdentifiedSeries, Series, Symbol, TimeUnit
+from exchange_sim.market import Derivatives, IdentifiedSeries, Series, Symbol, TimeUnit
 from exchange_sim.simulation.decimals import renderer
 from exchange_sim.simulation.instruments import Instrument, find_instrument
 from exchange_sim.simulation.market import SimulatedMarket
@@ -231,3 +231,11 @@ def _price_row(row: bytes, level: int | None) -> bytes:
         steps = [int(price.replace(b".", b"")) for price in prices]
         prices = [_signed((step - level) * _PREMIUM_PARTS // level) for step in steps]
     return b'[%d,"%b","%b","%b","%b","0",%d,"0",60,"0","0","0"]' % (candle[0], *prices, candle[6])
+
+
+def latest_open_interest(market: Derivatives, symbol: Symbol, now_us: int) -> dict[str, str]:
+    """Return the latest measurement, under the names that Binance has for its fields."""
+    series = market.open_interest(symbol, INTERVALS["5m"])
+    position = series.end(now_us) - 1
+    row: dict[str, str] = msgspec.json.decode(series.rows(position, position + 1, now_us, TimeUnit.MILLISECOND)[0])
+    return row

@@ -7,5 +7,6 @@
 - `baskets`: datasets of several symbols.
 - `records`, `kinds`: the normalised market-data items and their keys; what must be known of each kind of them.
 - `commands`: what queue-manager tells tasks, and how a task folds it into one wanted state.
+- `repair`: what a `start` command may ask for in place of a whole dataset.
 - `events`: what tasks tell queue-manager.
 """

@@ -55,6 +55,17 @@ class StreamGap(BaseModel):
     """None where nobody can know."""
 
 
+class ArchiveFileNote(BaseModel):
+    """A file of an archive, as it was loaded: exchanges replace files later."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    """As in the archive."""
+    sha256: str
+    """Of the packed file, equal to its published checksum; lower-case hexadecimal."""
+
+
 class SymbolReport(BaseModel):
     """What the loader of a basket has to tell of one symbol; what is absent is not known yet, or was told before."""
 
@@ -114,6 +125,8 @@ class Event(BaseModel):
     """Of a connector: records so far whose time is outside of the dataset's range."""
     banned_until: float | None = None
     """Of a loader: Unix seconds until which the exchange wants nothing from this address."""
+    archive_file: ArchiveFileNote | None = None
+    """Of a loader: the file that the records from here on are from, proven before the first of them."""
     metrics_port: int | None = None
     """With `starting`: where this process answers `/health` and `/metrics`."""
 

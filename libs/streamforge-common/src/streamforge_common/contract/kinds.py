@@ -4,8 +4,10 @@ How its ids are counted, which field is its time, what its fields must agree on:
 completeness report all ask here, so that none of them knows one kind from another.
 """
 
-from collections.abc import Callable, Collection, Iterator
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from operator import attrgetter
 from typing import Any
 
@@ -17,10 +19,14 @@ from streamforge_common.contract.records import (
     AggTrade,
     BookTicker,
     Candle,
+    Depth,
+    DepthSnapshot,
     FundingRate,
+    Level,
     Liquidation,
     MarkPrice,
     OpenInterest,
+    OrderBook,
     PriceCandle,
     Record,
     Trade,
@@ -48,6 +54,18 @@ class RecordKind:
     """Whether ids may have no record, but no two neighbours are further apart than the exchange names."""
     is_named: Callable[[Any, str], bool] | None = None
     """(record, end of its `_key`) to whether the one is the other's, of ids that are made of several fields."""
+    price_field: str | None = None
+    """The price that a record leaves behind, of kinds whose records follow each other by it; None of all others."""
+    is_ordered: bool = False
+    """Whether records mean something in their order only, so that those of a symbol share one Kafka key."""
+    is_momentary: bool = False
+    """Whether a record is of the moment at which it is asked for, whatever the dataset's time range."""
+
+    def message_key(self, record: Record) -> bytes:
+        """Return the Kafka key of a record's message."""
+        if not self.is_ordered:
+            return record.key.encode()
+        return record_key_prefix(record.exchange, record.market, record.symbol, record.type)[:-1].encode()
 
     @property
     def id_of(self) -> Callable[[Record], int]:
@@ -72,14 +90,17 @@ def _candles(family: str, record: type[Record], interval: Interval) -> RecordKin
             return f"close time {candle.close_time} does not fit open time {candle.open_time}"
         return None
 
-    return RecordKind(f"{family}_{interval.name}", record, "open_time", "open_time", interval, fault_of)
+    # A premium is no price but a ratio around zero.
+    price_field = None if family == "premium_candles" else "close"
+    name = f"{family}_{interval.name}"
+    return RecordKind(name, record, "open_time", "open_time", interval, fault_of, price_field=price_field)
 
 
 def _trades(name: str, record: type[Record], id_field: str) -> RecordKind:
     def fault_of(_: Record) -> None:
         return None
 
-    return RecordKind(name, record, id_field, "trade_time", EveryNumber(), fault_of)
+    return RecordKind(name, record, id_field, "trade_time", EveryNumber(), fault_of, price_field="price")
 
 
 def _funding_rate() -> RecordKind:
@@ -138,6 +159,82 @@ def _liquidations() -> RecordKind:
     return RecordKind("liquidations", Liquidation, "trade_time", "trade_time", _UNCOUNTED, fault_of, is_named=is_named)
 
 
+def _depth() -> RecordKind:
+    def fault_of(depth: Depth) -> str | None:
+        return _fault_of_levels(depth.bids, depth.asks, quantity_min=0.0)
+
+    def is_named(depth: Depth, name: str) -> bool:
+        return name in (f"{depth.last_update_id}", f"{depth.event_time}-{depth.last_update_id}")
+
+    return RecordKind(
+        "depth", Depth, "last_update_id", "event_time", _UNCOUNTED, fault_of, is_named=is_named, is_ordered=True
+    )
+
+
+def order_book_name(depth: Depth, levels: int) -> str:
+    """Name the book after a difference by the difference's own id."""
+    return f"{depth.key.rpartition(':')[2]}-{levels}"
+
+
+def _order_book() -> RecordKind:
+    def fault_of(book: OrderBook) -> str | None:
+        if max(len(book.bids), len(book.asks)) > book.levels:
+            return f"more than {book.levels} levels"
+        return _fault_of_book(book.bids, book.asks)
+
+    def is_named(book: OrderBook, name: str) -> bool:
+        end = f"{book.update_id}-{book.levels}"
+        return name in (end, f"{book.event_time}-{end}")
+
+    return RecordKind(
+        "order_book", OrderBook, "update_id", "event_time", _UNCOUNTED, fault_of, is_named=is_named, is_ordered=True
+    )
+
+
+def _depth_snapshot() -> RecordKind:
+    def fault_of(snapshot: DepthSnapshot) -> str | None:
+        if (snapshot.event_time is msgspec.UNSET) == (snapshot.receipt_time is msgspec.UNSET):
+            return "exactly one of event_time and receipt_time is needed"
+        return _fault_of_book(snapshot.bids, snapshot.asks)
+
+    def is_named(snapshot: DepthSnapshot, name: str) -> bool:
+        return name == f"{snapshot.update_id}-{snapshot.limit}"
+
+    return RecordKind(
+        "depth_snapshot",
+        DepthSnapshot,
+        "update_id",
+        "event_time",
+        _UNCOUNTED,
+        fault_of,
+        is_named=is_named,
+        is_ordered=True,
+        is_momentary=True,
+    )
+
+
+def _fault_of_book(bids: Sequence[Level], asks: Sequence[Level]) -> str | None:
+    if bids and asks and bids[0][0] >= asks[0][0]:
+        return f"the book is crossed: {bids[0][0]!r} is bid, {asks[0][0]!r} is asked"
+    return _fault_of_levels(bids, asks, quantity_min=math.ulp(0.0))
+
+
+def _fault_of_levels(bids: Sequence[Level], asks: Sequence[Level], *, quantity_min: float) -> str | None:
+    if any(better <= worse for (better, _), (worse, _) in pairwise(bids)):
+        return "the bids are not best first"
+    if any(better >= worse for (better, _), (worse, _) in pairwise(asks)):
+        return "the asks are not best first"
+    wrong = next((level for side in (bids, asks) for level in side if level[1] < quantity_min), None)
+    return None if wrong is None else f"a quantity of {wrong[1]!r}"
+
+
+def _open_interest_now() -> RecordKind:
+    def fault_of(_: OpenInterest) -> None:
+        return None
+
+    return RecordKind("open_interest", OpenInterest, "time", "time", _UNCOUNTED, fault_of)
+
+
 def _all_kinds() -> Iterator[RecordKind]:
     for interval in map(Interval, INTERVALS):
         yield _candles("candles", Candle, interval)
@@ -150,6 +247,10 @@ def _all_kinds() -> Iterator[RecordKind]:
     yield _book_ticker()
     yield _mark_price()
     yield _liquidations()
+    yield _depth()
+    yield _order_book()
+    yield _depth_snapshot()
+    yield _open_interest_now()
 
 
 _KINDS = {kind.name: kind for kind in _all_kinds()}

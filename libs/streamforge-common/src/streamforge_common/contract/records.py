@@ -45,6 +45,10 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 """As far as every reader of JSON counts exactly."""
 TradeId = Annotated[int, msgspec.Meta(ge=-1, le=2**53)]
 """-1 where an exchange names none."""
+UpdateId = Annotated[int, msgspec.Meta(ge=-1, le=2**53)]
+"""-1 of the book of a market that has not opened yet."""
+Level = tuple[float, float]
+"""Price and quantity, as in `Candle`; in differences a quantity of 0 says that the level is gone."""
 TradeName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9-]{1,64}$")]
 """The id of a trade where an exchange does not number them; as it is, it ends a `_key`."""
 
@@ -206,7 +210,74 @@ class Liquidation(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"
     """Whose position was closed."""
 
 
-Record = Candle | PriceCandle | AggTrade | Trade | FundingRate | OpenInterest | BookTicker | MarkPrice | Liquidation
+class Depth(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"key": "_key"}):
+    """What has changed in an order book; levels best first, only those that changed, quantities as they are now."""
+
+    key: str
+    exchange: str
+    market: str
+    symbol: str
+    type: str
+    event_time: TimeMs
+    first_update_id: Count | msgspec.UnsetType = msgspec.UNSET
+    last_update_id: Count
+    previous_update_id: Count | msgspec.UnsetType = msgspec.UNSET
+    """The `last_update_id` of the difference before, where the exchange says so."""
+    is_snapshot: bool | msgspec.UnsetType = msgspec.UNSET
+    """True where these are all levels, and the book before is forgotten; absent else."""
+    bids: list[Level]
+    asks: list[Level]
+
+
+class OrderBook(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"key": "_key"}):
+    """The best levels of an order book after one update, best first; fewer than asked for where there are no more."""
+
+    key: str
+    exchange: str
+    market: str
+    symbol: str
+    type: str
+    event_time: TimeMs
+    """Of the update."""
+    update_id: Count
+    levels: Annotated[int, msgspec.Meta(ge=1)]
+    """How many of each side were asked for."""
+    bids: list[Level]
+    asks: list[Level]
+
+
+class DepthSnapshot(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"key": "_key"}):
+    """An order book as the exchange answered when it was asked, best first."""
+
+    key: str
+    exchange: str
+    market: str
+    symbol: str
+    type: str
+    update_id: UpdateId
+    limit: Annotated[int, msgspec.Meta(ge=1)]
+    """How many levels of each side were asked for."""
+    bids: list[Level]
+    asks: list[Level]
+    event_time: TimeMs | msgspec.UnsetType = msgspec.UNSET
+    receipt_time: TimeMs | msgspec.UnsetType = msgspec.UNSET
+    """When it was received, only where the exchange sends no time."""
+
+
+Record = (
+    Candle
+    | PriceCandle
+    | AggTrade
+    | Trade
+    | FundingRate
+    | OpenInterest
+    | BookTicker
+    | MarkPrice
+    | Liquidation
+    | Depth
+    | OrderBook
+    | DepthSnapshot
+)
 
 
 def record_key_prefix(exchange: str, market: str, symbol: str, kind: str) -> str:

@@ -49,6 +49,12 @@ class Archive:
     parse: Callable[[bytes, str, int], Sequence[Record]]
     """(lines as a JSON array of arrays of strings, symbol, how many units of time make a millisecond) to records, one
     per line. Raises RejectedRecordError: a line is none."""
+    has_days: bool = True
+    """Whether there are files of a day."""
+    has_months: bool = True
+    """Whether there are files of a month."""
+    runs_on_ms: int = 0
+    """How far behind the end of its period a file's records may lie; within that two files may tell of one record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,7 @@ class LineReader:
         self._archive = archive
         self._symbol = symbol
         self._period = period
+        self._end_ms = period.end_ms + archive.runs_on_ms
         first, newline, rest = head.partition(b"\n")
         has_header = _HEADER.fullmatch(first.rstrip(b"\r")) is not None
         self.begin = len(first + newline) if has_header else 0
@@ -117,10 +124,9 @@ class LineReader:
         return self._archive.parse(quoted, self._symbol, self._units_per_ms)
 
     def _are_good(self, records: Sequence[Record]) -> bool:
-        kind, period = self._archive.kind, self._period
-        times = [*map(kind.time_of, records)]
-        is_inside = period.start_ms <= min(times) and max(times) < period.end_ms
-        return is_inside and not any(map(kind.fault_of, records))
+        times = [*map(self._archive.kind.time_of, records)]
+        is_inside = self._period.start_ms <= min(times) and max(times) < self._end_ms
+        return is_inside and not any(map(self._archive.kind.fault_of, records))
 
     def _read_one_by_one(self, lines: bytes) -> Lines:
         records: list[Record] = []
@@ -140,7 +146,7 @@ class LineReader:
     def _fault_of(self, record: Record) -> str | None:
         kind, period = self._archive.kind, self._period
         time_ms = kind.time_of(record)
-        if not period.start_ms <= time_ms < period.end_ms:
+        if not period.start_ms <= time_ms < self._end_ms:
             return f"time {time_ms} lies outside of {period.name}, which the file is of"
         return kind.fault_of(record)
 

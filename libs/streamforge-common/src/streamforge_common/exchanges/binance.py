@@ -14,6 +14,12 @@ _WEIGHT = Pool("spot", limit=6_000, used_header="X-MBX-USED-WEIGHT-1M")
 _KLINES = shared.Endpoint("/api/v3/klines", rows=1_000, weight=2, pool=_WEIGHT)
 _AGG_TRADES = shared.Endpoint("/api/v3/aggTrades", rows=1_000, weight=4, pool=_WEIGHT)
 _TRADES = shared.Endpoint("/api/v3/historicalTrades", rows=1_000, weight=25, pool=_WEIGHT)
+_DEFAULT_LEVELS = 100
+
+
+def _weigh_depth(limit: int) -> int:
+    return next(weight for most, weight in ((100, 5), (500, 25), (1_000, 50), (5_000, 250)) if limit <= most)
+
 
 _HISTORIES = (
     *(shared.candles(_MARKET, "candles", Interval(name), _KLINES, shared.parse_candles) for name in INTERVALS),
@@ -38,6 +44,11 @@ SPOT = RestMarket(
     symbol_request=lambda symbol: Request("/api/v3/exchangeInfo", {"symbol": symbol}, 20, _WEIGHT),
     parse_limit=_parse_limit,
     parse_refusal=shared.parse_refusal,
+    polls={
+        "depth_snapshot": shared.depth_snapshot(
+            _MARKET, "/api/v3/depth", _WEIGHT, range(1, 5_001), _DEFAULT_LEVELS, _weigh_depth
+        )
+    },
     lacks=dict.fromkeys(
         ("mark_candles", "index_candles", "premium_candles", "funding_rate", "open_interest"),
         "spot has no such thing; ask for it in market um",

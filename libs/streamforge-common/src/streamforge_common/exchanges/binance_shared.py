@@ -16,16 +16,18 @@ from streamforge_common.contract.records import (
     AggTrade,
     Candle,
     Count,
+    DepthSnapshot,
     PriceCandle,
     Record,
     TimeMs,
     Trade,
     TradeId,
+    UpdateId,
     record_key_prefix,
 )
 from streamforge_common.errors import RejectedRecordError
-from streamforge_common.exchanges.decoding import UNREADABLE, Finite
-from streamforge_common.exchanges.rest import End, EndRequests, History, Pool, Reach, Refusal, Request
+from streamforge_common.exchanges.decoding import UNREADABLE, Finite, FiniteLevel, asks_of, bids_of
+from streamforge_common.exchanges.rest import End, EndRequests, History, Poll, Pool, Reach, Refusal, Request
 
 EXCHANGE = "binance"
 
@@ -99,6 +101,14 @@ class TradeRow(msgspec.Struct, Generic[_Time], frozen=True, gc=False, rename="ca
     is_buyer_maker: bool
 
 
+class _Book(msgspec.Struct, frozen=True, rename="camel"):
+    last_update_id: UpdateId
+    bids: list[FiniteLevel]
+    asks: list[FiniteLevel]
+    E: TimeMs | None = msgspec.field(name="E", default=None)
+    """Futures only."""
+
+
 class _ServerTime(msgspec.Struct, frozen=True, rename="camel"):
     server_time: TimeMs
 
@@ -138,6 +148,7 @@ _klines_decoder = msgspec.json.Decoder(list[Kline[TimeMs]], strict=False)
 _price_klines_decoder = msgspec.json.Decoder(list[PriceKline[TimeMs]], strict=False)
 _agg_trades_decoder = msgspec.json.Decoder(list[AggTradeRow[TimeMs]], strict=False)
 _trades_decoder = msgspec.json.Decoder(list[TradeRow[TimeMs]], strict=False)
+_book_decoder = msgspec.json.Decoder(_Book, strict=False)
 _rows_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _info_decoder = msgspec.json.Decoder(ExchangeInfo)
 _time_decoder = msgspec.json.Decoder(_ServerTime)
@@ -407,6 +418,57 @@ def make_trades(rows: Iterable[TradeRow[int]], origin: Origin, units_per_ms: int
         )
         for row in rows
     ]
+
+
+def depth_snapshot(
+    market: str, path: str, pool: Pool, limits: Sequence[int], default_limit: int, weight_of: Callable[[int], int]
+) -> Poll:
+    """Declare how a market's order books are asked for.
+
+    Args:
+        market: As the contract names it.
+        path: Of the request.
+        pool: What counts it.
+        limits: How many levels may be asked for.
+        default_limit: How many are where nobody says.
+        weight_of: Levels to what the request costs.
+    """
+
+    def request(symbol: str, limit: int) -> Request:
+        return Request(path, {"symbol": symbol, "limit": str(limit)}, weight_of(limit), pool)
+
+    def parse(body: bytes, symbol: str, limit: int, received_ms: int) -> DepthSnapshot:
+        return parse_depth(body, Origin(market, symbol, "depth_snapshot"), limit, received_ms)
+
+    return Poll(record_kind("depth_snapshot"), request, parse, limits, default_limit)
+
+
+def parse_depth(body: bytes, origin: Origin, limit: int, received_ms: int) -> DepthSnapshot:
+    """Read `GET /api/v3/depth` or `GET /fapi/v1/depth`; only that of futures tells a time.
+
+    Sample: `{"lastUpdateId":5123107852948,"E":1723161256501,"T":1723161256493,"bids":[["61800.20","2.909"],…],
+    "asks":[["61800.30","0.117"],…]}`, from a recorded connection.
+
+    Raises:
+        RejectedRecordError: The body is no such book.
+    """
+    try:
+        book = _book_decoder.decode(body)
+    except UNREADABLE as exc:
+        raise RejectedRecordError(f"not an order book: {exc}") from exc
+    return DepthSnapshot(
+        key=f"{origin.prefix}{book.last_update_id}-{limit}",
+        exchange=EXCHANGE,
+        market=origin.market,
+        symbol=origin.symbol,
+        type=origin.kind,
+        update_id=book.last_update_id,
+        limit=limit,
+        bids=bids_of(book.bids),
+        asks=asks_of(book.asks),
+        event_time=msgspec.UNSET if book.E is None else book.E,
+        receipt_time=received_ms if book.E is None else msgspec.UNSET,
+    )
 
 
 def split_rows(body: bytes) -> list[bytes]:

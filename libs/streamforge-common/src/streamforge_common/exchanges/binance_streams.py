@@ -8,6 +8,7 @@ connector, state of 2026-08-21 (read 2026-11-21).
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import msgspec
@@ -18,6 +19,7 @@ from streamforge_common.contract.records import (
     BookTicker,
     Candle,
     Count,
+    Depth,
     Liquidation,
     MarkPrice,
     TimeMs,
@@ -25,8 +27,17 @@ from streamforge_common.contract.records import (
 )
 from streamforge_common.errors import RejectedRecordError
 from streamforge_common.exchanges.binance_shared import EXCHANGE, AggTradeRow, Origin, make_agg_trades
-from streamforge_common.exchanges.decoding import UNREADABLE, Finite
-from streamforge_common.exchanges.streams import Answered, Incoming, Leaving, Parsed, Pushed, Stream, StreamMarket
+from streamforge_common.exchanges.decoding import UNREADABLE, Finite, FiniteLevel, asks_of, bids_of
+from streamforge_common.exchanges.streams import (
+    Answered,
+    BookRules,
+    Incoming,
+    Leaving,
+    Parsed,
+    Pushed,
+    Stream,
+    StreamMarket,
+)
 
 _CONNECT_EVERY_S = 1.0
 """300 connections in five minutes are allowed per address."""
@@ -34,6 +45,8 @@ _SHUTDOWN = "serverShutdown"
 _Side = Literal["buy", "sell"]
 _BUSY_SILENCE_S = 60.0
 """Of what even quiet symbols have in a minute; a symbol that has not is connected anew in vain, ever more seldom."""
+_BOOK_LEVELS_MAX = 500
+"""What lies behind a snapshot's last level is not known, so a book must have room to move before it needs another."""
 _MARK_PRICE_SILENCE_S = 15.0
 """It comes every second, whatever the market does."""
 
@@ -103,6 +116,17 @@ class _BookTicker(msgspec.Struct, frozen=True, gc=False):
     E: TimeMs | None = None
 
 
+class _DepthUpdate(msgspec.Struct, frozen=True):
+    s: str
+    E: TimeMs
+    U: Count
+    u: Count
+    b: list[FiniteLevel]
+    a: list[FiniteLevel]
+    pu: Count | None = None
+    """Futures only."""
+
+
 class _MarkPrice(msgspec.Struct, frozen=True, gc=False):
     s: str
     E: TimeMs
@@ -132,6 +156,7 @@ _trade_decoder = msgspec.json.Decoder(_Trade, strict=False)
 _agg_trade_decoder = msgspec.json.Decoder(_AggTrade, strict=False)
 _kline_decoder = msgspec.json.Decoder(_Kline, strict=False)
 _book_ticker_decoder = msgspec.json.Decoder(_BookTicker, strict=False)
+_depth_decoder = msgspec.json.Decoder(_DepthUpdate, strict=False)
 _mark_price_decoder = msgspec.json.Decoder(_MarkPrice, strict=False)
 _force_order_decoder = msgspec.json.Decoder(_ForceOrder, strict=False)
 
@@ -257,6 +282,32 @@ def _parse_book_ticker(message: bytes, origin: Origin, received_ms: int) -> Pars
     return Parsed((record,))
 
 
+def _parse_depth(message: bytes, origin: Origin, _received_ms: int) -> Parsed:
+    """Read a message of `<symbol>@depth@100ms` or `<symbol>@depth@0ms`.
+
+    Samples, from recorded connections: `{"e":"depthUpdate","E":1633998512068,"s":"NKNUSDT","U":499869750,"u":499869752,
+    "b":[["0.35130000","6195.00000000"],["0.34750000","5548.00000000"]],"a":[]}`; futures `{"e":"depthUpdate",
+    "E":1723161256299,"T":1723161256298,"s":"BTCUSDT","U":5123107832006,"u":5123107837557,"pu":5123107831937,
+    "b":[["58710.20","0.014"],["61510.90","0.000"],…],"a":[…]}`
+    """
+    update = _depth_decoder.decode(message)
+    _check_symbol(update.s, origin)
+    record = Depth(
+        key=f"{origin.prefix}{update.u}",
+        exchange=EXCHANGE,
+        market=origin.market,
+        symbol=origin.symbol,
+        type=origin.kind,
+        event_time=update.E,
+        first_update_id=update.U,
+        last_update_id=update.u,
+        previous_update_id=msgspec.UNSET if update.pu is None else update.pu,
+        bids=bids_of(update.b),
+        asks=asks_of(update.a),
+    )
+    return Parsed((record,))
+
+
 def _parse_mark_price(message: bytes, origin: Origin, _received_ms: int) -> Parsed:
     """Read a message of `<symbol>@markPrice@1s`.
 
@@ -352,6 +403,31 @@ def _stream(
     )
 
 
+def _spot_follows(update: Depth, book_id: int) -> bool:
+    return update.first_update_id == book_id + 1
+
+
+def _spot_joins(update: Depth, book_id: int) -> bool:
+    assert update.first_update_id is not msgspec.UNSET
+    return update.first_update_id <= book_id + 1 <= update.last_update_id
+
+
+def _um_follows(update: Depth, book_id: int) -> bool:
+    return update.previous_update_id == book_id
+
+
+def _um_joins(update: Depth, book_id: int) -> bool:
+    assert update.first_update_id is not msgspec.UNSET
+    return update.first_update_id <= book_id <= update.last_update_id or _um_follows(update, book_id)
+
+
+def _books(market: str, path: str, suffix: str, rules: BookRules) -> list[Stream]:
+    """Declare the differences of order books, and the books that are made from them."""
+    depth = _stream(market, "depth", path, suffix, _parse_depth, _BUSY_SILENCE_S, is_numbered=False)
+    depth = replace(depth, book=rules)
+    return [depth, replace(depth, kind=record_kind("order_book"))]
+
+
 _INTERVAL_NAMES = {"1M": "1mo"}
 """Binance's name to the contract's, where they differ."""
 
@@ -379,6 +455,7 @@ def _market(market: str, base_url_setting: str, streams: Sequence[Stream], lacks
         base_url_setting=base_url_setting,
         streams={stream.kind.name: stream for stream in streams},
         subscribe=lambda name: msgspec.json.encode({"method": "SUBSCRIBE", "params": [name], "id": 1}),
+        unsubscribe=lambda name: msgspec.json.encode({"method": "UNSUBSCRIBE", "params": [name], "id": 1}),
         read=_read,
         connect_every_s=_CONNECT_EVERY_S,
         lacks=lacks,
@@ -387,6 +464,9 @@ def _market(market: str, base_url_setting: str, streams: Sequence[Stream], lacks
 
 _STREAM, _PUBLIC, _MARKET = "/stream", "/public/stream", "/market/stream"
 _POLLED = "the exchange does not push it; ask for api_funding_rate, or ws_mark_price, which carries it"
+_SPOT_BOOKS = BookRules(_spot_follows, _spot_joins, snapshot_limit=5_000, levels_max=_BOOK_LEVELS_MAX)
+_UM_BOOKS = BookRules(_um_follows, _um_joins, snapshot_limit=1_000, levels_max=_BOOK_LEVELS_MAX)
+# Documented are 100, 250 and 500 ms; every update as it happens is what collectors of futures ask for.
 
 SPOT = _market(
     "spot",
@@ -395,6 +475,7 @@ SPOT = _market(
         _stream("spot", "trades", _STREAM, "trade", _parse_trade, _BUSY_SILENCE_S, is_numbered=True),
         _stream("spot", "agg_trades", _STREAM, "aggTrade", _parse_agg_trade, _BUSY_SILENCE_S, is_numbered=True),
         _stream("spot", "book_ticker", _STREAM, "bookTicker", _parse_book_ticker, _BUSY_SILENCE_S, is_numbered=False),
+        *_books("spot", _STREAM, "depth@100ms", _SPOT_BOOKS),
         *_klines("spot", _STREAM, INTERVALS),
     ],
     dict.fromkeys(
@@ -413,6 +494,7 @@ UM = _market(
             "um", "mark_price", _MARKET, "markPrice@1s", _parse_mark_price, _MARK_PRICE_SILENCE_S, is_numbered=False
         ),
         _stream("um", "liquidations", _MARKET, "forceOrder", _parse_force_order, None, is_numbered=False),
+        *_books("um", _PUBLIC, "depth@0ms", _UM_BOOKS),
         *_klines("um", _MARKET, [name for name in INTERVALS if name != "1s"]),
     ],
     {"funding_rate": _POLLED},

@@ -3,6 +3,7 @@
 Source: docstrings of the official connector, state of 2026-08-21 (read 2026-11-21).
 """
 
+from dataclasses import replace
 from typing import Annotated
 
 import msgspec
@@ -16,6 +17,7 @@ from streamforge_common.exchanges.decoding import UNREADABLE, Finite
 from streamforge_common.exchanges.rest import (
     History,
     Latest,
+    Poll,
     Pool,
     Reach,
     Refusal,
@@ -38,8 +40,13 @@ _FUNDING_PAGE_MINUTES = 41 * 24 * 60
 _FUNDING_HOURS = 8
 """Of a symbol that `fundingInfo` does not list."""
 _MEASUREMENT_ROWS = 500
-_PERIODS = ("5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d")
+ARCHIVED_PERIOD = "5m"
+"""Of open interest: the only one that the archives have."""
+_PERIODS = (ARCHIVED_PERIOD, "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d")
+_DEPTH_LIMITS = (5, 10, 20, 50, 100, 500, 1_000)
+_DEFAULT_LEVELS = 100
 _MEASUREMENTS_REACH = Reach(30 * _DAY_MS, "month (30 days)", None)
+_ARCHIVED_MEASUREMENTS_REACH = replace(_MEASUREMENTS_REACH, instead=f"dump_open_interest_{ARCHIVED_PERIOD}")
 
 
 class _FundingRow(msgspec.Struct, frozen=True, rename="camel"):
@@ -55,6 +62,12 @@ class _FundingInfo(msgspec.Struct, frozen=True, rename="camel"):
     funding_interval_hours: Annotated[int, msgspec.Meta(gt=0)]
 
 
+class _Held(msgspec.Struct, frozen=True, rename="camel"):
+    symbol: str
+    open_interest: Finite
+    time: TimeMs
+
+
 class _Measured(msgspec.Struct, frozen=True, rename="camel"):
     symbol: str
     sum_open_interest: Finite
@@ -65,6 +78,7 @@ class _Measured(msgspec.Struct, frozen=True, rename="camel"):
 # Not strict: numbers in strings are numbers.
 _funding_decoder = msgspec.json.Decoder(list[_FundingRow], strict=False)
 _funding_info_decoder = msgspec.json.Decoder(list[_FundingInfo])
+_held_decoder = msgspec.json.Decoder(_Held, strict=False)
 _measured_decoder = msgspec.json.Decoder(list[_Measured], strict=False)
 
 
@@ -124,7 +138,15 @@ def _parse_funding(body: bytes, symbol: str) -> list[FundingRate]:
 def _funding_of(row: _FundingRow, origin: shared.Origin) -> FundingRate:
     if row.symbol != origin.symbol:
         raise RejectedRecordError(f"funding of {row.symbol!r} where {origin.symbol!r} was asked for")
-    scheduled_ms = (row.funding_time + _MINUTE_MS // 2) // _MINUTE_MS * _MINUTE_MS
+    mark_price = msgspec.convert(row.mark_price, Finite, strict=False) if row.mark_price else msgspec.UNSET
+    return make_funding_rate(row.funding_time, row.funding_rate, origin, mark_price)
+
+
+def make_funding_rate(
+    time_ms: int, rate: float, origin: shared.Origin, mark_price: float | msgspec.UnsetType = msgspec.UNSET
+) -> FundingRate:
+    """Make a record of what was paid at a time, which is some milliseconds off the scheduled one."""
+    scheduled_ms = (time_ms + _MINUTE_MS // 2) // _MINUTE_MS * _MINUTE_MS
     return FundingRate(
         key=f"{origin.prefix}{scheduled_ms}",
         exchange=shared.EXCHANGE,
@@ -132,8 +154,8 @@ def _funding_of(row: _FundingRow, origin: shared.Origin) -> FundingRate:
         symbol=origin.symbol,
         type=origin.kind,
         funding_time=scheduled_ms,
-        funding_rate=row.funding_rate,
-        mark_price=msgspec.convert(row.mark_price, Finite, strict=False) if row.mark_price else msgspec.UNSET,
+        funding_rate=rate,
+        mark_price=mark_price,
     )
 
 
@@ -176,7 +198,8 @@ def _open_interest(period: str) -> History:
     def parse(body: bytes, symbol: str) -> list[OpenInterest]:
         return _parse_open_interest(body, shared.Origin(_MARKET, symbol, kind.name))
 
-    return History(kind, _MEASUREMENT_ROWS, request, parse, shared.split_rows, reach=_MEASUREMENTS_REACH)
+    reach = _ARCHIVED_MEASUREMENTS_REACH if period == ARCHIVED_PERIOD else _MEASUREMENTS_REACH
+    return History(kind, _MEASUREMENT_ROWS, request, parse, shared.split_rows, reach=reach)
 
 
 def _parse_open_interest(body: bytes, origin: shared.Origin) -> list[OpenInterest]:
@@ -195,19 +218,62 @@ def _parse_open_interest(body: bytes, origin: shared.Origin) -> list[OpenInteres
     if any(row.symbol != origin.symbol for row in rows):
         raise RejectedRecordError(f"open interest of others where {origin.symbol!r} was asked for")
     return [
-        OpenInterest(
-            key=f"{origin.prefix}{row.timestamp}",
-            exchange=shared.EXCHANGE,
-            market=_MARKET,
-            symbol=origin.symbol,
-            type=origin.kind,
-            time=row.timestamp,
-            open_interest=row.sum_open_interest,
-            open_interest_value=row.sum_open_interest_value,
-        )
-        for row in rows
+        make_open_interest(row.timestamp, row.sum_open_interest, row.sum_open_interest_value, origin) for row in rows
     ]
 
+
+def make_open_interest(time_ms: int, held: float, value: float, origin: shared.Origin) -> OpenInterest:
+    """Make a record of what was held at a time: in the base asset, and its value in the quote asset."""
+    return OpenInterest(
+        key=f"{origin.prefix}{time_ms}",
+        exchange=shared.EXCHANGE,
+        market=_MARKET,
+        symbol=origin.symbol,
+        type=origin.kind,
+        time=time_ms,
+        open_interest=held,
+        open_interest_value=value,
+    )
+
+
+def _parse_open_interest_now(body: bytes, symbol: str, _limit: int, _received_ms: int) -> OpenInterest:
+    """Read `GET /fapi/v1/openInterest`.
+
+    Sample: `{"openInterest":"10659.509","symbol":"BTCUSDT","time":1589437530011}`
+
+    Raises:
+        RejectedRecordError: The body is no such measurement.
+    """
+    origin = shared.Origin(_MARKET, symbol, "open_interest")
+    try:
+        held = _held_decoder.decode(body)
+    except UNREADABLE as exc:
+        raise RejectedRecordError(f"not an open interest: {exc}") from exc
+    if held.symbol != symbol:
+        raise RejectedRecordError(f"open interest of {held.symbol!r} where {symbol!r} was asked for")
+    return OpenInterest(
+        key=f"{origin.prefix}{held.time}",
+        exchange=shared.EXCHANGE,
+        market=_MARKET,
+        symbol=symbol,
+        type=origin.kind,
+        time=held.time,
+        open_interest=held.open_interest,
+    )
+
+
+def _weigh_depth(limit: int) -> int:
+    return next(weight for most, weight in ((50, 2), (100, 5), (500, 10), (1_000, 20)) if limit <= most)
+
+
+_POLLS = (
+    shared.depth_snapshot(_MARKET, "/fapi/v1/depth", _WEIGHT, _DEPTH_LIMITS, _DEFAULT_LEVELS, _weigh_depth),
+    Poll(
+        record_kind("open_interest"),
+        lambda symbol, _: Request("/fapi/v1/openInterest", {"symbol": symbol}, 1, _WEIGHT),
+        _parse_open_interest_now,
+    ),
+)
 
 _TRADES = Latest(
     record_kind("trades"),
@@ -246,6 +312,7 @@ UM = RestMarket(
     symbol_request=lambda _: Request("/fapi/v1/exchangeInfo", {}, 1, _WEIGHT),
     parse_limit=_parse_limit,
     parse_refusal=shared.parse_refusal,
+    polls={poll.kind.name: poll for poll in _POLLS},
     lacks={
         "trades": "over REST it gives single trades for one month and to holders of a key only; ask for dump_trades",
     },

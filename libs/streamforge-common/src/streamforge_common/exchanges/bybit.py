@@ -16,6 +16,8 @@ from streamforge_common.contract.intervals import Interval
 from streamforge_common.contract.kinds import RecordKind, record_kind
 from streamforge_common.contract.records import (
     Candle,
+    Count,
+    DepthSnapshot,
     FundingRate,
     OpenInterest,
     PriceCandle,
@@ -26,10 +28,11 @@ from streamforge_common.contract.records import (
     record_key_prefix,
 )
 from streamforge_common.errors import RejectedRecordError
-from streamforge_common.exchanges.decoding import UNREADABLE, Finite
+from streamforge_common.exchanges.decoding import UNREADABLE, Finite, FiniteLevel, asks_of, bids_of
 from streamforge_common.exchanges.rest import (
     History,
     Latest,
+    Poll,
     Pool,
     Refusal,
     RefusedError,
@@ -41,6 +44,7 @@ from streamforge_common.exchanges.rest import (
 EXCHANGE = "bybit"
 _POOL = Pool("bybit", limit=600, window_s=5)
 _CANDLE_ROWS, _FUNDING_ROWS, _MEASUREMENT_ROWS = 1_000, 200, 200
+_LEVELS_MAX, _DEFAULT_LEVELS = 1_000, 100
 _MINUTE_MS = 60_000
 _FUNDING_PAGE_MINUTES = 8 * 24 * 60
 """Funding is due once an hour at most, so that a page has 192 rows at most; eight days begin and end at midnight."""
@@ -108,6 +112,20 @@ class _Measured(msgspec.Struct, frozen=True, rename="camel"):
     timestamp: TimeMs
 
 
+class _Book(msgspec.Struct, frozen=True):
+    s: str
+    b: list[FiniteLevel]
+    a: list[FiniteLevel]
+    ts: TimeMs
+    u: Count
+
+
+class _Ticker(msgspec.Struct, frozen=True, rename="camel"):
+    symbol: str
+    open_interest: Finite
+    open_interest_value: Finite
+
+
 class _Traded(msgspec.Struct, frozen=True, rename="camel"):
     exec_id: TradeName
     symbol: str
@@ -131,6 +149,8 @@ _klines_decoder = msgspec.json.Decoder(_Rows[_Kline], strict=False)
 _price_klines_decoder = msgspec.json.Decoder(_Rows[_PriceKline], strict=False)
 _funding_decoder = msgspec.json.Decoder(_Rows[_Funding], strict=False)
 _measured_decoder = msgspec.json.Decoder(_Rows[_Measured], strict=False)
+_book_decoder = msgspec.json.Decoder(_Book, strict=False)
+_tickers_decoder = msgspec.json.Decoder(_Rows[_Ticker], strict=False)
 _traded_decoder = msgspec.json.Decoder(_Rows[_Traded], strict=False)
 _instruments_decoder = msgspec.json.Decoder(_Rows[_Instrument])
 
@@ -366,6 +386,82 @@ def _funding() -> History:
     )
 
 
+def _depth_snapshot(market: str) -> Poll:
+    """Declare how order books are asked for."""
+    kind = record_kind("depth_snapshot")
+
+    def request(symbol: str, limit: int) -> Request:
+        return _ask("orderbook", {"category": market, "symbol": symbol, "limit": str(limit)})
+
+    def parse(body: bytes, symbol: str, limit: int, _received_ms: int) -> DepthSnapshot:
+        return _parse_order_book(body, Origin(market, symbol, kind), limit)
+
+    return Poll(kind, request, parse, range(1, _LEVELS_MAX + 1), _DEFAULT_LEVELS)
+
+
+def _parse_order_book(body: bytes, origin: Origin, limit: int) -> DepthSnapshot:
+    """Read `GET /v5/market/orderbook`.
+
+    Sample: `{"retCode":0,"retMsg":"OK","result":{"s":"BTCUSDT","b":[["65485.47","47.081829"]],"a":[["65557.7",
+    "16.606555"]],"ts":1716863719031,"u":230704,"seq":1432604333,"cts":1716863718905},"retExtInfo":{},
+    "time":1716863719382}`, from the documentation.
+    """
+    try:
+        book = _book_decoder.decode(_open(body).result)
+    except UNREADABLE as exc:
+        raise RejectedRecordError(f"not an order book: {exc}") from exc
+    if book.s != origin.symbol:
+        raise RejectedRecordError(f"a book of {book.s!r} where {origin.symbol!r} was asked for")
+    return DepthSnapshot(
+        key=f"{origin.prefix}{book.u}-{limit}",
+        exchange=EXCHANGE,
+        market=origin.market,
+        symbol=origin.symbol,
+        type=origin.kind.name,
+        update_id=book.u,
+        limit=limit,
+        bids=bids_of(book.b),
+        asks=asks_of(book.a),
+        event_time=book.ts,
+    )
+
+
+def _open_interest_now() -> Poll:
+    """Declare how the open interest is asked for: by the ticker, since measurements come every five minutes only."""
+    kind = record_kind("open_interest")
+
+    def request(symbol: str, _: int) -> Request:
+        return _ask("tickers", {"category": "linear", "symbol": symbol})
+
+    def parse(body: bytes, symbol: str, _limit: int, _received_ms: int) -> OpenInterest:
+        return _parse_ticker(body, Origin("linear", symbol, kind))
+
+    return Poll(kind, request, parse)
+
+
+def _parse_ticker(body: bytes, origin: Origin) -> OpenInterest:
+    """Read `GET /v5/market/tickers` of one symbol; its time is that of the answer.
+
+    Sample: `{"retCode":0,"retMsg":"OK","result":{"category":"linear","list":[{"symbol":"BTCUSDT","lastPrice":
+    "65114.30","openInterest":"59891.732","openInterestValue":"3899996265.01",…}]},"retExtInfo":{},
+    "time":1786310818183}`, with the values of a recorded connection, whose ticker has the same fields.
+    """
+    (ticker, *others) = _read(_tickers_decoder, body, origin.symbol) or (None,)
+    if ticker is None or others or ticker.symbol != origin.symbol:
+        raise RejectedRecordError(f"not the ticker of {origin.symbol!r} alone")
+    time_ms = _parse_time(body)
+    return OpenInterest(
+        key=f"{origin.prefix}{time_ms}",
+        exchange=EXCHANGE,
+        market=origin.market,
+        symbol=origin.symbol,
+        type=origin.kind.name,
+        time=time_ms,
+        open_interest=ticker.open_interest,
+        open_interest_value=ticker.open_interest_value,
+    )
+
+
 def _latest_trades(market: str) -> Latest:
     kind, limit = record_kind("trades"), str(_LATEST_TRADES[market])
 
@@ -427,7 +523,7 @@ def _parse_refusal(status: int, body: bytes) -> Refusal | None:
     return _refusal_of(envelope)
 
 
-def _market(market: str, histories: Sequence[History], lacks: Mapping[str, str]) -> RestMarket:
+def _market(market: str, histories: Sequence[History], lacks: Mapping[str, str], *polls: Poll) -> RestMarket:
     return RestMarket(
         exchange=EXCHANGE,
         market=market,
@@ -439,6 +535,7 @@ def _market(market: str, histories: Sequence[History], lacks: Mapping[str, str])
         symbol_request=_symbol_request(market),
         parse_limit=_parse_limit,
         parse_refusal=_parse_refusal,
+        polls={poll.kind.name: poll for poll in (_depth_snapshot(market), *polls)},
         latest={"trades": _latest_trades(market)},
         lacks=lacks,
     )
@@ -477,4 +574,5 @@ LINEAR = _market(
         _funding(),
     ],
     _NO_TRADES,
+    _open_interest_now(),
 )

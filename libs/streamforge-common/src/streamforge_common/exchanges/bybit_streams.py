@@ -6,6 +6,7 @@ Source: bybit-exchange/docs, v5, state of 2026-07-24 (read 2026-11-21).
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Generic, Literal, TypeVar
 
 import msgspec
@@ -16,6 +17,7 @@ from streamforge_common.contract.records import (
     BookTicker,
     Candle,
     Count,
+    Depth,
     Liquidation,
     MarkPrice,
     Record,
@@ -25,9 +27,10 @@ from streamforge_common.contract.records import (
 )
 from streamforge_common.errors import RejectedRecordError
 from streamforge_common.exchanges.bybit import EXCHANGE, INTERVALS, Origin
-from streamforge_common.exchanges.decoding import UNREADABLE, Finite
+from streamforge_common.exchanges.decoding import UNREADABLE, Finite, FiniteLevel, asks_of, bids_of
 from streamforge_common.exchanges.streams import (
     Answered,
+    BookRules,
     Heartbeat,
     Incoming,
     Parsed,
@@ -43,6 +46,9 @@ _BUSY_SILENCE_S = 60.0
 """Of what even quiet symbols have in a minute; a symbol that has not is connected anew in vain, ever more seldom."""
 _QUOTES_SILENCE_S = 15.0
 """The best prices are repeated after three seconds without a change."""
+_LEVELS = 200
+"""Of the books that are listened to: the exchange keeps each side of them at so many levels."""
+_EMPTY_SIDE = msgspec.UNSET, msgspec.UNSET
 _Side = Literal["Buy", "Sell"]
 _Row = TypeVar("_Row")
 
@@ -61,6 +67,7 @@ class _Message(msgspec.Struct, Generic[_Row], frozen=True):
     data: _Row
     ts: TimeMs
     cts: TimeMs | None = None
+    type: str = ""
 
 
 class _Trade(msgspec.Struct, frozen=True):
@@ -86,16 +93,11 @@ class _Kline(msgspec.Struct, frozen=True):
     confirm: bool
 
 
-class _Level(msgspec.Struct, frozen=True, array_like=True):
-    price: Finite
-    quantity: Finite
-
-
 class _Book(msgspec.Struct, frozen=True):
     s: str
     u: Count
-    b: list[_Level]
-    a: list[_Level]
+    b: list[FiniteLevel]
+    a: list[FiniteLevel]
 
 
 class _Ticker(msgspec.Struct, frozen=True, rename="camel"):
@@ -139,7 +141,7 @@ def _read(frame: bytes) -> Incoming:
         raise RejectedRecordError(f"not a frame of Bybit: {exc}") from exc
     if read.topic is not None:
         return Pushed(read.topic, frame)
-    if read.op == "subscribe":
+    if read.op in ("subscribe", "unsubscribe"):
         return Answered(None if read.success else read.ret_msg)
     if read.op in ("ping", "pong"):
         return Heartbeat()
@@ -219,7 +221,8 @@ def _parse_book_ticker(message: bytes, origin: Origin) -> list[Record]:
     _check_symbol(book.s, origin)
     if read.cts is None:
         raise RejectedRecordError("best prices without the time of the matching engine")
-    bid, ask = next(iter(book.b), None), next(iter(book.a), None)
+    (bid_price, bid_quantity) = book.b[0] if book.b else _EMPTY_SIDE
+    (ask_price, ask_quantity) = book.a[0] if book.a else _EMPTY_SIDE
     record = BookTicker(
         key=f"{origin.prefix}{read.cts}-{book.u}",
         exchange=EXCHANGE,
@@ -227,11 +230,41 @@ def _parse_book_ticker(message: bytes, origin: Origin) -> list[Record]:
         symbol=origin.symbol,
         type=origin.kind.name,
         update_id=book.u,
-        bid_price=msgspec.UNSET if bid is None else bid.price,
-        bid_quantity=msgspec.UNSET if bid is None else bid.quantity,
-        ask_price=msgspec.UNSET if ask is None else ask.price,
-        ask_quantity=msgspec.UNSET if ask is None else ask.quantity,
+        bid_price=bid_price,
+        bid_quantity=bid_quantity,
+        ask_price=ask_price,
+        ask_quantity=ask_quantity,
         event_time=read.cts,
+    )
+    return [record]
+
+
+def _parse_depth(message: bytes, origin: Origin) -> list[Record]:
+    """Read a message of `orderbook.200.<symbol>`: all levels at first, then those that have changed.
+
+    After a restart of the exchange's service ids begin at 1 again, with all levels, whatever the message calls itself.
+
+    Sample: `{"topic":"orderbook.200.BTCUSDT","type":"delta","ts":1786310818130,"data":{"s":"BTCUSDT","b":[["65095.30",
+    "0.005"],["65093.10","0"],…],"a":[…],"u":15076953,"seq":753843913870},"cts":1786310818129}`, from a recorded
+    connection.
+    """
+    read = _book_decoder.decode(message)
+    book = read.data
+    _check_symbol(book.s, origin)
+    if read.cts is None:
+        raise RejectedRecordError("a book without the time of the matching engine")
+    is_snapshot = read.type == "snapshot" or book.u == 1
+    record = Depth(
+        key=f"{origin.prefix}{read.cts}-{book.u}",
+        exchange=EXCHANGE,
+        market=origin.market,
+        symbol=origin.symbol,
+        type=origin.kind.name,
+        event_time=read.cts,
+        last_update_id=book.u,
+        is_snapshot=True if is_snapshot else msgspec.UNSET,
+        bids=bids_of(book.b),
+        asks=asks_of(book.a),
     )
     return [record]
 
@@ -326,6 +359,14 @@ def _stream(
     )
 
 
+def _follows(update: Depth, book_id: int) -> bool:
+    """Tell by what the exchange does; it does not promise it."""
+    return update.last_update_id == book_id + 1
+
+
+_BOOKS = BookRules(_follows, _follows, snapshot_limit=None, levels_max=_LEVELS)
+
+
 def _market(market: str, streams: Sequence[Stream], lacks: Mapping[str, str]) -> StreamMarket:
     klines = [
         _stream(market, f"candles_{ours}", f"kline.{theirs}", _parse_klines, _BUSY_SILENCE_S, is_numbered=True)
@@ -335,12 +376,15 @@ def _market(market: str, streams: Sequence[Stream], lacks: Mapping[str, str]) ->
         _stream(market, "trades", "publicTrade", _parse_trades, _BUSY_SILENCE_S),
         _stream(market, "book_ticker", "orderbook.1", _parse_book_ticker, _QUOTES_SILENCE_S),
     ]
+    depth = replace(_stream(market, "depth", f"orderbook.{_LEVELS}", _parse_depth, _BUSY_SILENCE_S), book=_BOOKS)
+    books = [depth, replace(depth, kind=record_kind("order_book"))]
     return StreamMarket(
         exchange=EXCHANGE,
         market=market,
         base_url_setting="bybit_ws_url",
-        streams={stream.kind.name: stream for stream in (*both, *streams, *klines)},
+        streams={stream.kind.name: stream for stream in (*both, *books, *streams, *klines)},
         subscribe=lambda topic: msgspec.json.encode({"req_id": "1", "op": "subscribe", "args": [topic]}),
+        unsubscribe=lambda topic: msgspec.json.encode({"req_id": "1", "op": "unsubscribe", "args": [topic]}),
         read=_read,
         connect_every_s=_CONNECT_EVERY_S,
         ping=b'{"op":"ping"}',

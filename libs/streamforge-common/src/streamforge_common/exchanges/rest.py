@@ -130,6 +130,25 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
+class Poll:
+    """How one kind is asked for as it is now."""
+
+    kind: RecordKind
+    request: Callable[[str, int], Request]
+    """(symbol, limit) to the request; the limit is of no account where there are no `limits`."""
+    parse: Callable[[bytes, str, int, int], Record]
+    """(body, symbol, limit, receipt time in Unix ms) to the record. Raises RejectedRecordError: the body is none."""
+    limits: Sequence[int] = ()
+    """How many levels may be asked for, of books."""
+    default_limit: int = 0
+
+    def least_every_s(self, limit: int) -> float:
+        """Return the seconds from one request to the next at which the limit of its pool is used up."""
+        request = self.request("", limit)
+        return request.weight * request.pool.window_s / request.pool.limit
+
+
+@dataclass(frozen=True, slots=True)
 class Latest:
     """How the latest records of a kind are asked for, where the exchange pages no history of it."""
 
@@ -166,5 +185,12 @@ class RestMarket:
     """Kind to its latest records, of kinds that have no history: what a live loader has missed may be among them."""
     other_pools: Sequence[Pool] = ()
     """Those that some requests use instead."""
+    polls: Mapping[str, Poll] = field(default_factory=dict)
+    """Kind to how it is asked for as it is now."""
     lacks: Mapping[str, str] = field(default_factory=dict)
     """Kind that the exchange does not give over REST to why, and what to ask for instead."""
+
+    def fault_of_reach(self, kind: str, start_ms: int, now_ms: int) -> str | None:
+        """Say why the records of a kind from a time on cannot be had, None where they can or there is no such kind."""
+        reach = self.histories[kind].reach if kind in self.histories else None
+        return None if reach is None else reach.fault_of(kind, start_ms, now_ms)

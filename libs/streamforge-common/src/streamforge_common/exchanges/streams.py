@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from streamforge_common.contract.grid import Grid
 from streamforge_common.contract.kinds import RecordKind
-from streamforge_common.contract.records import Record
+from streamforge_common.contract.records import Depth, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,20 @@ class Parsed:
 
 
 @dataclass(frozen=True, slots=True)
+class BookRules:
+    """How the differences of an order book lie one behind the other, and where the book is from that they change."""
+
+    follows: Callable[[Depth, int], bool]
+    """(difference, update id of the book) to whether nothing is missing in between."""
+    joins: Callable[[Depth, int], bool]
+    """(difference, update id of a snapshot) to whether it is the first one behind the snapshot."""
+    snapshot_limit: int | None
+    """How many levels of each side a snapshot over REST is asked for; None where the stream itself begins with one."""
+    levels_max: int
+    """Of each side that can be followed, through what a market moves meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stream:
     """How the records of one kind are pushed."""
 
@@ -60,11 +74,14 @@ class Stream:
     name: Callable[[str], str]
     """Symbol to the stream's name."""
     parse: Callable[[bytes, str, int], Parsed]
-    """(message, symbol, receipt time in Unix ms) to records. Raises RejectedRecordError: it is no such message."""
+    """(message, symbol, receipt time in Unix ms) to records; of order books to the differences that they are made from.
+    Raises RejectedRecordError: it is no such message."""
     grid: Grid | None
     """Where the ids lie one behind the other, so that a hole is seen; None where nothing tells."""
     silence_s: float | None
     """Without a message for so long the connection is stale; None where silence is normal."""
+    book: BookRules | None = None
+    """Of order books and their differences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +96,8 @@ class StreamMarket:
     """Kind to how it is pushed: every kind that the market has."""
     subscribe: Callable[[str], bytes]
     """A stream's name to the frame that asks for it."""
+    unsubscribe: Callable[[str], bytes]
+    """A stream's name to the frame that asks for it no more."""
     read: Callable[[bytes], Incoming]
     """A frame to what it is. Raises RejectedRecordError."""
     connect_every_s: float

@@ -23,6 +23,7 @@ from streamforge_common.exchanges.rest import (
     EndRequests,
     History,
     Latest,
+    Poll,
     Pool,
     Refusal,
     RefusedError,
@@ -58,14 +59,19 @@ class ExchangeClient:
     """One market of one exchange; an async context manager."""
 
     def __init__(
-        self, market: RestMarket, base_url: str, *, attempts: int, ban_of_others: Callable[[], float] = lambda: 0.0
+        self,
+        market: RestMarket,
+        base_url: str,
+        *,
+        attempts: int | None,
+        ban_of_others: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """Prepare a client.
 
         Args:
             market: What the exchange module declares.
             base_url: Scheme, host and port.
-            attempts: How often one request is sent before the exchange counts as lost.
+            attempts: How often one request is sent before the exchange counts as lost; None: it never does.
             ban_of_others: Until when (Unix seconds) other loaders of this address were told to leave it alone.
         """
         self._market = market
@@ -143,6 +149,12 @@ class ExchangeClient:
             return judge_page(page, history, records, lambda: history.rows(body), int(time() * 1000))
 
         return await self._ask(history.request(symbol, page.first, page.last), read)
+
+    async def poll(self, poll: Poll, symbol: str, limit: int) -> Record:
+        """Return what there is now."""
+        return await self._ask(
+            poll.request(symbol, limit), lambda body: poll.parse(body, symbol, limit, int(time() * 1000))
+        )
 
     async def fetch_latest(self, latest: Latest, symbol: str) -> tuple[Sequence[Record], int]:
         """Return the latest records that the exchange gives, oldest first, and when they came, Unix milliseconds."""

@@ -4,6 +4,7 @@ Both are asked for by time and apart from the pages between them, which are aske
 way among the pages does not move the ends, by which completeness is judged. The two answers check each other.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from loguru import logger
@@ -67,6 +68,13 @@ async def find_ends(time_range: TimeRange, ask: AskForEnds) -> Ends | None:
         "the exchange contradicts itself about the first and the last record of the range; ask again later",
         code="exchange_contradicts",
     )
+
+
+async def find_settled_ends(time_range: TimeRange, exchange_time_ms: int, ask: AskForEnds) -> Ends | None:
+    """Do the same once no trade of the range can be on its way any more; raises as `find_ends` does."""
+    settles_in_ms = time_range.end_ms + SETTLED_AFTER_MS - exchange_time_ms
+    await asyncio.sleep(max(0, settles_in_ms) / 1000)
+    return await find_ends(time_range, ask)
 
 
 def _only(found: Sequence[End]) -> End | None:

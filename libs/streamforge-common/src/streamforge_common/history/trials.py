@@ -14,13 +14,13 @@ Result = TypeVar("Result")
 
 
 class Trials:
-    """Repeats what fails for the moment, a bounded number of times."""
+    """Repeats what fails for the moment."""
 
-    def __init__(self, attempts: int) -> None:
+    def __init__(self, attempts: int | None) -> None:
         """Prepare for any number of calls.
 
         Args:
-            attempts: How often one call is made before the other side counts as lost.
+            attempts: How often one call is made before the other side counts as lost; None: it never does.
         """
         self.trouble = ""
         """Why the latest call is made again; empty where it has succeeded."""

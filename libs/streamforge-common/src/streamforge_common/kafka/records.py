@@ -130,7 +130,9 @@ class RecordReader:
     was taken before a partition was given away is not acknowledged any more.
     """
 
-    def __init__(self, settings: KafkaSettings, topic: str, group: str, *, longest_batch_s: float) -> None:
+    def __init__(
+        self, settings: KafkaSettings, topic: str, group: str, *, longest_batch_s: float, may_skip: bool = False
+    ) -> None:
         """Prepare a reader.
 
         Args:
@@ -138,9 +140,12 @@ class RecordReader:
             topic: The data topic; it exists.
             group: The consumer group, the task's telemetry_id.
             longest_batch_s: How long one batch may take until the group gives its partitions away.
+            may_skip: Whether to go on with what the topic still holds where it has forgotten what comes next: in a
+                repair, which looked at what is stored and publishes the rest again.
         """
         self._topic = topic
         self._group = group
+        self._may_skip = may_skip
         self._options = connection_options(settings)
         self._longest_batch_ms = int(longest_batch_s * 1000)
         self._taken: dict[TopicPartition, range] = {}
@@ -203,11 +208,22 @@ class RecordReader:
                 self._consumer.seek(exc.args[0], 0)
                 return {}
             except OffsetOutOfRangeError as exc:
+                if self._may_skip:
+                    await self._skip_to_what_is_left(list(exc.args[0]))
+                    return {}
                 raise FatalError(
                     f"topic {self._topic!r} no longer holds the next records ({exc}); load the range again",
                     code="data_expired",
                 ) from exc
         return polled
+
+    async def _skip_to_what_is_left(self, partitions: Sequence[TopicPartition]) -> None:
+        """Go on behind what the topic has forgotten; the place is committed, as nothing more may come."""
+        firsts = await self._consumer.beginning_offsets(partitions)
+        logger.warning("{!r} no longer holds what comes next; a repair goes on at {}", self._topic, firsts)
+        for partition, first in firsts.items():
+            self._consumer.seek(partition, first)
+        await self._consumer.commit(firsts)
 
     async def notes(self) -> list[str]:
         """Return what was last kept beside the group's committed places, one text per partition that has one."""

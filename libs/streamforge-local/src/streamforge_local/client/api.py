@@ -28,7 +28,7 @@ from streamforge_local.client.errors import AwayError, InvalidRequestError, Refu
 if TYPE_CHECKING:
     import httpx
 
-Steering = Literal["stop", "pause", "resume", "retry"]
+Steering = Literal["stop", "pause", "resume", "retry", "repair"]
 
 _TIMEOUT_S = 15.0
 """Storing a workflow takes some 20 ms; a machine that is starting everything at once may take seconds."""
@@ -153,8 +153,9 @@ class QueueManager:
         return self._call("GET", _path(queue_id, "/logs"), params=query).text
 
     def steer(self, queue_id: str, wish: Steering) -> Workflow:
-        """Stop, pause, resume or retry a workflow."""
-        return self._document("POST", _path(queue_id, f"/{wish}"), Workflow)
+        """Stop, pause, resume, retry or repair a workflow."""
+        # Before a repair all that is stored is counted.
+        return self._document("POST", _path(queue_id, f"/{wish}"), Workflow, timeout=_COUNTING_S)
 
     def create_key(self, role: str, name: str) -> NewApiKey:
         """Make an API key; the answer is the only place where it can be read."""

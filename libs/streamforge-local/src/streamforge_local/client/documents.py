@@ -137,6 +137,22 @@ class Gap(msgspec.Struct, frozen=True):
     """`exchange` (asked twice, it did not give them) or `unexplained`."""
 
 
+class Anomaly(msgspec.Struct, frozen=True):
+    """A price jump."""
+
+    at: int
+    """Event time of the record behind it, Unix milliseconds."""
+    previous: float
+    price: float
+
+
+class CrossCheck(msgspec.Struct, frozen=True):
+    """Candles beside those that stored trades make."""
+
+    compared: int
+    differing: int
+
+
 class DatasetQuality(msgspec.Struct, frozen=True):
     """One dataset's part of the completeness report."""
 
@@ -151,6 +167,9 @@ class DatasetQuality(msgspec.Struct, frozen=True):
     rejected: int
     gaps: list[Gap]
     gaps_total: int
+    anomalies: list[Anomaly] | None = None
+    """The first price jumps; None until the workflow has ended and was examined."""
+    anomalies_total: int | None = None
 
 
 class Quality(AnyDocument, frozen=True):
@@ -159,6 +178,8 @@ class Quality(AnyDocument, frozen=True):
     queue_id: str
     verdict: str
     datasets: list[DatasetQuality]
+    cross_checks: list[CrossCheck] | None = None
+    """None until the workflow has ended and was examined."""
 
 
 class ApiKey(AnyDocument, frozen=True):

@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from streamforge_local.client.documents import Dataset, Gap, Quality, Workflow
+from streamforge_local.client.documents import Anomaly, Dataset, Gap, Quality, Workflow
 from streamforge_local.commands import options
 from streamforge_local.commands.connection import Connection
 from streamforge_local.commands.failures import FAILED, fails_readably
@@ -15,6 +15,7 @@ from streamforge_local.commands.output import count, plain_table, screen, write_
 from streamforge_local.commands.verdict import COMPLETE, verdict_text, verdict_with_numbers
 
 _GAPS_SHOWN = 10
+_ANOMALIES_SHOWN = 5
 _CAUSES = {"exchange": "the exchange does not have them", "unexplained": "unexplained"}
 
 
@@ -57,6 +58,13 @@ def _print_report(console: Console, workflow: Workflow, report: Quality) -> None
     for each in report.datasets:
         if each.gaps:
             _print_gaps(console, datasets[each.n], each.gaps, each.gaps_total)
+        if each.anomalies:
+            _print_anomalies(console, each.anomalies, each.anomalies_total or 0)
+    for check in report.cross_checks or ():
+        told = (
+            f"{count(check.differing)} of {count(check.compared)} candles differ from the stored trades of their range"
+        )
+        console.print(told, style="bold red" if check.differing else "")
 
 
 def _print_gaps(console: Console, dataset: Dataset, gaps: list[Gap], total: int) -> None:
@@ -71,6 +79,16 @@ def _print_gaps(console: Console, dataset: Dataset, gaps: list[Gap], total: int)
     console.print(table)
     if total > _GAPS_SHOWN:
         console.print(f"and {count(total - _GAPS_SHOWN)} more gaps; --json lists up to 1,000", style="dim")
+
+
+def _print_anomalies(console: Console, anomalies: list[Anomaly], total: int) -> None:
+    table = plain_table("PRICE JUMP AT (UTC)", ">FROM", ">TO")
+    for jump in anomalies[:_ANOMALIES_SHOWN]:
+        table.add_row(_moment(jump.at), f"{jump.previous:g}", f"{jump.price:g}")
+    console.print()
+    console.print(table)
+    if total > _ANOMALIES_SHOWN:
+        console.print(f"and {count(total - _ANOMALIES_SHOWN)} more price jumps", style="dim")
 
 
 def _moment(time_ms: int) -> str:

@@ -1,4 +1,4 @@
-"""`streamforge stop`, `pause`, `resume` and `retry`: change what is wanted of a workflow."""
+"""`streamforge stop`, `pause`, `resume`, `retry` and `repair`: change what is wanted of a workflow."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -20,6 +20,7 @@ HELP: dict[Steering, str] = {
     "pause": "Let a workflow take no new work and keep its place.",
     "resume": "Let a paused workflow go on.",
     "retry": "Let a stopped or failed workflow go on from where it stopped.",
+    "repair": "Load what an ended workflow lacks, and nothing else.",
 }
 
 _FULFILLED: dict[Steering, frozenset[str]] = {
@@ -27,6 +28,7 @@ _FULFILLED: dict[Steering, frozenset[str]] = {
     "pause": frozenset({"paused"}),
     "resume": frozenset({"pending", "starting", "loading", "completed"}),
     "retry": frozenset({"completed"}),
+    "repair": frozenset({"completed"}),
 }
 """The statuses in which the wish has come true."""
 
@@ -34,7 +36,7 @@ Wait = Annotated[bool, typer.Option("--wait", help="Wait until it is so; exit co
 
 
 def steering_command(wish: Steering) -> Callable[..., None]:
-    """Make the command of one wish: all four take the same options."""
+    """Make the command of one wish: all take the same options."""
 
     @fails_readably
     def steer(
@@ -47,7 +49,7 @@ def steering_command(wish: Steering) -> Callable[..., None]:
         connection = Connection(url, home)
         with connection.open() as manager:
             workflow = manager.steer(resolve(manager, queue_id), wish)
-            if wait and wish == "retry" and not as_json:
+            if wait and wish in ("retry", "repair") and not as_json:
                 see_through(manager, workflow, connection)
                 return
             if wait:

@@ -6,6 +6,7 @@ from streamforge_common.contract.baskets import basket_symbols
 from streamforge_common.contract.commands import Command
 from streamforge_common.contract.data_types import DataType
 from streamforge_common.contract.kinds import RecordCheck, RecordKind, record_kind
+from streamforge_common.contract.repair import Repair
 from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.errors import FatalError
 from streamforge_common.ids import TelemetryId, suffix_of
@@ -28,6 +29,8 @@ class Dataset:
     first_wins: bool
     """Live records are stored once and left alone; history is merged over what is there (contract section 7). So any
     order of sources ends in the same documents."""
+    is_repaired: bool
+    """Whether the topic brings what the collection was found to lack: nothing else on it is still needed."""
 
     @classmethod
     def of(cls, start: Command) -> "Dataset":
@@ -40,6 +43,7 @@ class Dataset:
             data_type = DataType.parse(start.type)
             kind = record_kind(data_type.kind)
             time_range = None if data_type.source.is_live else TimeRange.parse(start.time_range)
+            is_repaired = Repair.of(start) is not None
             basket = basket_symbols(start.symbol, start.options)
         except ValueError as exc:
             raise FatalError(f"this connector cannot store the dataset: {exc}", code="unsupported_dataset") from exc
@@ -53,4 +57,5 @@ class Dataset:
             time_range=time_range,
             check=RecordCheck(start.exchange, start.market, start.symbol, kind, basket),
             first_wins=data_type.source.is_live,
+            is_repaired=is_repaired,
         )

@@ -9,9 +9,8 @@ import asyncio
 import hashlib
 import zipfile
 import zlib
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from io import BytesIO
+from collections.abc import Callable
+from io import SEEK_END, BytesIO
 from tempfile import TemporaryFile
 from time import time
 from types import TracebackType
@@ -80,16 +79,21 @@ class ArchiveClient:
         """Why the latest request was not answered and is sent again; empty where it was."""
         return self._trials.trouble
 
-    @asynccontextmanager
-    async def opened(self, path: str) -> "AsyncIterator[ProvenFile | None]":
-        """Fetch and prove a file; None where there is none, or no checksum that it could be proven with.
+    async def fetch(self, path: str) -> "ProvenFile | None":
+        """Fetch and prove a file, which is to be closed; None where there is none, or no checksum to prove it with.
 
         Raises:
             FatalError: It is not what it should be, however often it is fetched (`archive_corrupt`), or the archive
                 does not answer (`exchange_lost`).
         """
-        with TemporaryFile() as packed:
-            yield await self._fetch(path, packed)
+        packed = TemporaryFile()  # noqa: SIM115  # closed with the file
+        file: ProvenFile | None = None
+        try:
+            file = await self._fetch(path, packed)
+        finally:
+            if file is None:
+                packed.close()
+        return file
 
     async def _fetch(self, path: str, packed: IO[bytes]) -> "ProvenFile | None":
         fault = ""
@@ -198,6 +202,8 @@ class ProvenFile:
             _UnprovenError: It is not one packed file.
         """
         self.sha256 = sha256
+        self._packed = packed
+        self.packed_bytes = packed.seek(0, SEEK_END)
         self.received_ms = int(time() * 1000)
         try:
             archive = zipfile.ZipFile(packed)
@@ -219,6 +225,10 @@ class ProvenFile:
     def is_read(self) -> bool:
         """Whether there is no next chunk."""
         return self.offset >= self._size
+
+    def close(self) -> None:
+        """Give the disk back."""
+        self._packed.close()
 
     async def seek(self, offset: int) -> None:
         """Go on from there."""

@@ -2,7 +2,8 @@
 
 - `dataset`: what the `start` command asks for.
 - `gaps`: what is missing, in a page and between pages.
-- `files`: the plan of an archive's files.
+- `files`: the plan of an archive's files; `file_queue`: the files themselves, one ahead.
+- `standing_in`: what comes over REST in place of a file.
 - `place`: where the loader stands, as it is kept in the checkpoint.
 - `publishing`: what all ways of loading do in the same manner.
 - `loading`: the way of a page: fetched, published, checkpointed.

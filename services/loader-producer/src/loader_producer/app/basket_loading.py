@@ -29,6 +29,8 @@ _UNTOLD_MAX = 2
 these it has some 2,000 bytes where its store allows 4,096."""
 _OF_ONE_SYMBOL = frozenset({"exchange_refused", "exchange_contradicts", "archive_corrupt", "not_in_archive"})
 """Codes of failures that say nothing about other symbols."""
+_OF_THE_JOB = frozenset({"banned_until", "archive_file"})
+"""Facts that an event has place for as a whole, whatever symbol they concern."""
 _NO_PLACE = msgspec.Raw(b"null")
 
 
@@ -258,7 +260,7 @@ class Part:
 
     async def report(self, status: TaskStatus, message: str, **facts: object) -> None:
         """Report what concerns more than this symbol, or is a message alone; what is a fact of it with the others'."""
-        if not facts or "banned_until" in facts:
+        if facts.keys() <= _OF_THE_JOB:
             await self._basket.run.report(status, f"{self.symbol}: {message}", **facts)
             return
         self._note(**facts)

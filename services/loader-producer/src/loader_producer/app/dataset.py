@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from streamforge_common.contract.baskets import basket_symbols
 from streamforge_common.contract.commands import Command
 from streamforge_common.contract.data_types import DataType, Source
+from streamforge_common.contract.repair import Repair
 from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.errors import FatalError
 from streamforge_common.exchanges import ARCHIVE_MARKETS, REST_MARKETS
@@ -22,6 +23,8 @@ class Dataset:
     time_range: TimeRange
     type: str
     kafka_topic: str
+    repair: Repair | None = None
+    """What to load in place of the whole time range."""
 
     @classmethod
     def of(cls, start: Command) -> "Dataset":
@@ -33,11 +36,13 @@ class Dataset:
         market = REST_MARKETS.get((start.exchange, start.market))
         if market is None:
             raise _unsupported(f"no REST history of {start.exchange!r} {start.market!r}")
-        kind, time_range = _parse(start, Source.API)
+        repair = repair_of(start)
+        # What an archive lacked may be had over REST: the records are the same.
+        kind, time_range = _parse(start, Source.API, *([] if repair is None else [Source.DUMP]))
         history = market.histories.get(kind)
         if history is None:
             raise _unsupported(f"{start.exchange!r} {start.market!r} has no {kind!r}")
-        return cls(market, history, start.symbol, time_range, start.type, start.kafka_topic)
+        return cls(market, history, start.symbol, time_range, start.type, start.kafka_topic, repair)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +53,8 @@ class ArchiveDataset:
     rest: RestMarket
     """The same market's REST interface, which knows what there should be."""
     archive: Archive
-    ends: EndRequests | None
-    """How REST is asked for the ends of the range; None where it does not reach so far back, or needs not be asked."""
+    history: History | None
+    """How the same records are asked for over REST, for what the archive lacks; None where they cannot be."""
     symbol: str
     time_range: TimeRange
     type: str
@@ -72,13 +77,35 @@ class ArchiveDataset:
             raise _unsupported(f"the archives of {start.exchange!r} {start.market!r} have no {kind!r}")
         rest = REST_MARKETS[key]
         history = rest.histories.get(kind)
-        ends = history.ends if history is not None and history.reach is None else None
-        return cls(market, rest, archive, ends, start.symbol, time_range, start.type, start.kafka_topic)
+        return cls(market, rest, archive, history, start.symbol, time_range, start.type, start.kafka_topic)
+
+    @property
+    def ends(self) -> EndRequests | None:
+        """How REST is asked for the ends of the range; None where it does not reach so far back, or needs not be."""
+        return self.history.ends if self.history is not None and self.history.reach is None else None
 
 
-def is_archived(start: Command) -> bool:
-    """Say whether a `start` command asks for records from archives."""
-    return start.type.startswith(f"{Source.DUMP}_")
+def is_archived(start: Command, now_ms: int) -> bool:
+    """Say whether a `start` command asks for records from archives; a repair does where REST does not reach back."""
+    if not start.type.startswith(f"{Source.DUMP}_"):
+        return False
+    if repair_of(start) is None:
+        return True
+    kind, time_range = _parse(start, Source.DUMP)
+    rest = REST_MARKETS[start.exchange, start.market]
+    return kind not in rest.histories or rest.fault_of_reach(kind, time_range.start_ms, now_ms) is not None
+
+
+def repair_of(start: Command) -> Repair | None:
+    """Return what a `start` command asks to repair, None where it asks for the whole dataset.
+
+    Raises:
+        FatalError: It is not told as it should be (`unsupported_dataset`).
+    """
+    try:
+        return Repair.of(start)
+    except ValueError as exc:
+        raise _unsupported(f"no repair: {exc}") from exc
 
 
 def basket_of(start: Command) -> list[str]:
@@ -93,14 +120,14 @@ def basket_of(start: Command) -> list[str]:
         raise _unsupported(str(exc)) from exc
 
 
-def _parse(start: Command, source: Source) -> tuple[str, TimeRange]:
+def _parse(start: Command, *sources: Source) -> tuple[str, TimeRange]:
     """Return the kind of records and their time range."""
     try:
         data_type = DataType.parse(start.type)
         time_range = TimeRange.parse(start.time_range)
     except ValueError as exc:
         raise _unsupported(str(exc)) from exc
-    if data_type.source is not source:
+    if data_type.source not in sources:
         raise _unsupported(f"{start.type!r} is not history")
     return data_type.kind, time_range
 

@@ -1,19 +1,23 @@
-"""The plan of an archive's files for a time range: a month where all of it is wanted and over, else days."""
+"""The plan of an archive's files for a time range.
+
+A month where all of it is wanted and over, else days; of kinds that have files of the one length only, those.
+"""
 
 from collections.abc import Iterator
 
 from streamforge_common.contract.intervals import Interval
-from streamforge_common.exchanges.archives import Period
+from streamforge_common.exchanges.archives import Archive, Period
 
 _DAY, _MONTH = Interval("1d"), Interval("1mo")
 
 
-def plan_files(start_ms: int, end_ms: int, now_ms: int) -> Iterator[Period]:
+def plan_files(archive: Archive, start_ms: int, end_ms: int, now_ms: int) -> Iterator[Period]:
     """Yield what the files cover that together hold [start, end), in order; Unix milliseconds."""
-    at = _DAY.floor(start_ms)
+    at = (_DAY if archive.has_days else _MONTH).floor(start_ms)
     while at < end_ms:
         behind_month = _MONTH.ceil(at + 1)
-        is_month = at >= start_ms and _MONTH.floor(at) == at and behind_month <= min(end_ms, now_ms)
+        is_whole = at >= start_ms and _MONTH.floor(at) == at and behind_month <= min(end_ms, now_ms)
+        is_month = archive.has_months and (is_whole or not archive.has_days)
         period = Period(at, behind_month if is_month else _DAY.advance(at), is_month)
         yield period
         at = period.end_ms

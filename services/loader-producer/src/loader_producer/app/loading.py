@@ -23,16 +23,17 @@ from loader_producer.app.publishing import (
     rest_while_paused,
     wait_while_steered,
 )
+from loader_producer.app.stretches import Stretches
 from streamforge_common.contract.events import TaskStatus
 from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.errors import FatalError
 from streamforge_common.exchanges.rest import End, EndRequests, History, SpacingRequest
-from streamforge_common.history.ends import SETTLED_AFTER_MS, find_ends
+from streamforge_common.history.ends import find_settled_ends
 from streamforge_common.history.pages import Ends, Page, PageContent, PagePlan, closed_ends
 from streamforge_common.job import Completed, Ending
 from streamforge_common.telemetry import BATCH_SECONDS
 
-_IN_FLIGHT = 4
+IN_FLIGHT = 4
 """Pages under way at once. A page takes some 100 ms to the exchange and back and 10 ms from there on, so four keep the
 publishing near busy; more would only sooner be held back by the exchange's limit."""
 
@@ -70,6 +71,16 @@ class Exchange(Protocol):
         """Return the first record at or after the start of the range, and the last one before its end."""
 
 
+async def fetch_twice(exchange: Exchange, history: History, symbol: str, page: Page, finder: GapFinder) -> PageContent:
+    """Return a page; one that seems to miss something is asked for once more."""
+    with BATCH_SECONDS.labels(SERVICE, "fetch").time():
+        content = await exchange.fetch(history, symbol, page)
+    if finder.seems_whole(page, content.records):
+        return content
+    logger.info("asking again for the page from {}: {} records came", page.first, len(content.records))
+    return content.merged(await exchange.fetch(history, symbol, page), history.kind)
+
+
 class EndOffsets(Protocol):
     """Reads a topic's ends."""
 
@@ -97,33 +108,42 @@ class Loading:
         """Load what is not on the topic yet, and return how it ended."""
         async with asyncio.TaskGroup() as group:
             telling = group.create_task(self._tell_of_bans())
-            plan = await self._load_with(group)
+            stretches = await self._load_with(group)
             telling.cancel()
-        if plan is None:
+        if stretches is None:
             return self._ended()
-        first_id, last_id = plan.ends or (None, None)
+        first_id, last_id = self._ends_of(stretches)
         return Completed(
-            self._publishing.summary(f"{plan.count} pages"),
+            self._publishing.summary(f"{stretches.pages} pages"),
             await end_offsets(self._dataset.kafka_topic),
             first_id=first_id,
             last_id=last_id,
             exchange_gaps=self._publishing.gaps,
         )
 
-    async def _load_with(self, group: asyncio.TaskGroup) -> PagePlan | None:
-        """Return the plan once all of its pages are published; None where the work must end before."""
+    async def _load_with(self, group: asyncio.TaskGroup) -> Stretches | None:
+        """Return what there was to load once all of it is published; None where the work must end before."""
         planning = group.create_task(self._plan())
         await self._wait_for(planning, "asking the exchange for its limits, its time and the ends of the range")
         if not planning.done():
             planning.cancel()
             return None
-        plan, spacing = planning.result()
-        first_id, last_id = plan.ends or (None, None)
+        stretches = planning.result()
+        first_id, last_id = self._ends_of(stretches)
         # From here on completeness can be judged, however this ends.
-        message = f"{plan.count} pages" if spacing else f"{plan.records} records in {plan.count} pages"
-        await self._run.report(TaskStatus.LOADING, message, first_id=first_id, last_id=last_id, spacing_ms=spacing)
-        finder = GapFinder(self._dataset.history.kind, plan.ends, spacing, self._last_id)
-        return plan if await self._load_pages(plan, finder, group) else None
+        await self._run.report(
+            TaskStatus.LOADING,
+            stretches.told,
+            first_id=first_id,
+            last_id=last_id,
+            spacing_ms=stretches.spacing,
+        )
+        return stretches if await self._load_pages(stretches, group) else None
+
+    def _ends_of(self, stretches: Stretches) -> tuple[int | None, int | None]:
+        """Return the first and the last id of the dataset; in a repair they are known."""
+        whole = stretches.plans[0].ends if self._dataset.repair is None else None
+        return whole or (None, None)
 
     async def _tell_of_bans(self) -> None:
         """Let those who come after this process know at once for how long the exchange is closed."""
@@ -134,8 +154,8 @@ class Loading:
                 TaskStatus.LOADING, "the exchange asks to be left alone", banned_until=self._banned_until_s
             )
 
-    async def _plan(self) -> tuple[PagePlan, int | None]:
-        """Return the pages of the dataset and, of records that lie on no grid, how far apart two may be.
+    async def _plan(self) -> Stretches:
+        """Return what there is to load.
 
         Raises:
             FatalError: The exchange does not reach back that far (`beyond_reach`).
@@ -147,26 +167,26 @@ class Loading:
         self._exchange.close_until(self._banned_until_s)
         await self._exchange.learn_limits(self._dataset.symbol)
         now_ms = await self._exchange.learn_time()
-        history = self._dataset.history
-        start_ms = self._dataset.time_range.start_ms
-        if history.reach is not None and (fault := history.reach.fault_of(history.kind.name, start_ms, now_ms)):
-            raise FatalError(fault, code="beyond_reach")
+        history, repair = self._dataset.history, self._dataset.repair
         spacing = None
         if history.spacing is not None:
             spacing = await self._exchange.learn_spacing(self._dataset.symbol, history.spacing)
+        if repair is not None:
+            return Stretches.of_repair(history, repair, spacing)
+        start_ms = self._dataset.time_range.start_ms
+        if history.reach is not None and (fault := history.reach.fault_of(history.kind.name, start_ms, now_ms)):
+            raise FatalError(fault, code="beyond_reach")
         if history.ends is None:
             ends = closed_ends(history.kind.grid, self._dataset.time_range, now_ms)
         else:
             ends = await self._ask_for_ends(history.ends, now_ms)
-        return PagePlan(history.kind.grid, ends, history.page_size), spacing
+        return Stretches(history.kind, (PagePlan(history.kind.grid, ends, history.page_size),), spacing)
 
     async def _ask_for_ends(self, requests: EndRequests, now_ms: int) -> Ends | None:
         """Ask for the first and the last id, once no trade of the range can be on its way any more."""
         dataset = self._dataset
-        settles_in_ms = dataset.time_range.end_ms + SETTLED_AFTER_MS - now_ms
-        await asyncio.sleep(max(0, settles_in_ms) / 1000)
-        return await find_ends(
-            dataset.time_range, lambda: self._exchange.fetch_ends(dataset.symbol, dataset.time_range, requests)
+        return await find_settled_ends(
+            dataset.time_range, now_ms, lambda: self._exchange.fetch_ends(dataset.symbol, dataset.time_range, requests)
         )
 
     def _resume(self, place: Place) -> None:
@@ -177,31 +197,31 @@ class Loading:
             self._publishing.rejected = place.records_rejected
         logger.info("going on from {}", place.next_id)
 
-    async def _load_pages(self, plan: PagePlan, finder: GapFinder, group: asyncio.TaskGroup) -> bool:
+    async def _load_pages(self, stretches: Stretches, group: asyncio.TaskGroup) -> bool:
         """Say whether all pages are published; not where the work must end before."""
-        pages = plan.pages_from(self._next_id)
-        window: deque[tuple[Page, asyncio.Task[PageContent]]] = deque()
+        pages = stretches.pages_from(self._next_id, self._last_id)
+        window: deque[tuple[Page, GapFinder, asyncio.Task[PageContent]]] = deque()
         while self._run.ending is None:
             if self._run.is_paused:
                 await rest_while_paused(self._run)
                 continue
-            while len(window) < _IN_FLIGHT and (page := next(pages, None)) is not None:
-                window.append((page, group.create_task(self._fetch(page, finder))))
+            while len(window) < IN_FLIGHT and (following := next(pages, None)) is not None:
+                window.append((*following, group.create_task(self._fetch(*following))))
             if not window:
                 return True
-            page, fetching = window[0]
-            await self._wait_for(fetching, f"{page.number - 1} of {plan.count} pages")
+            page, finder, fetching = window[0]
+            await self._wait_for(fetching, f"{page.number - 1} of {stretches.pages} pages")
             if fetching.done() and not self._run.is_paused:
                 window.popleft()
                 await self._publish(page, fetching.result(), finder)
-                await self._settle(plan, page, finder)
-        for _, fetching in window:
+                await self._settle(page, finder, f"{page.number} of {stretches.pages} pages")
+        for _, _, fetching in window:
             fetching.cancel()
         return False
 
-    async def _settle(self, plan: PagePlan, page: Page, finder: GapFinder) -> None:
+    async def _settle(self, page: Page, finder: GapFinder, progress: str) -> None:
         """Report, and move the checkpoint behind the page."""
-        if await self._publishing.tell(f"{page.number} of {plan.count} pages"):
+        if await self._publishing.tell(progress):
             self._next_id, self._last_id = page.next, finder.last_id
             await self._save_place()
 
@@ -232,13 +252,7 @@ class Loading:
         return self._run.ending
 
     async def _fetch(self, page: Page, finder: GapFinder) -> PageContent:
-        history, symbol = self._dataset.history, self._dataset.symbol
-        with BATCH_SECONDS.labels(SERVICE, "fetch").time():
-            content = await self._exchange.fetch(history, symbol, page)
-        if finder.seems_whole(page, content.records):
-            return content
-        logger.info("asking again for the page from {}: {} records came", page.first, len(content.records))
-        return content.merged(await self._exchange.fetch(history, symbol, page), history.kind)
+        return await fetch_twice(self._exchange, self._dataset.history, self._dataset.symbol, page, finder)
 
     async def _publish(self, page: Page, content: PageContent, finder: GapFinder) -> None:
         """Bring a page on the topic."""

@@ -34,17 +34,19 @@ class ArchivePlace(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     """The attempt that counted `records_written`."""
     path: str = ""
-    """The file that was read last; empty where none was."""
+    """The file that was read last, or what stood in for it; empty where none was."""
     sha256: str = ""
-    """Of that file: exchanges replace files, and in another one the offset means nothing."""
+    """Of that file: exchanges replace files, and in another one the offset means nothing. Empty for REST."""
     offset: int = 0
-    """Bytes of what is packed in it."""
+    """Bytes of what is packed in it; over REST the id that comes next."""
     next_id: int | None = None
     """The id that should come next."""
     first_id: int | None = None
     """The first id that was seen, where nobody but the files tells which one should be."""
     records_written: int = 0
     records_rejected: int = 0
+    banned_until_s: float = 0.0
+    """As of a `Place`."""
 
     def encode(self) -> str:
         """Return the checkpoint's text."""

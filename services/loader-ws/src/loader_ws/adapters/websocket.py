@@ -38,6 +38,11 @@ class StreamConnection:
         """Ask for the stream. Raises TransientError."""
         await self._send(self._market.subscribe(dataset.stream_name))
 
+    async def ask_anew(self, dataset: Dataset) -> None:
+        """Ask for the stream once more, as if it had not been asked for. Raises TransientError."""
+        await self._send(self._market.unsubscribe(dataset.stream_name))
+        await self.ask(dataset)
+
     async def next_frame(self, within_s: float | None) -> tuple[bytes, int]:
         """Return the next frame and when it came, Unix milliseconds.
 

@@ -6,6 +6,7 @@ from streamforge_common.contract.commands import Command
 from streamforge_common.contract.data_types import DataType, Source
 from streamforge_common.errors import FatalError
 from streamforge_common.exchanges import STREAM_MARKETS
+from streamforge_common.exchanges.options import option_faults, options_of
 from streamforge_common.exchanges.streams import Stream, StreamMarket
 
 
@@ -20,6 +21,10 @@ class Dataset:
     kafka_topic: str
     duration_s: float | None
     """How long to listen; None until stopped."""
+    levels: int = 0
+    """Of order books: how many of each side are published."""
+    every_s: float = 0.0
+    """Of order books: how far apart; 0 for one after every difference."""
 
     @property
     def stream_name(self) -> str:
@@ -45,10 +50,33 @@ class Dataset:
         stream = market.streams.get(data_type.kind)
         if stream is None:
             raise _unsupported(f"{start.exchange!r} {start.market!r} does not push {data_type.kind!r}")
-        duration_s = start.options.get("duration")
-        if duration_s is not None and not (isinstance(duration_s, int | float) and duration_s > 0):
-            raise _unsupported(f"the duration is {duration_s!r}, expected seconds")
-        return cls(market, stream, start.symbol, start.type, start.kafka_topic, duration_s)
+        chosen = read_options(start, data_type)
+        return cls(
+            market,
+            stream,
+            start.symbol,
+            start.type,
+            start.kafka_topic,
+            read_duration(start),
+            levels=int(chosen.get("levels", 0)),
+            every_s=chosen.get("every", 0.0),
+        )
+
+
+def read_options(start: Command, data_type: DataType) -> dict[str, float]:
+    """Return what is chosen of pace and depth, or holds where nothing is. Raises FatalError."""
+    known = options_of(start.exchange, start.market, data_type)
+    for name, fault in option_faults(known, start.options):
+        raise _unsupported(f"option {name}: {fault}")
+    return {name: start.options.get(name, option.default) for name, option in known.items()}
+
+
+def read_duration(start: Command) -> float | None:
+    """Return how long to listen, None until stopped. Raises FatalError."""
+    duration_s = start.options.get("duration")
+    if duration_s is None or (isinstance(duration_s, int | float) and duration_s > 0):
+        return duration_s
+    raise _unsupported(f"the duration is {duration_s!r}, expected seconds")
 
 
 def _unsupported(why: str) -> FatalError:

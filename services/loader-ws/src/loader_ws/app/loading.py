@@ -12,10 +12,8 @@ from typing import Any, Protocol
 from loguru import logger
 
 from loader_ws.app.backlog import Backlog, Outgoing
-from loader_ws.app.dataset import Dataset
 from loader_ws.app.place import Place
-from loader_ws.app.receiving import Exchange, Receiving
-from loader_ws.app.sequence import Mark, sequence_of
+from loader_ws.app.sequence import Mark
 from streamforge_common.contract.events import ExchangeGap, StreamGap, TaskStatus
 from streamforge_common.job import Completed, Ending, JobRun
 from streamforge_common.telemetry import BATCH_SECONDS, FRESHNESS, RECORDS
@@ -51,15 +49,69 @@ class EndOffsets(Protocol):
         """Return, for every partition, the offset of the message to be written next."""
 
 
+class Dataset(Protocol):
+    """What is loaded."""
+
+    @property
+    def type(self) -> str:
+        """As in the `start` command."""
+
+    @property
+    def kafka_topic(self) -> str:
+        """Where its records go."""
+
+    @property
+    def duration_s(self) -> float | None:
+        """How long to listen; None until stopped."""
+
+
+class Receiver(Protocol):
+    """Who brings records into the backlog."""
+
+    untold_gaps: list[StreamGap]
+    """What was missed since it was last told."""
+    untold_passed_over: list[ExchangeGap]
+    """Ids that the exchange gave to no record, since they were last told."""
+
+    @property
+    def mark(self) -> Mark:
+        """From where to where records are in the backlog or published."""
+
+    @property
+    def last_received_s(self) -> float | None:
+        """When the latest message came, Unix seconds; None where none has."""
+
+    @property
+    def why_nothing_comes(self) -> str:
+        """Empty where something does."""
+
+    @property
+    def counts(self) -> list[tuple[int, str]]:
+        """What has happened so far: how often, and what."""
+
+    def forget_told(self, gaps: int, passed_over: int) -> None:
+        """The first ones of what was missed have been told."""
+
+    async def receive(self) -> None:
+        """Receive for ever."""
+
+
+class Receivers(Protocol):
+    """Makes the receiver of the dataset."""
+
+    def __call__(self, backlog: Backlog, mark: Mark) -> Receiver:
+        """Return one that goes on behind what an earlier process has published."""
+
+
 class Loading:
     """Loads one dataset until it is told to end, or for as long as it was asked to."""
 
     def __init__(
-        self, run: JobRun, dataset: Dataset, *, exchange: Exchange, data_topic: DataTopic, places: PlaceStore
+        self, run: JobRun, dataset: Dataset, *, receivers: Receivers, data_topic: DataTopic, places: PlaceStore
     ) -> None:
         self._run = run
         self._dataset = dataset
-        self._exchange = exchange
+        self._receivers = receivers
         self._data_topic = data_topic
         self._places = places
         self._backlog = Backlog()
@@ -71,8 +123,7 @@ class Loading:
     async def load(self, end_offsets: EndOffsets) -> Ending:
         """Load what comes, and return how it ended."""
         await self._resume()
-        sequence = sequence_of(self._dataset.stream, self._published)
-        receiving = Receiving(self._dataset, self._exchange, self._backlog, sequence)
+        receiving = self._receivers(self._backlog, self._published)
         FRESHNESS.labels(self._dataset.type).set_function(lambda: time() - (receiving.last_received_s or time()))
         async with asyncio.TaskGroup() as group:
             ending = await self._load_with(group, receiving)
@@ -85,7 +136,7 @@ class Loading:
             last_id=self._published.last,
         )
 
-    async def _load_with(self, group: asyncio.TaskGroup, receiving: Receiving) -> Ending | None:
+    async def _load_with(self, group: asyncio.TaskGroup, receiving: Receiver) -> Ending | None:
         """Publish what is received until the work must end; None where its time is over."""
         task: asyncio.Task[None] | None = None
         while self._run.ending is None and self._left_s > 0:
@@ -124,7 +175,7 @@ class Loading:
             self._rejected = place.records_rejected
         logger.info("going on behind {}", place.last)
 
-    async def _publish(self, receiving: Receiving) -> None:
+    async def _publish(self, receiving: Receiver) -> None:
         """Bring what is in the backlog on the topic."""
         messages, mark = self._backlog.take(), receiving.mark
         if not messages:
@@ -140,7 +191,7 @@ class Loading:
         for outcome, count in (("written", len(messages) - rejected), ("rejected", rejected)):
             RECORDS.labels(_SERVICE, self._dataset.type, outcome).inc(count)
 
-    async def _report(self, receiving: Receiving, *, is_last: bool = False) -> None:
+    async def _report(self, receiving: Receiver, *, is_last: bool = False) -> None:
         """Tell how far it has come and what is missing, at most once a second, and then move the checkpoint."""
         gaps, passed_over = list(receiving.untold_gaps), list(receiving.untold_passed_over)
         fields = self._fields(gaps, passed_over)
@@ -173,15 +224,14 @@ class Loading:
         )
         await self._places.save(place.encode())
 
-    def _summary(self, receiving: Receiving) -> str:
+    def _summary(self, receiving: Receiver) -> str:
         counts = [f"{self._run.records_written} records"]
         for number, what in (
-            (receiving.repeated, "received before"),
+            *receiving.counts,
             (self._rejected, "messages refused"),
-            (max(0, receiving.connections - 1), "times connected anew"),
             (self._gaps + len(receiving.untold_gaps), "gaps"),
         ):
             if number:
                 counts.append(f"{number} {what}")
-        trouble = f"trying again: {receiving.trouble}; " if receiving.trouble else ""
-        return trouble + ", ".join(counts)
+        why = receiving.why_nothing_comes
+        return (f"trying again: {why}; " if why else "") + ", ".join(counts)

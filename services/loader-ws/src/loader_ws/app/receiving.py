@@ -39,6 +39,9 @@ class Connection(Protocol):
     async def next_frame(self, within_s: float | None) -> tuple[bytes, int]:
         """Return the next frame and its receipt time, Unix ms. Raises TransientError: it is lost, or silent."""
 
+    async def ask_anew(self, dataset: Dataset) -> None:
+        """Ask for the stream once more, as if it had not been asked for. Raises TransientError."""
+
 
 class Exchange(Protocol):
     """Where frames come from."""
@@ -76,6 +79,16 @@ class Receiving:
     def mark(self) -> Mark:
         """From where to where records are in the backlog or published."""
         return self._sequence.mark
+
+    @property
+    def why_nothing_comes(self) -> str:
+        """Why there is no connection; empty where there is one."""
+        return self.trouble
+
+    @property
+    def counts(self) -> list[tuple[int, str]]:
+        """What has happened so far: how often, and what."""
+        return [(self.repeated, "received before"), (max(0, self.connections - 1), "times connected anew")]
 
     def forget_told(self, gaps: int, passed_over: int) -> None:
         """The first ones of what was missed have been told; more may have come meanwhile."""
@@ -144,6 +157,8 @@ class Receiving:
                 case Pushed(stream, message):
                     heard_s, is_answered, self._silent_connections = monotonic(), True, 0
                     self._take(stream, message, received_ms)
+                    if self._sequence.must_resubscribe():
+                        await connection.ask_anew(self._dataset)
                 case Answered(refusal):
                     if refusal is not None:
                         raise FatalError(
@@ -178,7 +193,7 @@ class Receiving:
             is_new, gap = self._sequence.admit(record, received_ms)
             self._note(gap)
             if is_new:
-                outgoing.append((record.key.encode(), _encode(record), headers))
+                outgoing.append((dataset.stream.kind.message_key(record), _encode(record), headers))
             else:
                 self.repeated += 1
         for record_id in parsed.passed_over:

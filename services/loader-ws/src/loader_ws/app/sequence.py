@@ -47,6 +47,25 @@ class Sequence(Protocol):
     def pass_over(self, record_id: int) -> StreamGap | None:
         """Take an id that has no record; return what was missed before it."""
 
+    def must_resubscribe(self) -> bool:
+        """Say, once each time, whether only a new subscription brings what is missing."""
+
+
+class RecentKeys:
+    """Tells what was there before, as far as an exchange sends it again."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, None] = {}
+
+    def is_new(self, key: str) -> bool:
+        """Say whether a key is there for the first time, and remember it."""
+        if key in self._keys:
+            return False
+        self._keys[key] = None
+        if len(self._keys) > _REMEMBERED_KEYS:
+            del self._keys[next(iter(self._keys))]
+        return True
+
 
 class NumberedSequence:
     """Of records whose ids lie one behind the other on a grid."""
@@ -68,6 +87,10 @@ class NumberedSequence:
     def pass_over(self, record_id: int) -> StreamGap | None:
         """Take an id that has no record; return what was missed before it."""
         return self._admit(record_id)[1]
+
+    def must_resubscribe(self) -> bool:
+        """A subscription brings what happens from then on."""
+        return False
 
     def _admit(self, record_id: int) -> Verdict:
         first, last = self.mark
@@ -102,7 +125,7 @@ class UnnumberedSequence:
         self.mark = mark
         self._time_of = kind.time_of
         self._is_reconnected = False
-        self._keys: dict[str, None] = {}
+        self._seen = RecentKeys()
 
     def note_reconnect(self) -> None:
         """From the last record to the next one something may be missing."""
@@ -110,11 +133,8 @@ class UnnumberedSequence:
 
     def admit(self, record: Record, received_ms: int) -> Verdict:
         """Take the next record; where it has no time of its own, that of its receipt counts."""
-        if record.key in self._keys:
+        if not self._seen.is_new(record.key):
             return False, None
-        self._keys[record.key] = None
-        if len(self._keys) > _REMEMBERED_KEYS:
-            del self._keys[next(iter(self._keys))]
         told = self._time_of(record)
         time_ms = told if isinstance(told, int) else received_ms
         first, last = self.mark
@@ -126,6 +146,10 @@ class UnnumberedSequence:
     def pass_over(self, record_id: int) -> StreamGap | None:
         """Nothing is numbered, so nothing follows from it."""
         return None
+
+    def must_resubscribe(self) -> bool:
+        """A subscription brings what happens from then on."""
+        return False
 
 
 def sequence_of(stream: Stream, mark: Mark) -> Sequence:

@@ -3,6 +3,7 @@
 import base64
 import binascii
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, Header, Query, Response, Security
@@ -18,9 +19,11 @@ from queue_manager.adapters.problems import BodyLimit, install_key_problems, ins
 from queue_manager.app import wishes
 from queue_manager.app.catalog import TARGETS, CatalogEntry, catalog_entries
 from queue_manager.app.controller import Controller, UnknownWorkflowError
+from queue_manager.app.examining import Examiner
 from queue_manager.app.keys import Keyring, Role
 from queue_manager.app.ports import Job, Launcher, WorkflowFilter, WorkflowStore
 from queue_manager.app.quality import Evidence, QualityReport, report_quality
+from queue_manager.app.repairs import find_missing
 from queue_manager.app.requests import FieldError, InvalidRequestError, WorkflowRequest
 from queue_manager.app.workflow import AuditItem, Deletion, Workflow, WorkflowStatus, rfc3339
 from streamforge_common import telemetry
@@ -70,6 +73,7 @@ def create_api(
     store: WorkflowStore,
     launcher: Launcher,
     evidence: Evidence,
+    examiner: Examiner,
     neighbours: Sequence[Neighbour],
     keyring: Keyring,
 ) -> FastAPI:
@@ -89,7 +93,8 @@ def create_api(
     install_problems(app)
     install_key_problems(app)
     _add_workflow_routes(app, controller, store)
-    _add_quality_route(app, store, evidence)
+    _add_steering_routes(app, controller, store, evidence)
+    _add_quality_route(app, store, evidence, examiner)
     _add_job_routes(app, store, launcher)
     _add_key_routes(app, keyring)
     _add_platform_routes(app, neighbours)
@@ -159,18 +164,31 @@ def _add_workflow_routes(app: FastAPI, controller: Controller, store: WorkflowSt
             # Its audit trail is gone with it.
             logger.bind(queue_id=queue_id).info("the key {} removed the workflow", by)
 
+
+def _add_steering_routes(app: FastAPI, controller: Controller, store: WorkflowStore, evidence: Evidence) -> None:
+    @app.post("/workflows/{queue_id}/repair", status_code=202)
+    async def repair_workflow(queue_id: str, by: ActingKey) -> dict[str, Any]:
+        """Load what an ended workflow lacks; where nothing is missing nothing changes."""
+        missing = await find_missing(await _find(store, queue_id), evidence)
+        wish = partial(wishes.repair, missing=missing)
+        return (await controller.steer(queue_id, wish, _audit("repair", by))).shown()
+
     @app.post("/workflows/{queue_id}/{steering}", status_code=202)
     async def steer_workflow(queue_id: str, steering: Steering, by: ActingKey) -> dict[str, Any]:
         """Stop, pause, resume or retry a workflow; what already holds changes nothing."""
-        audit = None if by is None else {"wish": steering, "by": by}
-        return (await controller.steer(queue_id, _WISHES[steering], audit)).shown()
+        return (await controller.steer(queue_id, _WISHES[steering], _audit(steering, by))).shown()
 
 
-def _add_quality_route(app: FastAPI, store: WorkflowStore, evidence: Evidence) -> None:
+def _audit(wish: str, by: str | None) -> dict[str, str] | None:
+    return None if by is None else {"wish": wish, "by": by}
+
+
+def _add_quality_route(app: FastAPI, store: WorkflowStore, evidence: Evidence, examiner: Examiner) -> None:
     @app.get("/workflows/{queue_id}/quality", response_model_by_alias=True)
     async def show_quality(queue_id: str) -> QualityReport:
         """Show the completeness report: what was expected, what is stored, every gap with its cause."""
-        return await report_quality(await _find(store, queue_id), evidence)
+        workflow = await _find(store, queue_id)
+        return await examiner.complete(await report_quality(workflow, evidence), workflow)
 
 
 def _add_job_routes(app: FastAPI, store: WorkflowStore, launcher: Launcher) -> None:

@@ -9,11 +9,12 @@ from queue_manager.app.workflow import Dataset
 from streamforge_common.arango.database import in_thread
 from streamforge_common.contract.data_types import DataType
 
-_ALL = """
+ALL = """
 FOR record IN @@collection
     FILTER record.exchange == @exchange AND record.market == @market AND record.symbol == @symbol
         AND record.type == @kind"""
-_RANGE = f"{_ALL} AND record.@field >= @start AND record.@field < @end"
+RANGE = f"{ALL} AND record.@field >= @start AND record.@field < @end"
+"""`record` is one of a dataset's instrument and kind; in `RANGE` with a field in [start, end)."""
 _COUNT = "COLLECT WITH COUNT INTO number RETURN number"
 _REJECTED = """
 FOR record IN rejected_records
@@ -32,24 +33,24 @@ class ArangoEvidence:
         """Count the dataset's documents by a field."""
         counted = await self._query(
             dataset.collection_name,
-            f"{_RANGE} {_COUNT}",
-            **_instrument(dataset),
-            **_bind(field, start, end),
+            f"{RANGE} {_COUNT}",
+            **instrument(dataset),
+            **bounds(field, start, end),
         )
         return int(counted[0]) if counted else 0
 
     async def count_all(self, dataset: Dataset) -> int:
         """Count the documents of the dataset's instrument and kind, whatever their time."""
-        counted = await self._query(dataset.collection_name, f"{_ALL} {_COUNT}", **_instrument(dataset))
+        counted = await self._query(dataset.collection_name, f"{ALL} {_COUNT}", **instrument(dataset))
         return int(counted[0]) if counted else 0
 
     async def ids(self, dataset: Dataset, field: str, start: int, end: int) -> Sequence[int]:
         """List the values of a field, sorted."""
         return await self._query(
             dataset.collection_name,
-            f"{_RANGE} SORT record.@field RETURN record.@field",
-            **_instrument(dataset),
-            **_bind(field, start, end),
+            f"{RANGE} SORT record.@field RETURN record.@field",
+            **instrument(dataset),
+            **bounds(field, start, end),
         )
 
     async def rejected(self, queue_id: str, dataset: Dataset) -> int:
@@ -58,20 +59,28 @@ class ArangoEvidence:
         return int(counted[0]) if counted else 0
 
     async def _query(self, collection: str, aql: str, **bind: Any) -> list[Any]:  # noqa: ANN401
-        def run() -> list[Any]:
-            # Before the first record is stored there is no collection.
-            if not self._database.has_collection(collection):
-                return []
-            return list(self._database.aql.execute(aql, bind_vars=bind, batch_size=5_000))  # type: ignore[arg-type]
-
-        return await in_thread(run, f"counting in {collection!r}")
+        return await query_records(self._database, collection, aql, **bind)
 
 
-def _bind(field: str, start: int, end: int) -> dict[str, Any]:
+async def query_records(database: StandardDatabase, collection: str, aql: str, **bind: Any) -> list[Any]:  # noqa: ANN401
+    """Run a query over a collection of records; nothing comes of one that there is not."""
+
+    def run() -> list[Any]:
+        # Before the first record is stored there is no collection.
+        if not database.has_collection(collection):
+            return []
+        return list(database.aql.execute(aql, bind_vars=bind, batch_size=5_000))  # type: ignore[arg-type]
+
+    return await in_thread(run, f"looking into {collection!r}")
+
+
+def bounds(field: str, start: int, end: int) -> dict[str, Any]:
+    """Return what `RANGE` is bound to besides the instrument."""
     return {"field": field, "start": start, "end": end}
 
 
-def _instrument(dataset: Dataset) -> dict[str, Any]:
+def instrument(dataset: Dataset) -> dict[str, Any]:
+    """Return what `ALL` is bound to."""
     return {
         "@collection": dataset.collection_name,
         "exchange": dataset.exchange,

@@ -13,6 +13,7 @@ from typing import Any
 
 from arango.database import StandardDatabase
 
+from queue_manager.adapters.findings import CHECKS, FINDINGS
 from queue_manager.app.ports import ChangedMeanwhileError, Stored, Submission, SuffixTakenError, WorkflowFilter
 from queue_manager.app.workflow import AuditItem, Workflow, WorkflowStatus
 from streamforge_common.arango.database import (
@@ -27,6 +28,13 @@ from streamforge_common.errors import TransientError
 from streamforge_common.ids import QueueId
 
 _WORKFLOWS, _AUDIT, _REJECTED = "workflows", "workflow_events", "rejected_records"
+_TELLING_OF_WORKFLOWS = {
+    _AUDIT: "d.queue_id == @it",
+    _REJECTED: "d.queue_id == @it",
+    FINDINGS: "@it IN d.queue_ids[*]",
+    CHECKS: "@it IN d.queue_ids[*]",
+}
+"""Collections that tell of a workflow, and what finds its documents there."""
 _REMOVED_AT_ONCE = 1_000
 _POSSIBLY_NOT_COPIED = 1_000
 """Workflows looked through at the start: what a killed predecessor had in hand is among those changed last, and it had
@@ -137,6 +145,11 @@ class ArangoWorkflowStore:
         await self._copy_outbox(stored.workflow)
         return stored
 
+    async def read(self, queue_id: QueueId) -> Workflow | None:
+        """Return a workflow as it is now, None where it is gone."""
+        stored = await self.get(queue_id)
+        return None if stored is None else stored.workflow
+
     async def replace(self, stored: Stored) -> Stored:
         """Store a changed workflow if it is still of the revision it was read at."""
         workflow = stored.workflow
@@ -180,10 +193,10 @@ class ArangoWorkflowStore:
         await in_thread(lambda: self._database.delete_collection(name, ignore_missing=True), f"dropping {name!r}")
 
     async def forget(self, queue_id: QueueId) -> None:
-        """Remove a workflow with its audit trail and what was rejected; none of that name is fine."""
-        for collection in (_AUDIT, _REJECTED):
+        """Remove a workflow with its audit trail, what was rejected and what was found; none of that name is fine."""
+        for collection, condition in _TELLING_OF_WORKFLOWS.items():
             if await in_thread(lambda name=collection: self._database.has_collection(name), "listing collections"):  # type: ignore[misc]
-                find = "FOR d IN @@collection FILTER d.queue_id == @it LIMIT @limit RETURN d._key"
+                find = f"FOR d IN @@collection FILTER {condition} LIMIT @limit RETURN d._key"
                 await self._remove(collection, find, queue_id)
         workflows = self._database.collection(_WORKFLOWS)
         await in_thread(lambda: workflows.delete(queue_id, ignore_missing=True, sync=True), "removing a workflow")

@@ -67,6 +67,7 @@ class Controller:
         clock: Callable[[], datetime],
         stop_grace_s: float,
         most_running: int,
+        on_settled: Callable[[QueueId], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._log = log
@@ -74,6 +75,7 @@ class Controller:
         self._clock = clock
         self._stop_grace_s = stop_grace_s
         self._admission = Admission(most_running)
+        self._on_settled = on_settled
         self.trails = Trails(store)
         self._bans: dict[tuple[str, str], float] = {}
         """(exchange, market) to until when (Unix seconds) it wants nothing; every replica reads all events."""
@@ -298,7 +300,8 @@ class Controller:
         stored = await self._store.get(queue_id)
         if stored is None:
             return False
-        if lifecycle.needs_judgement(stored.workflow, jobs) or any(job.is_stuck for job in jobs.values()):
+        is_hopeless = any(job.is_stuck or job.has_failed for job in jobs.values())
+        if is_hopeless or lifecycle.needs_judgement(stored.workflow, jobs):
             events_are_read = await self._log.events_are_read()
             stored = await self._store.get(queue_id)
             if stored is None:
@@ -388,6 +391,8 @@ class Controller:
         stored.workflow.updated_at = stored.workflow.finished_at or rfc3339(self._clock())
         replaced = await self._store.replace(stored)
         self.trails.note(replaced.workflow)
+        if replaced.workflow.control.settled:
+            self._on_settled(replaced.workflow.queue_id)
         return replaced
 
     def _lock(self, queue_id: str) -> asyncio.Lock:

@@ -23,9 +23,11 @@ from queue_manager.app.actions import (
     Tell,
 )
 from queue_manager.app.catalog import LOADER
+from queue_manager.app.instances import note_instance
 from queue_manager.app.ports import Job, JobSpec, JobStatus
 from queue_manager.app.workflow import Deletion, Span, Task, Wish, Workflow, WorkflowStatus, rfc3339
 from streamforge_common.contract.commands import Command, CommandKind
+from streamforge_common.contract.data_types import DataType
 from streamforge_common.contract.events import Event, TaskError, TaskStatus
 
 _MOST_REPLACED_JOBS = 3
@@ -59,10 +61,13 @@ def note_event(workflow: Workflow, event: Event, partition: int, offset: int, no
     # After the end of a workflow every task is finished, so nothing changes then either.
     if task is None or task.finished or event.attempt != task.attempt:
         return 0
-    progress = max(0, event.records_written - task.records_written)
-    task.status = event.status
+    if event.instance is not None:
+        progress = note_instance(task, event.instance, event)
+    else:
+        progress = max(0, event.records_written - task.records_written)
+        task.records_written = event.records_written
+        task.status = event.status
     task.message = event.message
-    task.records_written = event.records_written
     task.finished = event.finished
     task.error = event.error
     for field in ("end_offsets", "first_id", "last_id", "spacing_ms", "metrics_port", "out_of_range"):
@@ -159,7 +164,7 @@ def advance(workflow: Workflow, seen: Seen, now: datetime, stop_grace_s: float) 
         task.launched = task.launched or task.job_name in seen.jobs
     if seen.events_are_read:
         _judge(workflow, seen.jobs, now)
-        _give_up_stuck(workflow, seen.jobs)
+        _give_up_hopeless(workflow, seen.jobs)
     _fail_with_its_tasks(workflow, now)
     actions: list[Action] = [DeleteJob(name) for name in live if _is_left_over(workflow, seen.jobs[name])]
     if workflow.control.wish.winds_down:
@@ -195,7 +200,7 @@ def _settle(workflow: Workflow, jobs: Mapping[str, Job]) -> list[Action]:
 def _is_left_over(workflow: Workflow, job: Job) -> bool:
     """Say whether nobody waits for a live job; one that was given up would start after all once it can."""
     task = next((task for task in workflow.tasks if task.job_name == job.name), None)
-    return task is None or (job.is_stuck and task.finished)
+    return task is None or (task.finished and (job.is_stuck or not job.ends_by_itself))
 
 
 def _is_live(task: Task, jobs: Mapping[str, Job]) -> bool:
@@ -226,12 +231,16 @@ def _judge(workflow: Workflow, jobs: Mapping[str, Job], now: datetime) -> None:
             _fail(task, "job_vanished", f"job {task.job_name!r} ended without a word, and so did those before it")
 
 
-def _give_up_stuck(workflow: Workflow, jobs: Mapping[str, Job]) -> None:
-    """A job that cannot start is as good as one that was refused."""
+def _give_up_hopeless(workflow: Workflow, jobs: Mapping[str, Job]) -> None:
+    """A job that cannot start is as good as one that was refused; one that only fails will not get better."""
     for task in workflow.tasks:
         job = jobs.get(task.job_name)
-        if job is not None and job.is_stuck and not task.finished:
+        if job is None or task.finished:
+            continue
+        if job.is_stuck:
             _fail(task, "launch_refused", f"job {job.name!r} cannot start: {job.reason}")
+        elif job.has_failed:
+            _fail(task, "job_failed", f"job {job.name!r} failed: {job.reason}")
 
 
 def _fail(task: Task, code: str, detail: str) -> None:
@@ -334,6 +343,7 @@ def _tell(
     workflow: Workflow, task: Task, kind: CommandKind, now: datetime, end_offsets: Mapping[str, int] | None = None
 ) -> Tell:
     dataset = workflow.dataset_of(task)
+    repair = {} if task.repair is None else {"repair": task.repair.model_dump(mode="json")}
     command = Command(
         command=kind,
         queue_id=workflow.queue_id,
@@ -347,7 +357,7 @@ def _tell(
         time_range=dataset.time_range,
         kafka_topic=dataset.kafka_topic,
         collection_name=dataset.collection_name,
-        options=dataset.options,
+        options={**dataset.options, **repair},
         end_offsets=None if end_offsets is None else dict(end_offsets),
         timestamp=now.timestamp(),
     )
@@ -355,7 +365,11 @@ def _tell(
 
 
 def _job_spec(workflow: Workflow, task: Task, since_ms: int) -> JobSpec:
-    return JobSpec(task.job_name, workflow.queue_id, task.target, task.telemetry_id, task.attempt, since_ms)
+    dataset = workflow.dataset_of(task)
+    # Only of what is live nobody can say how fast it comes; history comes as fast as one connector stores it.
+    is_shared = not task.is_loader and DataType.parse(dataset.type).source.is_live
+    topic = dataset.kafka_topic if is_shared else None
+    return JobSpec(task.job_name, workflow.queue_id, task.target, task.telemetry_id, task.attempt, since_ms, topic)
 
 
 # --- the workflow's own status ------------------------------------------------------------------------------------

@@ -44,6 +44,24 @@ class TargetPlan(_Plan):
     """In place of that of all targets."""
 
 
+class KedaPlan(_Plan):
+    """How KEDA scales the connector of a live workflow."""
+
+    most_instances: int = Field(ge=1)
+    """No more than its topic has partitions."""
+    lag_threshold: int = Field(ge=1)
+    """Records behind per instance above which there are more of them."""
+    calm_seconds: int = Field(ge=0)
+    """How long fewer must have sufficed before there are fewer."""
+    bootstrap_servers: str
+    """As KEDA reaches the broker."""
+    sasl: str | None
+    """As its Kafka scaler names the mechanism; None without."""
+    tls: bool
+    authentication: str | None
+    """TriggerAuthentication with user, password and authorities."""
+
+
 class JobPlan(_Plan):
     """How all jobs of this platform run in the cluster."""
 
@@ -77,3 +95,7 @@ class JobPlan(_Plan):
     """How long a pod that is told to end may take."""
     start_seconds: float = Field(gt=0)
     """How long a pod may be unable to start, for want of its image or of room, before the job has failed."""
+    live_instances: int = Field(ge=1)
+    """Pods that share the connector's task of a live workflow; with KEDA the fewest."""
+    keda: KedaPlan | None
+    """None: their number is fixed."""

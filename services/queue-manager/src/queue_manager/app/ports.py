@@ -36,6 +36,9 @@ class JobSpec:
     telemetry_id: TelemetryId
     attempt: int
     commands_since_ms: int
+    shared_topic: str | None = None
+    """Data topic whose partitions several instances of the task may share, as many as the launcher sees fit; None where
+    one process does the work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,10 @@ class Job:
     restarts: int
     is_stuck: bool = False
     """It cannot start, and was given long enough; `reason` says why. Its launcher still tries until it is deleted."""
+    has_failed: bool = False
+    """Its instances fail again and again; `reason` says how. Its launcher still tries until it is deleted."""
+    ends_by_itself: bool = True
+    """Whether it is over when its work is; else it lives until it is deleted."""
 
 
 class NameTakenError(StreamForgeError):
@@ -156,7 +163,7 @@ class WorkflowStore(Protocol):
         """Delete a collection with all its documents; none of that name is fine."""
 
     async def forget(self, queue_id: QueueId) -> None:
-        """Remove a workflow with its audit trail and what was rejected; none of that name is fine."""
+        """Remove a workflow with its audit trail, what was rejected and what was found; none of that name is fine."""
 
     async def page(self, wanted: WorkflowFilter, after: tuple[str, str] | None, limit: int) -> Sequence[dict[str, Any]]:
         """List documents, newest first, from behind (created_at, queue_id)."""

@@ -18,6 +18,8 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from queue_manager.app.anomalies import Anomaly
+from queue_manager.app.cross_checks import CrossCheck
 from queue_manager.app.workflow import Dataset, Span, Task, Workflow
 from streamforge_common.contract.data_types import DataType
 from streamforge_common.contract.grid import Grid
@@ -76,6 +78,9 @@ class DatasetQuality(BaseModel):
     rejected: int
     gaps: list[Gap]
     gaps_total: int
+    anomalies: list[Anomaly] | None = None
+    """The first price jumps; None until the workflow has ended and was examined."""
+    anomalies_total: int | None = None
 
 
 class QualityReport(BaseModel):
@@ -84,6 +89,8 @@ class QualityReport(BaseModel):
     queue_id: str
     verdict: Verdict
     datasets: list[DatasetQuality]
+    cross_checks: list[CrossCheck] | None = None
+    """With the datasets that it can be compared with; None until the workflow has ended and was examined."""
 
 
 class Evidence(Protocol):
@@ -108,6 +115,12 @@ async def report_quality(workflow: Workflow, evidence: Evidence) -> QualityRepor
     verdicts = [dataset.verdict for dataset in datasets]
     worst = next(verdict for verdict in _WORST_FIRST if verdict in verdicts)
     return QualityReport(queue_id=workflow.queue_id, verdict=worst, datasets=datasets)
+
+
+async def find_gaps(workflow: Workflow, dataset: Dataset, evidence: Evidence) -> Sequence[Gap] | None:
+    """Return all that is missing of a dataset, in order; None while it is not known which ids there are."""
+    findings = await _look(workflow, dataset, record_kind(DataType.parse(dataset.type).kind), evidence)
+    return None if findings.expected is None else findings.gaps
 
 
 _WORST_FIRST = (Verdict.RUNNING, Verdict.INCOMPLETE, Verdict.UNPROVEN, Verdict.COMPLETE)

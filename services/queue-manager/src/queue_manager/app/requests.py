@@ -173,9 +173,8 @@ def _check_bounded(request: WorkflowRequest, data_type: DataType | None, now: da
 
 def _check_reach(request: WorkflowRequest, kind: str, start_ms: int, now: datetime, fault: Fault) -> None:
     """Refuse what the exchange will not give any more; the loader looks again, by the exchange's clock."""
-    histories = REST_MARKETS[request.exchange, request.market].histories
-    reach = histories[kind].reach if kind in histories else None
-    if reach is not None and (why := reach.fault_of(kind, start_ms, int(now.timestamp() * 1000))):
+    market = REST_MARKETS[request.exchange, request.market]
+    if why := market.fault_of_reach(kind, start_ms, int(now.timestamp() * 1000)):
         fault("time_range", why)
 
 

@@ -2,8 +2,10 @@
 
 from datetime import datetime
 
+from queue_manager.app.repairs import Missing, fault_of_repair
 from queue_manager.app.workflow import Deletion, Wish, Workflow, WorkflowStatus
 from streamforge_common.contract.events import TaskStatus
+from streamforge_common.contract.repair import Repair
 
 
 class NotPossibleError(Exception):
@@ -60,6 +62,41 @@ def retry(workflow: Workflow, now: datetime) -> None:
         again = again or task.status is not TaskStatus.COMPLETED
         if again:
             workflow.tasks[position] = task.next_attempt()
+    _begin_again(workflow, now)
+
+
+def repair(workflow: Workflow, now: datetime, missing: Missing) -> None:
+    """Load what is missing of an ended workflow, and nothing else; without anything missing nothing changes.
+
+    Args:
+        workflow: The document.
+        now: The time.
+        missing: What its datasets lacked when it was last looked at.
+
+    Raises:
+        NotPossibleError: It has not ended, or what it lacks cannot be loaded.
+    """
+    if not workflow.status.is_terminal:
+        if any(task.repair is not None for task in workflow.tasks):
+            return
+        raise NotPossibleError(f"{workflow.queue_id!r} is {workflow.status}; what it lacks is known once it has ended")
+    if workflow.control.delete is not None:
+        raise NotPossibleError(f"{workflow.queue_id!r} is being deleted")
+    for dataset in workflow.datasets:
+        ranges = missing[dataset.n]
+        if ranges is None:
+            raise NotPossibleError(f"nobody can say which {dataset.type} of {dataset.symbol} there should be")
+        if ranges and (why := fault_of_repair(dataset, ranges, now)):
+            raise NotPossibleError(why)
+    if not any(missing.values()):
+        return
+    for position, task in enumerate(workflow.tasks):
+        if ranges := missing[task.n]:
+            workflow.tasks[position] = task.next_repair(Repair(number=task.attempt + 1, ranges=list(ranges)))
+    _begin_again(workflow, now)
+
+
+def _begin_again(workflow: Workflow, now: datetime) -> None:
     workflow.control.drain_offsets = None
     workflow.control.settled = False
     workflow.error = None

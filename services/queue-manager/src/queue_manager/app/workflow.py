@@ -11,6 +11,7 @@ from queue_manager.app.requests import CheckedRequest
 from streamforge_common.contract.commands import Command
 from streamforge_common.contract.data_types import DataType
 from streamforge_common.contract.events import TaskError, TaskStatus
+from streamforge_common.contract.repair import Repair
 from streamforge_common.ids import (
     QueueId,
     TelemetryId,
@@ -39,7 +40,7 @@ class WorkflowStatus(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether nothing but `retry` leads out of it."""
+        """Whether nothing but `retry` and `repair` leads out of it."""
         return self in (WorkflowStatus.STOPPED, WorkflowStatus.COMPLETED, WorkflowStatus.ERROR)
 
 
@@ -73,6 +74,16 @@ class Dataset(BaseModel):
     """As requested."""
 
 
+class Instance(BaseModel):
+    """One of several processes that share a task, as its last event tells of it."""
+
+    status: TaskStatus
+    records_written: int
+    """Since it started."""
+    heard_at_s: float
+    """When it spoke last, Unix seconds by its own clock."""
+
+
 class Task(BaseModel):
     """One target's work on one dataset; everything but the identity is of the current attempt."""
 
@@ -82,7 +93,10 @@ class Task(BaseModel):
     attempt: int = 1
     status: TaskStatus = TaskStatus.PENDING
     records_written: int = 0
+    """Of several instances: of all that there ever were."""
     message: str = ""
+    instances: dict[str, Instance] = Field(default_factory=dict)
+    """By name, where several share the task."""
     finished: bool = False
     """Its last event has been read, or it was judged by its job's end."""
     error: TaskError | None = None
@@ -110,6 +124,8 @@ class Task(BaseModel):
     """Its job was created."""
     replaced_jobs: int = 0
     """Jobs that ended without a last event and were launched anew."""
+    repair: Repair | None = None
+    """What the attempt loads in place of the whole dataset."""
 
     @property
     def job_name(self) -> str:
@@ -122,8 +138,23 @@ class Task(BaseModel):
         return self.target in LOADERS
 
     def next_attempt(self) -> "Task":
-        """Return the task as it is before another launch."""
+        """Return the task as it is before another launch; what was a repair stays one."""
+        if self.repair is not None:
+            return self.next_repair(self.repair)
         return Task(target=self.target, telemetry_id=self.telemetry_id, n=self.n, attempt=self.attempt + 1)
+
+    def next_repair(self, repair: Repair) -> "Task":
+        """Return the task as it is before the launch of a repair, which does not ask again what is known."""
+        return Task(
+            target=self.target,
+            telemetry_id=self.telemetry_id,
+            n=self.n,
+            attempt=self.attempt + 1,
+            repair=repair,
+            first_id=self.first_id,
+            last_id=self.last_id,
+            spacing_ms=self.spacing_ms,
+        )
 
 
 class Deletion(StrEnum):

@@ -15,7 +15,10 @@ from arangolite.values import Value
 
 @function("DOCUMENT", 1, 2, needs=Needs.RUN, deterministic=False)
 def _document(run: Run, *arguments: Value) -> Value:
-    """Find documents by id, or by collection and key; an array of them gives an array of those that are there."""
+    """Find documents by id, or by collection and key; an array of them gives an array of those that are there.
+
+    A collection that is not there has no documents.
+    """
     wanted = arguments[-1]
     collection = arguments[0] if len(arguments) > 1 else None
     if type(wanted) is list:
@@ -32,7 +35,9 @@ def _find(run: Run, collection: Value, wanted: Value) -> Value:
         return None
     if collection is not None and name != collection:
         return None
-    found = run.collection(name)
+    found = run.collections.get(name)
+    if found is None:
+        return None
     columns = run.connection.execute(f"SELECT id, key, rev, doc FROM {found.table} WHERE key = ?", (key,)).fetchone()
     return None if columns is None else row_from_columns(columns).full(found.name)
 

@@ -94,7 +94,7 @@ def no_array(warn: Warn) -> None:
 _MISSING_FUNCTIONS = frozenset(
     (
         *("ANALYZER", "APPROX_NEAR_COSINE", "APPROX_NEAR_INNER_PRODUCT", "APPROX_NEAR_L2", "BM25", "BOOST", "EXISTS"),
-        *("MINHASH", "MINHASH_MATCH", "NGRAM_MATCH", "OFFSET_INFO", "PHRASE", "TFIDF", "TOKENS", "V8"),
+        *("MINHASH", "MINHASH_MATCH", "NGRAM_MATCH", "OFFSET_INFO", "PHRASE", "TFIDF", "TOKENS"),
     )
 )
 _NAMESPACE = "::"
