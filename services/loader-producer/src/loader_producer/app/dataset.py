@@ -6,6 +6,7 @@ from streamforge_common.contract.baskets import basket_symbols
 from streamforge_common.contract.commands import Command
 from streamforge_common.contract.data_types import DataType, Source
 from streamforge_common.contract.repair import Repair
+from streamforge_common.contract.source_choice import SourceChoice
 from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.errors import FatalError
 from streamforge_common.exchanges import ARCHIVE_MARKETS, REST_MARKETS
@@ -59,6 +60,8 @@ class ArchiveDataset:
     time_range: TimeRange
     type: str
     kafka_topic: str
+    rest_from_ms: int | None = None
+    """From where on the plan has REST in place of files; None where it has files to the end."""
 
     @classmethod
     def of(cls, start: Command) -> "ArchiveDataset":
@@ -71,7 +74,7 @@ class ArchiveDataset:
         market = ARCHIVE_MARKETS.get(key)
         if market is None:
             raise _unsupported(f"no archives of {start.exchange!r} {start.market!r}")
-        kind, time_range = _parse(start, Source.DUMP)
+        kind, time_range = _parse(start, Source.DUMP, Source.API)
         archive = market.archives.get(kind)
         if archive is None:
             raise _unsupported(f"the archives of {start.exchange!r} {start.market!r} have no {kind!r}")
@@ -85,15 +88,27 @@ class ArchiveDataset:
         return self.history.ends if self.history is not None and self.history.reach is None else None
 
 
-def is_archived(start: Command, now_ms: int) -> bool:
-    """Say whether a `start` command asks for records from archives; a repair does where REST does not reach back."""
-    if not start.type.startswith(f"{Source.DUMP}_"):
-        return False
-    if repair_of(start) is None:
-        return True
-    kind, time_range = _parse(start, Source.DUMP)
-    rest = REST_MARKETS[start.exchange, start.market]
-    return kind not in rest.histories or rest.fault_of_reach(kind, time_range.start_ms, now_ms) is not None
+def datasets_of(start: Command, now_ms: int) -> tuple[Dataset | None, ArchiveDataset | None]:
+    """Read a `start` command: what is to be loaded over REST and from archives, by each way that is open to it.
+
+    Raises:
+        FatalError: No way is, or the options name another one (`unsupported_dataset`).
+    """
+    kind, time_range = _parse(start, Source.API, Source.DUMP)
+    archives = ARCHIVE_MARKETS.get((start.exchange, start.market))
+    has_files = archives is not None and kind in archives.archives
+    try:
+        choice = SourceChoice.of(DataType.parse(start.type).source, start.options)
+    except ValueError as exc:
+        raise _unsupported(str(exc)) from exc
+    if repair_of(start) is not None:
+        # REST can be asked for what is missing alone, where it reaches back.
+        rest = REST_MARKETS[start.exchange, start.market]
+        is_in_reach = kind in rest.histories and rest.fault_of_reach(kind, time_range.start_ms, now_ms) is None
+        choice = SourceChoice.REST if is_in_reach or not has_files else SourceChoice.DUMP
+    if choice is SourceChoice.DUMP:
+        return None, ArchiveDataset.of(start)
+    return Dataset.of(start), ArchiveDataset.of(start) if has_files and choice is SourceChoice.AUTO else None
 
 
 def repair_of(start: Command) -> Repair | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
 
-from queue_manager.app.catalog import offers_of
+from queue_manager.app.catalog import is_archived, offers_of
 from queue_manager.app.quality import Evidence, Gap, find_gaps
 from queue_manager.app.workflow import Dataset, Workflow
 from streamforge_common.contract.data_types import DataType, Source
@@ -18,13 +18,16 @@ from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.exchanges import REST_MARKETS
 
 Missing = Mapping[int, Sequence[IdRange] | None]
-"""Number of a dataset to what it lacks, sorted; None where nobody can say which ids there are."""
+"""Number of a dataset to what it lacks, sorted; None where nobody can say which ids there are, and of baskets."""
 
 
 async def find_missing(workflow: Workflow, evidence: Evidence) -> Missing:
     """Look into the database for what every dataset lacks."""
     missing: dict[int, Sequence[IdRange] | None] = {}
     for dataset in workflow.datasets:
+        if dataset.symbols:
+            missing[dataset.n] = None
+            continue
         gaps = await find_gaps(workflow, dataset, evidence)
         missing[dataset.n] = None if gaps is None else ranges_of(gaps)
     return missing
@@ -49,7 +52,7 @@ def ranges_of(gaps: Sequence[Gap]) -> list[IdRange]:
 def fault_of_repair(dataset: Dataset, ranges: Sequence[IdRange], now: datetime) -> str | None:
     """Say why a dataset's missing records cannot be loaded, and what to do instead; None where they can.
 
-    A dataset from archives is not refused: what REST does not reach comes from its files again.
+    What archives have is not refused: what REST does not reach comes from the files.
     """
     data_type = DataType.parse(dataset.type)
     if data_type.source.is_live:
@@ -62,7 +65,7 @@ def fault_of_repair(dataset: Dataset, ranges: Sequence[IdRange], now: datetime) 
             f"a live dataset is not repaired in this version: load the time that it lacks as {' or '.join(instead)} "
             f"into the collection {dataset.collection_name!r}"
         )
-    if data_type.source is Source.API:
+    if not is_archived(dataset.exchange, dataset.market, data_type.kind):
         kind = record_kind(data_type.kind)
         is_timed = kind.id_field == kind.time_field
         start_ms = ranges[0][0] if is_timed else TimeRange.parse(dataset.time_range).start_ms
