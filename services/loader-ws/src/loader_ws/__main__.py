@@ -58,7 +58,7 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
         for client in (rest, writer, checkpoint, topics):
             await connect(stack, client, settings.outage_seconds)
         receivers = partial(receiver_of, dataset, exchange, rest)
-        loading = Loading(run, dataset, receivers=receivers, data_topic=writer, places=checkpoint)
+        loading = Loading(run, dataset, receivers=receivers, rest=rest, data_topic=writer, places=checkpoint)
         return await loading.load(end_offsets)
 
 

@@ -50,6 +50,19 @@ class Seen:
     """What the loader may use of limits whose use the exchange does not tell; None where it tells all."""
 
 
+_TOLD_FIELDS = (
+    "end_offsets",
+    "first_id",
+    "last_id",
+    "spacing_ms",
+    "metrics_port",
+    "out_of_range",
+    "reconnects",
+    "filled",
+)
+"""Of events: what a task remembers until it is told anew."""
+
+
 # --- events of tasks ----------------------------------------------------------------------------------------------
 
 
@@ -72,11 +85,13 @@ def note_event(workflow: Workflow, event: Event, partition: int, offset: int, no
     task.message = event.message
     task.finished = event.finished
     task.error = event.error
-    for field in ("end_offsets", "first_id", "last_id", "spacing_ms", "metrics_port", "out_of_range"):
+    for field in _TOLD_FIELDS:
         if (told := getattr(event, field)) is not None:
             setattr(task, field, told)
     for gap in event.exchange_gaps or ():
         workflow.note_exchange_gap(Span(n=task.n, start=gap.start, end=gap.end))
+    for report in event.symbols or ():
+        workflow.note_symbol(task.n, report)
     for hole in event.gaps or ():
         # Where ids lie one behind the other the database tells what is missing, and better.
         if hole.missing is None:
