@@ -587,12 +587,12 @@ def test_a_loader_of_a_limit_that_nobody_counts_is_told_its_share_and_every_chan
     def shares():
         return [it.share for it in platform.log.commands if it.command is CommandKind.START and it.share]
 
-    assert shares() == [0.125, 0.5]
+    assert shares() == [0.075, 0.5]
     assert [it.target for it in platform.log.commands if it.share] == ["loader-producer"] * 2
-    platform.controller._shares.count([RunningLoader("bybit", "linear", "candles_1m")] * 4)
+    platform.controller._shares.count([RunningLoader.of("bybit", "linear", "api_candles_1m")] * 4)
     platform.look()
     platform.look()
-    assert shares() == [0.125, 0.5, 0.125]
+    assert shares() == [0.075, 0.5, 0.125]
     assert platform.launcher.ever_launched == [task.job_name for task in platform.workflow.tasks]
 
 

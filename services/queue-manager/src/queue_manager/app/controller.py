@@ -31,7 +31,6 @@ from queue_manager.app.trails import Trails
 from queue_manager.app.wishes import NotPossibleError
 from queue_manager.app.workflow import Dataset, Deletion, Workflow, WorkflowStatus, rfc3339
 from streamforge_common import telemetry
-from streamforge_common.contract.data_types import DataType
 from streamforge_common.contract.events import Event
 from streamforge_common.errors import FatalError, TransientError
 from streamforge_common.exchanges import at_the_same_address
@@ -376,4 +375,4 @@ class Controller:
 
 
 def _loader_of(dataset: Dataset) -> RunningLoader:
-    return RunningLoader(dataset.exchange, dataset.market, DataType.parse(dataset.type).kind)
+    return RunningLoader.of(dataset.exchange, dataset.market, dataset.type)
