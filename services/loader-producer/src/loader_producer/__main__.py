@@ -60,6 +60,8 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
         getattr(settings, rest.base_url_setting),
         attempts=_ATTEMPTS,
         ban_of_others=lambda: run.banned_until_s,
+        share=run.share,
+        bound=run.start.rate,
     )
     writer = RecordWriter(settings, run.start.kafka_topic, delivery_timeout_s=settings.outage_seconds)
     places = _places_group(settings.telemetry_id, repair_of(run.start))
@@ -100,8 +102,7 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
 def _by_pages(
     dataset: Dataset, exchange: ExchangeClient, symbol: str, run: Run, data_topic: DataTopic, places: PlaceStore
 ) -> SymbolLoading:
-    of_symbol = replace(dataset, symbol=symbol)
-    return Loading(run, of_symbol, exchange=exchange, data_topic=data_topic, places=places)
+    return Loading(run, dataset.of_symbol(symbol), exchange=exchange, data_topic=data_topic, places=places)
 
 
 def _by_files(
@@ -113,7 +114,7 @@ def _by_files(
     data_topic: DataTopic,
     places: PlaceStore,
 ) -> SymbolLoading:
-    of_symbol = replace(dataset, symbol=symbol)
+    of_symbol = dataset.of_symbol(symbol)
     return ArchiveLoading(run, of_symbol, archives=archives, exchange=exchange, data_topic=data_topic, places=places)
 
 
@@ -134,7 +135,7 @@ def _as_planned(
 
     return PlannedLoading(
         run,
-        replace(pages, symbol=symbol),
+        pages.of_symbol(symbol),
         files.archive,
         exchange=exchange,
         places=places,

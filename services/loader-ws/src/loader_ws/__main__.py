@@ -42,6 +42,8 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
         getattr(settings, market.base_url_setting),
         attempts=None,
         ban_of_others=lambda: run.banned_until_s,
+        share=run.share,
+        bound=run.start.rate,
     )
     writer = RecordWriter(settings, dataset.kafka_topic, delivery_timeout_s=settings.outage_seconds)
     checkpoint = Checkpoint(
@@ -56,7 +58,7 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
         for client in (rest, writer, checkpoint, topics):
             await connect(stack, client, settings.outage_seconds)
         receivers = partial(receiver_of, dataset, exchange, rest)
-        loading = Loading(run, dataset, receivers=receivers, data_topic=writer, places=checkpoint)
+        loading = Loading(run, dataset, receivers=receivers, rest=rest, data_topic=writer, places=checkpoint)
         return await loading.load(end_offsets)
 
 

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+from streamforge_common.contract.baskets import BASKET, EVERY_SYMBOL
 from streamforge_common.contract.commands import Command
 from streamforge_common.contract.data_types import DataType, Source
 from streamforge_common.errors import FatalError
-from streamforge_common.exchanges import STREAM_MARKETS
+from streamforge_common.exchanges import REST_MARKETS, STREAM_MARKETS
 from streamforge_common.exchanges.options import option_faults, options_of
+from streamforge_common.exchanges.rest import History, Latest
 from streamforge_common.exchanges.streams import Stream, StreamMarket
 
 
@@ -31,6 +33,12 @@ class Dataset:
         """The exchange's name of the stream."""
         return self.stream.name(self.symbol)
 
+    @property
+    def fills_from(self) -> History | Latest | None:
+        """How the exchange is asked for what was missed; None where it cannot be."""
+        rest, kind = REST_MARKETS[self.market.exchange, self.market.market], self.stream.kind.name
+        return rest.histories.get(kind) or rest.latest.get(kind)
+
     @classmethod
     def of(cls, start: Command) -> "Dataset":
         """Read a `start` command.
@@ -50,6 +58,8 @@ class Dataset:
         stream = market.streams.get(data_type.kind)
         if stream is None:
             raise _unsupported(f"{start.exchange!r} {start.market!r} does not push {data_type.kind!r}")
+        if start.symbol == BASKET or (start.symbol == EVERY_SYMBOL and not stream.is_of_all):
+            raise _unsupported(f"of {start.type!r} there is no stream of {start.symbol!r}")
         chosen = read_options(start, data_type)
         return cls(
             market,
