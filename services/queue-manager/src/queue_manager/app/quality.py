@@ -24,6 +24,7 @@ from queue_manager.app.workflow import Dataset, Span, Task, Workflow
 from streamforge_common.contract.data_types import DataType
 from streamforge_common.contract.grid import Grid
 from streamforge_common.contract.kinds import RecordKind, record_kind
+from streamforge_common.contract.records import Depth
 from streamforge_common.contract.spacing import find_silences
 from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.exchanges import STREAM_MARKETS
@@ -31,6 +32,7 @@ from streamforge_common.exchanges import STREAM_MARKETS
 _LEAF = 5_000
 """Ids in a part of the grid that is read one by one; larger parts are only counted."""
 _GAPS_LISTED = 1_000
+_TIME_OF_DEPTH = record_kind("depth").time_field
 
 
 class Verdict(StrEnum):
@@ -104,6 +106,12 @@ class Evidence(Protocol):
 
     async def ids(self, dataset: Dataset, field: str, start: int, end: int) -> Sequence[int]:
         """List the values of a field, sorted."""
+
+    async def breaks(self, dataset: Dataset, start: int, end: int) -> Sequence[tuple[int, int]]:
+        """List where differences of an order book do not follow each other: event times of the last before, the next.
+
+        Looked at are those behind the one at `start`, up to and with those at `end`, Unix milliseconds.
+        """
 
     async def rejected(self, queue_id: str, dataset: Dataset) -> int:
         """Count what was rejected from the dataset's topic."""
@@ -206,17 +214,29 @@ async def _look_live(
     Of records that nothing numbers only the times are known at which the loader was not connected.
     """
     loader = _loader_of(workflow, dataset)
-    stream = STREAM_MARKETS[dataset.exchange, dataset.market].streams[kind.name]
-    if stream.grid is None or loader is None or loader.first_id is None or loader.last_id is None:
-        gaps = [
-            Gap(start=span.start, end=span.end, missing=None, cause=Cause.UNEXPLAINED)
-            for span in workflow.control.stream_gaps
-            if span.n == dataset.n
-        ]
-        stored = await evidence.count_all(dataset)
-        return _Findings(None, stored, gaps, is_provable=False, gaps_total=workflow.control.stream_gaps_total)
-    part = _Part(loader.first_id, stream.grid.count(loader.first_id, loader.last_id + 1))
-    return await _look_for_gaps(dataset, kind, part, known, evidence)
+    # What is polled is no stream.
+    stream = STREAM_MARKETS[dataset.exchange, dataset.market].streams.get(kind.name)
+    if stream is not None and loader is not None and loader.first_id is not None and loader.last_id is not None:
+        if kind.record is Depth and stream.book is not None and stream.book.is_linked:
+            return await _look_for_breaks(dataset, loader.first_id, loader.last_id, evidence)
+        if stream.grid is not None:
+            part = _Part(loader.first_id, stream.grid.count(loader.first_id, loader.last_id + 1))
+            return await _look_for_gaps(dataset, kind, part, known, evidence)
+    gaps = [
+        Gap(start=span.start, end=span.end, missing=None, cause=Cause.UNEXPLAINED)
+        for span in workflow.control.stream_gaps
+        if span.n == dataset.n
+    ]
+    stored = await evidence.count_all(dataset)
+    return _Findings(None, stored, gaps, is_provable=False, gaps_total=workflow.control.stream_gaps_total)
+
+
+async def _look_for_breaks(dataset: Dataset, start: int, end: int, evidence: Evidence) -> _Findings:
+    """Look whether each difference of an order book follows the one before: how many are missing nobody can know."""
+    breaks = await evidence.breaks(dataset, start, end)
+    gaps = [Gap(start=before, end=behind, missing=None, cause=Cause.UNEXPLAINED) for before, behind in breaks]
+    stored = await evidence.count(dataset, _TIME_OF_DEPTH, start, end + 1)
+    return _Findings(None if gaps else stored, stored, gaps)
 
 
 def _sum(gaps: Sequence[Gap]) -> int:

@@ -10,6 +10,7 @@ from queue_manager.app.catalog import Offer, offers_of
 from streamforge_common.contract.data_types import DataType, Source
 from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.exchanges import REST_MARKETS
+from streamforge_common.exchanges.options import option_faults, options_of
 from streamforge_common.ids import COLLECTION_PATTERN, SYMBOL_PATTERN
 
 Fault = Callable[[str, str], None]
@@ -54,7 +55,8 @@ class WorkflowRequest(BaseModel):
     collection_name: str | None = None
     """Where to store; named after the dataset when absent."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """Live types: `duration`, after how many seconds the workflow is complete; without it, it runs until stopped."""
+    """Live types: `duration`, after how many seconds the workflow is complete; without it, it runs until stopped. Order
+    books: `levels` of each side, `every` so many seconds; what is polled: `every`, depth snapshots also `limit`."""
 
 
 class CheckedRequest(BaseModel):
@@ -92,7 +94,7 @@ def check_request(request: WorkflowRequest, now: datetime) -> CheckedRequest:
     data_type = _check_combination(request, fault)
     if data_type is not None and data_type.source.is_live:
         start = now
-        _check_live(request, fault)
+        _check_live(request, data_type, fault)
     else:
         start = _check_bounded(request, data_type, now, fault)
     if errors:
@@ -149,14 +151,20 @@ def _why(data_type: DataType, offers: Mapping[Source, Offer]) -> str:
     return f"not in this version; ask for one of {', '.join(dict.fromkeys(names))}"
 
 
-def _check_live(request: WorkflowRequest, fault: Fault) -> None:
+def _check_live(request: WorkflowRequest, data_type: DataType, fault: Fault) -> None:
     if request.time_range:
         fault("time_range", "live types have none: they begin now; leave it out, or ask for the api type of the kind")
+    known = options_of(request.exchange, request.market, data_type)
     for option, value in request.options.items():
+        if option in known:
+            continue
         if option != "duration":
-            fault(f"options/{option}", "unknown option; live types take duration, in seconds")
+            taken = ", ".join(["duration (seconds)", *known])
+            fault(f"options/{option}", f"unknown option; {request.type} takes {taken}")
         elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST_S:
             fault("options/duration", f"expected seconds, more than 0 and at most {_LONGEST_S}")
+    for option, detail in option_faults(known, request.options):
+        fault(f"options/{option}", detail)
 
 
 def _check_bounded(request: WorkflowRequest, data_type: DataType | None, now: datetime, fault: Fault) -> datetime:
