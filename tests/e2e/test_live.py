@@ -1,4 +1,4 @@
-"""Live types on the embedded platform: what the exchange pushed is stored, but for what the report says is missing."""
+"""Live types: what the exchange pushed is stored, but for what the report says is missing."""
 
 import json
 import time
@@ -8,13 +8,13 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.conftest import opened, read_documents
-from tests.embedded.platform import UP, EmbeddedPlatform
+from tests.e2e.conftest import StartPlatform, opened, read_documents
 from tests.embedded.processes import wait_until
 from tests.embedded.workflows import Workflows
+from tests.platforms import Platform
 
 Document = dict[str, Any]
-SPEED = "20"
+SPEED = 20
 """Of the exchange's clock: a candle of a minute closes every three seconds."""
 ENDS_WITHIN_S, GROWS_WITHIN_S = 60, 60
 MINUTE_MS = 60_000
@@ -51,15 +51,14 @@ def of_candle(row: list[Any]) -> Document:
 
 
 @pytest.fixture(scope="module")
-def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPlatform]:
-    home = tmp_path_factory.mktemp("live") / "home"
-    with EmbeddedPlatform(home, "simulated", command=(*UP, "--speed", SPEED)) as platform:
+def simulated(start_platform: StartPlatform) -> Iterator[Platform]:
+    with start_platform("simulated", SPEED) as platform:
         yield platform
 
 
 @pytest.fixture
-def workflows(simulated: EmbeddedPlatform) -> Iterator[Workflows]:
-    workflows = Workflows(simulated.url)
+def workflows(simulated: Platform) -> Iterator[Workflows]:
+    workflows = simulated.workflows()
     yield workflows
     workflows.close()
 
@@ -75,7 +74,7 @@ def wait_for_more(workflows: Workflows, queue_id: str, records: int) -> None:
     wait_until(lambda: stored() >= enough, GROWS_WITHIN_S, f"{records} more records of {queue_id}")
 
 
-def served(platform: EmbeddedPlatform, kind: str, read: Callable[[Any], Document]) -> dict[str, Document]:
+def served(platform: Platform, kind: str, read: Callable[[Any], Document]) -> dict[str, Document]:
     """What the exchange has pushed, as it must be stored; of candles those that were closed."""
     query = {"symbol": "BTCUSDT", "market": "binance:spot", "kind": kind}
     answer = httpx.get(f"{platform.exchange_url}/_sim/served", params=query, timeout=60)
@@ -85,7 +84,7 @@ def served(platform: EmbeddedPlatform, kind: str, read: Callable[[Any], Document
     return {f"binance:spot:BTCUSDT:{kind}:{document[id_field]}": document for document in documents}
 
 
-def disconnect(platform: EmbeddedPlatform, stream: str) -> None:
+def disconnect(platform: Platform, stream: str) -> None:
     """Cut the connection that listens to a stream, and see that it happened."""
     plan = [{"path": stream, "kind": "disconnect"}]
     assert httpx.put(f"{platform.exchange_url}/_sim/faults", json=plan).status_code == 200

@@ -32,7 +32,10 @@ DEFAULT_OPTIONS = WriteOptions()
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The outcome of one write: the document before and after, None where there was or is none."""
+    """The outcome of one write: the document before and after, None where there was or is none.
+
+    Both are None when the overwrite mode "ignore" has let a document be.
+    """
 
     key: str
     rev: str
@@ -66,7 +69,7 @@ class Documents:
             if options.overwrite_mode == "conflict":
                 raise primary_violation(key)
             if options.overwrite_mode == "ignore":
-                return Written(key, existing.rev, existing, existing)
+                return Written(key, existing.rev, None, None)
             change = self.update if options.overwrite_mode == "update" else self.replace
             return change(key, document, options)
         self._check_edge(document)
