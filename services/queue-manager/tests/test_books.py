@@ -97,3 +97,14 @@ async def test_books_and_what_has_no_numbers_are_unproven_and_the_times_without_
     found = await report(database, workflow, [])
     assert (found.verdict, found.expected, found.missing) == (Verdict.UNPROVEN, None, 0)
     assert [(gap.start, gap.end, gap.missing) for gap in found.gaps] == [(1_500, 1_900, None)]
+
+
+@pytest.mark.parametrize("time_range", ["", "2024-08-01:2024-08-02"])
+async def test_a_snapshot_is_of_its_moment_whatever_the_time_range_and_unproven(database, time_range):
+    request = WorkflowRequest(symbol="BTCUSDT", type="api_depth_snapshot", time_range=time_range, options={"limit": 7})
+    workflow = new_workflow({}, check_request(request, NOW), new_suffix(), NOW)
+    workflow.status = WorkflowStatus.COMPLETED
+    tell(workflow, end_offsets={"0": 1}, status="completed", finished=True)
+    identity = {"exchange": "binance", "market": "spot", "symbol": "BTCUSDT", "type": "depth_snapshot"}
+    found = await report(database, workflow, [{"_key": "k", **identity, "receipt_time": 5, "update_id": 1}])
+    assert (found.verdict, found.expected, found.stored, found.out_of_range) == (Verdict.UNPROVEN, None, 1, 0)

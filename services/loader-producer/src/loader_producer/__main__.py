@@ -14,7 +14,9 @@ from loader_producer.app.basket_loading import BasketLoading, SymbolLoading
 from loader_producer.app.dataset import ArchiveDataset, Dataset, basket_of, is_archived, repair_of
 from loader_producer.app.loading import Loading
 from loader_producer.app.publishing import DataTopic, PlaceStore, Run
+from loader_producer.app.snapshot_loading import MomentDataset, SnapshotLoading, is_momentary
 from loader_producer.settings import Settings
+from streamforge_common.contract.commands import Command
 from streamforge_common.contract.repair import Repair
 from streamforge_common.history.client import ExchangeClient
 from streamforge_common.job import Ending, JobRun, run_job
@@ -46,8 +48,7 @@ def main() -> None:
 
 
 async def _load(settings: Settings, run: JobRun) -> Ending:
-    is_from_archive = is_archived(run.start, int(time() * 1000))
-    dataset = ArchiveDataset.of(run.start) if is_from_archive else Dataset.of(run.start)
+    dataset = _dataset_of(run.start)
     rest = dataset.rest if isinstance(dataset, ArchiveDataset) else dataset.market
     exchange = ExchangeClient(
         rest,
@@ -66,6 +67,9 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
     async with AsyncExitStack() as stack:
         for client in (exchange, writer, checkpoint, topics):
             await connect(stack, client, settings.outage_seconds)
+        if isinstance(dataset, MomentDataset):
+            moment = SnapshotLoading(run, dataset, exchange=exchange, data_topic=writer, places=checkpoint)
+            return await moment.load(end_offsets)
         if isinstance(dataset, Dataset):
             at_once, loading_of = _SYMBOLS_AT_ONCE, partial(_by_pages, dataset, exchange)
         else:
@@ -84,6 +88,12 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
             places=checkpoint,
         )
         return await basket.load(end_offsets)
+
+
+def _dataset_of(start: Command) -> Dataset | ArchiveDataset | MomentDataset:
+    if is_momentary(start):
+        return MomentDataset.of(start)
+    return ArchiveDataset.of(start) if is_archived(start, int(time() * 1000)) else Dataset.of(start)
 
 
 def _by_pages(

@@ -188,6 +188,8 @@ async def _look(workflow: Workflow, dataset: Dataset, kind: RecordKind, evidence
     known = [span for span in workflow.control.exchange_gaps if span.n == dataset.n]
     if DataType.parse(dataset.type).source.is_live:
         return await _look_live(workflow, dataset, kind, known, evidence)
+    if kind.is_momentary:
+        return _Findings(None, await evidence.count_all(dataset), (), is_provable=False)
     part = _expected_part(workflow, dataset, kind)
     if part is not None and kind.is_spaced and part.ids:
         return await _look_for_silences(workflow, dataset, kind, part, known, evidence)

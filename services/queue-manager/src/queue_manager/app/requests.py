@@ -169,14 +169,25 @@ def _check_live(request: WorkflowRequest, data_type: DataType, fault: Fault) -> 
 
 def _check_bounded(request: WorkflowRequest, data_type: DataType | None, now: datetime, fault: Fault) -> datetime:
     """Return the start of the range; now where that is not known."""
-    for option in request.options:
-        fault(f"options/{option}", "unknown option; types with a time range take none in this version")
+    known = {} if data_type is None else options_of(request.exchange, request.market, data_type)
+    for option in sorted(request.options.keys() - known.keys()):
+        fault(f"options/{option}", f"unknown option; {request.type} takes {', '.join(known) or 'none in this version'}")
+    for option, detail in option_faults(known, request.options):
+        fault(f"options/{option}", detail)
+    if data_type is not None and not request.time_range and _is_momentary(request, data_type):
+        return now
     time_range = _check_time_range(request.time_range, now, fault)
     if time_range is None:
         return now
     if data_type is not None and data_type.source is Source.API:
         _check_reach(request, data_type.kind, time_range.start_ms, now, fault)
     return time_range.start
+
+
+def _is_momentary(request: WorkflowRequest, data_type: DataType) -> bool:
+    """Say whether the record is of the moment of loading: a time range may be given, and is of no account."""
+    poll = REST_MARKETS[request.exchange, request.market].polls.get(data_type.kind)
+    return data_type.source is Source.API and poll is not None and poll.kind.is_momentary
 
 
 def _check_reach(request: WorkflowRequest, kind: str, start_ms: int, now: datetime, fault: Fault) -> None:
