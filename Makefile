@@ -30,8 +30,9 @@ test: setup ## Run all tests, with a real broker and real servers
 	@.venv/bin/pytest
 
 .PHONY: e2e-k8s
-e2e-k8s: setup ## Run the tests that need a Kubernetes cluster, on the one that KUBECONFIG points at
+e2e-k8s: setup ## Run the tests of a cluster and the end-to-end tests on the cluster that KUBECONFIG points at
 	@.venv/bin/pytest tests/cluster
+	@.venv/bin/pytest --platform cluster tests/e2e
 
 .PHONY: images
 images: ## Build the services' images, tell their sizes and what is in them [BASE_IMAGE=…] [DOCKER_BUILD_FLAGS=…]

@@ -22,3 +22,6 @@ class Platform(Protocol):
 
     def jobs_alive(self, queue_id: str) -> Sequence[str]:
         """Name what runs for a workflow."""
+
+    def kill_job(self, target: str, queue_id: str) -> None:
+        """Kill the one job of a target that runs for a workflow, without warning; its launcher starts it again."""

@@ -111,7 +111,10 @@ class Release:
         ) as forwarding:
             assert forwarding.stdout is not None
             try:
-                yield f"http://{forwarding.stdout.readline().split()[2]}"
+                said = forwarding.stdout.readline().split()
+                if not said:
+                    raise ConnectionError("no pod of queue-manager can be reached")
+                yield f"http://{said[2]}"
             finally:
                 forwarding.terminate()
 
@@ -120,8 +123,10 @@ class Release:
         """Reach the API."""
         with self.forwarded() as url:
             workflows = workflows_at(url)
-            yield workflows
-            workflows.close()
+            try:
+                yield workflows
+            finally:
+                workflows.close()
 
 
 def workflows_at(url: str) -> Workflows:

@@ -47,7 +47,15 @@ class ClusterPlatform:
 
     def jobs_alive(self, queue_id: str) -> Sequence[str]:
         """Name the pods of a workflow that have not ended."""
-        selector = f"streamforge.io/queue-id={queue_id}"
+        return self._pods_alive(f"streamforge.io/queue-id={queue_id}")
+
+    def kill_job(self, target: str, queue_id: str) -> None:
+        """Delete the one pod of a target that runs for a workflow, without a grace."""
+        (pod,) = self._pods_alive(f"streamforge.io/queue-id={queue_id},streamforge.io/target={target}")
+        core = client.CoreV1Api(self.administrator)
+        core.delete_namespaced_pod(pod, self.release.namespace, grace_period_seconds=0)
+
+    def _pods_alive(self, selector: str) -> Sequence[str]:
         pods = client.CoreV1Api(self.administrator).list_namespaced_pod(self.release.namespace, label_selector=selector)
         return [pod.metadata.name for pod in pods.items if pod.status.phase not in ("Succeeded", "Failed")]
 

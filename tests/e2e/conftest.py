@@ -61,7 +61,7 @@ def start_platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
 
 
 @pytest.fixture
-def _on_this_machine(request: pytest.FixtureRequest) -> None:
+def on_this_machine(request: pytest.FixtureRequest) -> None:
     if request.config.getoption("--platform") != "embedded":
         pytest.skip("is about processes of this machine")
 

@@ -79,6 +79,7 @@ def test_an_error_rolls_everything_back_unless_it_is_to_be_ignored(things: Stand
         ("UPDATE {} IN things", (1226, 400)),
         ("INSERT 5 INTO things", (1227, 400)),
         ("REMOVE 'a' IN nowhere", (1203, 404)),
+        ("INSERT {} INTO things OPTIONS {overwriteMode: ['ignore']}", (10, 400)),
         ("UPDATE {_key: 'a', _rev: 'old'} IN things OPTIONS {ignoreRevs: false}", (1200, 409)),
     ],
 )

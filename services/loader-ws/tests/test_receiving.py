@@ -75,27 +75,27 @@ async def receive(
     return receiving, backlog, exchange
 
 
-async def test_a_connection_is_opened_anew_and_what_was_missed_is_told() -> None:
+async def test_a_connection_is_opened_anew_and_what_was_missed_is_a_hole() -> None:
     receiving, backlog, _ = await receive([[GRANTED, trade(1), trade(2)], [GRANTED, trade(2), trade(5)]])
     assert [json.loads(value)["trade_id"] for _, value, _ in backlog.take()] == [1, 2, 5]
-    assert [(gap.start, gap.end, gap.missing) for gap in receiving.untold_gaps] == [(3, 5, 2)]
-    assert (receiving.repeated, receiving.trouble) == (1, "silent")
+    assert receiving.mark == (1, 5, ((3, 5),))
+    assert (receiving.repeated, receiving.reconnects, receiving.trouble) == (1, 1, "silent")
 
 
-async def test_a_server_that_is_leaving_is_left_at_once() -> None:
+async def test_a_server_that_is_leaving_is_listened_to_while_the_next_connection_is_opened() -> None:
     shutdown = {"stream": "!serverShutdown", "data": {"e": "serverShutdown", "E": 1}}
-    _, backlog, exchange = await receive([[GRANTED, trade(1), shutdown, trade(2)], [GRANTED, trade(2)]])
+    receiving, backlog, _ = await receive([[GRANTED, trade(1), shutdown, trade(2)], [GRANTED, trade(2)], []])
     assert [json.loads(value)["trade_id"] for _, value, _ in backlog.take()] == [1, 2]
-    assert len(exchange.patience_s) == 1
+    assert (receiving.repeated, receiving.reconnects) == (1, 0)
 
 
 async def test_a_quiet_symbol_is_given_more_time_by_each_connection_and_an_answer_is_no_data() -> None:
-    _, _, exchange = await receive([[GRANTED], [GRANTED], [GRANTED], [GRANTED, trade(1)], []])
+    *_, exchange = await receive([[GRANTED], [GRANTED], [GRANTED], [GRANTED, trade(1)], []])
     assert [round(patience_s or 0) for patience_s in exchange.patience_s] == [60, 120, 240, 480, 10]
 
 
 async def test_even_after_months_of_silence_a_connection_is_given_ten_minutes() -> None:
-    _, _, exchange = await receive([[GRANTED]] * 1_100)
+    *_, exchange = await receive([[GRANTED]] * 1_100)
     assert round(exchange.patience_s[-1] or 0) == 600
 
 
@@ -103,7 +103,7 @@ async def test_while_there_is_no_room_the_exchange_is_not_called_silent() -> Non
     backlog = Backlog()
     backlog.add([(b"k", b"v", [])] * 20_000)
     asyncio.get_running_loop().call_later(1.0, backlog.take)
-    _, _, exchange = await receive([[]], backlog)
+    *_, exchange = await receive([[]], backlog)
     assert [round(patience_s or 0) for patience_s in exchange.patience_s] == [10]
 
 
@@ -122,7 +122,9 @@ async def test_a_stream_that_the_exchange_refuses_is_the_end() -> None:
     refusal = {"error": {"code": 2, "msg": "Invalid request"}, "id": 1}
     with pytest.raises(ExceptionGroup) as caught:
         await receive([[refusal]])
-    (failure,) = caught.value.exceptions
+    failure: BaseException = caught.value
+    while isinstance(failure, ExceptionGroup):
+        (failure,) = failure.exceptions
     assert isinstance(failure, FatalError)
     assert failure.code == "exchange_refused"
     assert "2 Invalid request" in str(failure)

@@ -10,6 +10,7 @@ from queue_manager.app import wishes
 from queue_manager.app.controller import Controller, UnknownWorkflowError
 from queue_manager.app.ports import Job, JobStatus
 from queue_manager.app.requests import InvalidRequestError, WorkflowRequest
+from queue_manager.app.shares import RunningLoader
 from queue_manager.app.wishes import NotPossibleError
 from queue_manager.app.workflow import Deletion, Workflow, WorkflowStatus
 from queue_manager.testing import Crash, CrashError, MemoryLauncher, MemoryLog, MemoryStore
@@ -402,8 +403,15 @@ def test_a_ban_that_one_loader_saw_is_told_to_those_that_start_later(platform):
     assert options_of_the_next_start() == {}
 
 
-def test_a_ban_that_one_loader_saw_is_told_once_to_those_that_run(platform):
-    request = WorkflowRequest(symbol="ethusdt", type="api_candles_5m", time_range="2024-08-01:2024-08-02")
+@pytest.mark.parametrize(
+    ("target", "asked"),
+    [
+        ("loader-producer", {"type": "api_candles_5m", "time_range": "2024-08-01:2024-08-02"}),
+        ("loader-ws", {"type": "ws_trades"}),
+    ],
+)
+def test_a_ban_that_one_loader_saw_is_told_once_to_those_that_run(platform, target, asked):
+    request = WorkflowRequest(symbol="ethusdt", **asked)
     other = asyncio.run(platform.controller.submit(request)).queue_id
     asyncio.run(platform.controller.reconcile(other))
     launched = asyncio.run(platform.store.get(other)).workflow.tasks[0].started_since_ms
@@ -413,7 +421,7 @@ def test_a_ban_that_one_loader_saw_is_told_once_to_those_that_run(platform):
     for _ in range(2):
         asyncio.run(platform.controller.reconcile(other))
 
-    starts = [it for it in platform.log.commands if it.queue_id == other and it.target == "loader-producer"]
+    starts = [it for it in platform.log.commands if it.queue_id == other and it.target == target]
     assert [it.options for it in starts] == [{}, {"banned_until": until_s}]
     assert asyncio.run(platform.store.get(other)).workflow.tasks[0].started_since_ms == launched
 
@@ -573,8 +581,22 @@ def test_a_live_loader_whose_time_is_over_completes_the_workflow():
     assert platform.workflow.status is WorkflowStatus.COMPLETED
 
 
+def test_a_loader_of_a_limit_that_nobody_counts_is_told_its_share_and_every_change_of_it():
+    platform = Platform(request={**HISTORY, "exchange": "bybit"})
+
+    def shares():
+        return [it.share for it in platform.log.commands if it.command is CommandKind.START and it.share]
+
+    assert shares() == [0.125, 0.5]
+    assert [it.target for it in platform.log.commands if it.share] == ["loader-producer"] * 2
+    platform.controller._shares.count([RunningLoader("bybit", "linear", "candles_1m")] * 4)
+    platform.look()
+    platform.look()
+    assert shares() == [0.125, 0.5, 0.125]
+    assert platform.launcher.ever_launched == [task.job_name for task in platform.workflow.tasks]
+
+
 HOLES = [(1_722_470_400_000, 1_722_471_000_000), (1_722_500_100_000, 1_722_500_400_000)]
-LIVE = {"symbol": "BTCUSDT", "options": {"duration": 1}}
 
 
 def completed(request=HISTORY, **known) -> Platform:
@@ -632,8 +654,12 @@ def test_a_retry_of_a_repair_goes_on_with_the_same_ranges():
     ("request_body", "missing", "why"),
     [
         (HISTORY, None, "nobody can say which"),
-        ({**LIVE, "type": "ws_trades"}, [(5, 9)], "load the time that it lacks as api_trades or dump_trades into"),
-        ({**LIVE, "type": "ws_book_ticker"}, [(5, 9)], "live only"),
+        (
+            {"symbol": "BTCUSDT", "type": "ws_trades"},
+            [(5, 9)],
+            "load the time that it lacks as api_trades or dump_trades into",
+        ),
+        ({"symbol": "BTCUSDT", "type": "ws_book_ticker"}, [(5, 9)], "live only"),
     ],
 )
 def test_a_repair_that_cannot_be_is_refused_and_says_what_to_do_instead(request_body, missing, why):

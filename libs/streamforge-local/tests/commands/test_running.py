@@ -28,6 +28,15 @@ def test_run_posts_what_was_typed(script, streamforge):
     ]
 
 
+def test_several_symbols_are_a_basket(script, streamforge):
+    script.states = [script.workflow()]
+
+    streamforge("run", "BTCUSDT,ETHUSDT", *DAY[1:])
+
+    [body] = script.bodies
+    assert (body["symbols"], "symbol" in body) == (["BTCUSDT", "ETHUSDT"], False)
+
+
 def test_a_live_type_has_no_range_and_may_have_a_duration(script, streamforge):
     script.states = [script.workflow()]
 

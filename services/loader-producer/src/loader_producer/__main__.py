@@ -55,6 +55,8 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
         getattr(settings, rest.base_url_setting),
         attempts=_ATTEMPTS,
         ban_of_others=lambda: run.banned_until_s,
+        share=run.share,
+        bound=run.start.rate,
     )
     writer = RecordWriter(settings, dataset.kafka_topic, delivery_timeout_s=settings.outage_seconds)
     places = _places_group(settings.telemetry_id, repair_of(run.start))
@@ -68,9 +70,8 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
         for client in (exchange, writer, checkpoint, topics):
             await connect(stack, client, settings.outage_seconds)
         if isinstance(dataset, MomentDataset):
-            moment = SnapshotLoading(run, dataset, exchange=exchange, data_topic=writer, places=checkpoint)
-            return await moment.load(end_offsets)
-        if isinstance(dataset, Dataset):
+            at_once, loading_of = _SYMBOLS_AT_ONCE, partial(_by_moment, dataset, exchange)
+        elif isinstance(dataset, Dataset):
             at_once, loading_of = _SYMBOLS_AT_ONCE, partial(_by_pages, dataset, exchange)
         else:
             base_url = getattr(settings, dataset.market.base_url_setting)
@@ -101,6 +102,13 @@ def _by_pages(
 ) -> SymbolLoading:
     of_symbol = replace(dataset, symbol=symbol)
     return Loading(run, of_symbol, exchange=exchange, data_topic=data_topic, places=places)
+
+
+def _by_moment(
+    dataset: MomentDataset, exchange: ExchangeClient, symbol: str, run: Run, data_topic: DataTopic, places: PlaceStore
+) -> SymbolLoading:
+    of_symbol = replace(dataset, symbol=symbol)
+    return SnapshotLoading(run, of_symbol, exchange=exchange, data_topic=data_topic, places=places)
 
 
 def _by_files(

@@ -17,24 +17,17 @@ from arangolite.storage.catalog import Collection
 from arangolite.storage.database import Transaction
 from arangolite.storage.documents import (
     Documents,
-    OverwriteMode,
     RevisionConflictError,
     WriteOptions,
     Written,
     check_document,
     raw_document,
+    read_overwrite_mode,
 )
 from arangolite.storage.names import check_key, split_id
 
 Change = Callable[[Documents, Any], Written]
 """What a request does with one item of its body."""
-
-_OVERWRITE_MODES: dict[str, OverwriteMode] = {
-    "conflict": "conflict",
-    "ignore": "ignore",
-    "replace": "replace",
-    "update": "update",
-}
 
 
 @dataclass(frozen=True)
@@ -57,10 +50,8 @@ def read_options(call: Call, *, ignore_revs: bool = True) -> WriteOptions:
     mode = call.parameter("overwriteMode")
     if mode is None:
         mode = "replace" if call.flag("overwrite") else "conflict"
-    if mode not in _OVERWRITE_MODES:
-        raise ArangoError(Problem.BAD_PARAMETER, f"invalid value for parameter 'overwriteMode': {mode!r}")
     return WriteOptions(
-        overwrite_mode=_OVERWRITE_MODES[mode],
+        overwrite_mode=read_overwrite_mode(mode),
         keep_null=call.flag("keepNull", True),
         merge_objects=call.flag("mergeObjects", True),
         ignore_revs=call.flag("ignoreRevs", ignore_revs),

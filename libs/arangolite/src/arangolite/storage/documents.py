@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -15,6 +15,15 @@ from arangolite.storage.names import check_key, is_document_id
 from arangolite.values import Value
 
 OverwriteMode = Literal["conflict", "ignore", "replace", "update"]
+
+
+def read_overwrite_mode(given: Value) -> OverwriteMode:
+    """Read what is to be done when a key is taken, or refuse it with 10."""
+    for mode in get_args(OverwriteMode):
+        if mode == given:
+            found: OverwriteMode = mode
+            return found
+    raise ArangoError(Problem.BAD_PARAMETER, f"invalid value for 'overwriteMode': {given!r}")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ from exchange_sim.streaming.simulated import Source
 
 _KLINE_EVERY_US: Final = 2 * SECOND_US
 _KLINE_1S_EVERY_US: Final = SECOND_US
+_ALL_MARK_PRICES: Final = "!markPrice@arr@1s"
+_ALL_MARKET: Final = frozenset({_ALL_MARK_PRICES, "!forceOrder@arr"})
 _KLINE_COLUMNS: Final = "tohlcvTqnVQB"
 """What a stream calls the columns of a row of klines."""
 
@@ -55,6 +57,8 @@ def spot_source(market: Market, books: SimulatedBooks, stream: str) -> Source | 
 
 def futures_source(market: Derivatives, books: SimulatedBooks, stream: str) -> Source | None:
     """Return how a stream of futures is made, None where there is no such thing."""
+    if stream in _ALL_MARKET:
+        return _as_it_is(market.mark_prices(None) if stream == _ALL_MARK_PRICES else market.liquidations(None))
     name, _, suffix = stream.partition("@")
     symbol = market.symbol(name.upper())
     if symbol is None:
@@ -65,8 +69,17 @@ def futures_source(market: Derivatives, books: SimulatedBooks, stream: str) -> S
         return _depth(symbol, books, "binance:um", is_futures=True)
     if suffix == "aggTrade":
         return _agg_trades(symbol, market.agg_trades(symbol))
+    if suffix == "markPrice@1s":
+        return _as_it_is(market.mark_prices(symbol))
+    if suffix == "forceOrder":
+        return _as_it_is(market.liquidations(symbol))
     interval = INTERVALS.get(suffix.removeprefix("kline_"))
     return None if interval is None else _klines(symbol, interval, market.candles(symbol, interval))
+
+
+def _as_it_is(series: Series) -> Source:
+    """Push items that are messages already."""
+    return Source(series, lambda row, _now_us, _is_final: row)
 
 
 def _agg_trades(symbol: Symbol, series: IdentifiedSeries) -> Source:

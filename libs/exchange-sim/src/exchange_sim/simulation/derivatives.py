@@ -15,6 +15,7 @@ from exchange_sim.market import Derivatives, IdentifiedSeries, Series, Symbol, T
 from exchange_sim.simulation.decimals import renderer
 from exchange_sim.simulation.instruments import Instrument, find_instrument
 from exchange_sim.simulation.market import SimulatedMarket
+from exchange_sim.simulation.pushed import AllLiquidations, AllMarkPrices, Liquidations, MarkPrices
 from exchange_sim.translated import Translated, TranslatedTrades
 
 PRICES: Final = ("mark", "index", "premium")
@@ -196,6 +197,25 @@ class SimulatedDerivatives:
     def open_interest(self, symbol: Symbol, period: Interval) -> OpenInterestSeries:
         """The open interest."""
         return OpenInterestSeries(self._instrument(symbol), self._market, period)
+
+    def mark_prices(self, symbol: Symbol | None) -> Series:
+        """The mark price of every second."""
+        if symbol is None:
+            return AllMarkPrices([self._mark_prices(each) for each in self.symbols()])
+        return self._mark_prices(symbol)
+
+    def _mark_prices(self, symbol: Symbol) -> MarkPrices:
+        mark, index = (self.price_candles(price, symbol, INTERVALS["1s"]) for price in ("mark", "index"))
+        return MarkPrices(mark, index)
+
+    def liquidations(self, symbol: Symbol | None) -> Series:
+        """The liquidations, of which a stream shows the latest of a second."""
+        if symbol is None:
+            return AllLiquidations([self._liquidations(each) for each in self.symbols()])
+        return self._liquidations(symbol)
+
+    def _liquidations(self, symbol: Symbol) -> Liquidations:
+        return Liquidations(self.price_candles("mark", symbol, INTERVALS["1s"]), self._instrument(symbol).dice)
 
     def series(self, symbol: Symbol) -> Iterable[Series]:
         """Candles of trades and prices in a minute's interval, trades, funding, open interest."""

@@ -120,7 +120,11 @@ class Event(BaseModel):
     symbols: list[SymbolReport] | None = None
     """Of the loader of a basket: what is new of single symbols since its last event."""
     gaps: list[StreamGap] | None = None
-    """Of a live loader: what is new since its last event."""
+    """Of a live loader: what is new since its last event, and was not filled."""
+    reconnects: int | None = None
+    """Of a live loader: connections that were opened because one was lost, in all attempts."""
+    filled: int | None = None
+    """Of a live loader: records that were missed and brought afterwards, in all attempts."""
     out_of_range: int | None = None
     """Of a connector: records so far whose time is outside of the dataset's range."""
     banned_until: float | None = None

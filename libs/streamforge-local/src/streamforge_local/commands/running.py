@@ -17,7 +17,10 @@ from streamforge_local.commands.progress import show_progress
 
 @fails_readably
 def run(
-    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="As the exchange names it, e.g. BTCUSDT.")],
+    symbol: Annotated[
+        str,
+        typer.Argument(metavar="SYMBOL", help="As the exchange names it, e.g. BTCUSDT; or several: BTCUSDT,ETHUSDT."),
+    ],
     type_: Annotated[str, typer.Argument(metavar="TYPE", help="What to load and how, e.g. api_candles_5m.")],
     time_range: Annotated[
         str,
@@ -46,7 +49,7 @@ def run(
     line each time it has changed.
     """
     request: dict[str, object] = {
-        "symbol": symbol,
+        **({"symbols": symbol.split(",")} if "," in symbol else {"symbol": symbol}),
         "type": type_,
         "time_range": time_range,
         "exchange": exchange,

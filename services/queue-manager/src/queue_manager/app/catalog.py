@@ -33,6 +33,7 @@ def offers_of(exchange: str, market: str) -> dict[Source, Offer]:
     if (rest := REST_MARKETS.get(of)) is not None:
         momentary = [kind for kind, poll in rest.polls.items() if poll.kind.is_momentary]
         offers[Source.API] = Offer([*rest.histories, *momentary], rest.lacks)
+        offers[Source.POLL] = Offer(rest.polls.keys(), rest.lacks)
         if (archives := ARCHIVE_MARKETS.get(of)) is not None:
             offers[Source.DUMP] = Offer(archives.archives.keys(), rest.lacks)
     if (streams := STREAM_MARKETS.get(of)) is not None:

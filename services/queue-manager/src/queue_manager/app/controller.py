@@ -30,10 +30,12 @@ from queue_manager.app.ports import (
     WorkflowStore,
 )
 from queue_manager.app.requests import CheckedRequest, FieldError, InvalidRequestError, WorkflowRequest, check_request
+from queue_manager.app.shares import RunningLoader, Shares
 from queue_manager.app.trails import Trails
 from queue_manager.app.wishes import NotPossibleError
 from queue_manager.app.workflow import Dataset, Deletion, Workflow, WorkflowStatus, new_workflow, rfc3339
 from streamforge_common import telemetry
+from streamforge_common.contract.data_types import DataType
 from streamforge_common.contract.events import Event
 from streamforge_common.errors import FatalError, TransientError
 from streamforge_common.exchanges import at_the_same_address
@@ -75,6 +77,7 @@ class Controller:
         self._clock = clock
         self._stop_grace_s = stop_grace_s
         self._admission = Admission(most_running)
+        self._shares = Shares()
         self._on_settled = on_settled
         self.trails = Trails(store)
         self._bans: dict[tuple[str, str], float] = {}
@@ -248,6 +251,7 @@ class Controller:
             try:
                 unsettled = [queue_id for queue_id, _ in await self._store.unsettled()]
                 self._admission.keep_only(set(unsettled))
+                self._shares.count(await self._store.running_loaders())
                 for queue_id in unsettled:
                     self.wake(queue_id)
                 await self._look_at_jobs()
@@ -308,7 +312,8 @@ class Controller:
                 return False
         before = stored.workflow.model_dump_json()
         banned_until_s = self._banned_until(stored.workflow.datasets[0])
-        seen = lifecycle.Seen(jobs, events_are_read, self._may_start(stored.workflow), banned_until_s)
+        share = self._shares.share_of(_loader_of(stored.workflow.datasets[0]), self._clock().timestamp())
+        seen = lifecycle.Seen(jobs, events_are_read, self._may_start(stored.workflow), banned_until_s, share)
         todo = lifecycle.advance(stored.workflow, seen, self._clock(), self._stop_grace_s)
         if stored.workflow.model_dump_json() != before:
             stored = await self._save(stored)
@@ -358,6 +363,9 @@ class Controller:
                 lifecycle.note_ends(workflow, await self._log.end_offsets(topic))
             case actions.Tell(telemetry_id, command):
                 appended_ms = await self._log.tell(command)
+                task = workflow.task_of(telemetry_id)
+                if task is not None and task.started_since_ms is None and command.share is not None:
+                    self._shares.note_begun(_loader_of(workflow.dataset_of(task)), command.timestamp)
                 lifecycle.note_told(workflow, command, appended_ms)
                 logger.bind(queue_id=workflow.queue_id).info("told {} to {}", telemetry_id, command.command)
 
@@ -398,3 +406,7 @@ class Controller:
     def _lock(self, queue_id: str) -> asyncio.Lock:
         """One lock per workflow, so that this process does not race itself; other replicas meet at the revision."""
         return self._locks.setdefault(queue_id, asyncio.Lock())
+
+
+def _loader_of(dataset: Dataset) -> RunningLoader:
+    return RunningLoader(dataset.exchange, dataset.market, DataType.parse(dataset.type).kind)

@@ -18,13 +18,16 @@ from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.exchanges import REST_MARKETS
 
 Missing = Mapping[int, Sequence[IdRange] | None]
-"""Number of a dataset to what it lacks, sorted; None where nobody can say which ids there are."""
+"""Number of a dataset to what it lacks, sorted; None where nobody can say which ids there are, and of baskets."""
 
 
 async def find_missing(workflow: Workflow, evidence: Evidence) -> Missing:
     """Look into the database for what every dataset lacks."""
     missing: dict[int, Sequence[IdRange] | None] = {}
     for dataset in workflow.datasets:
+        if dataset.symbols:
+            missing[dataset.n] = None
+            continue
         gaps = await find_gaps(workflow, dataset, evidence)
         missing[dataset.n] = None if gaps is None else ranges_of(gaps)
     return missing

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from queue_manager.app.repairs import Missing, fault_of_repair
-from queue_manager.app.workflow import Deletion, Wish, Workflow, WorkflowStatus
+from queue_manager.app.workflow import Dataset, Deletion, Wish, Workflow, WorkflowStatus
 from streamforge_common.contract.events import TaskStatus
 from streamforge_common.contract.repair import Repair
 
@@ -85,7 +85,7 @@ def repair(workflow: Workflow, now: datetime, missing: Missing) -> None:
     for dataset in workflow.datasets:
         ranges = missing[dataset.n]
         if ranges is None:
-            raise NotPossibleError(f"nobody can say which {dataset.type} of {dataset.symbol} there should be")
+            raise NotPossibleError(_why_unknown(dataset))
         if ranges and (why := fault_of_repair(dataset, ranges, now)):
             raise NotPossibleError(why)
     if not any(missing.values()):
@@ -94,6 +94,12 @@ def repair(workflow: Workflow, now: datetime, missing: Missing) -> None:
         if ranges := missing[task.n]:
             workflow.tasks[position] = task.next_repair(Repair(number=task.attempt + 1, ranges=list(ranges)))
     _begin_again(workflow, now)
+
+
+def _why_unknown(dataset: Dataset) -> str:
+    if dataset.symbols:
+        return "a basket is not repaired in this version: load what its report names, symbol by symbol"
+    return f"nobody can say which {dataset.type} of {dataset.symbol} there should be"
 
 
 def _begin_again(workflow: Workflow, now: datetime) -> None:
