@@ -13,6 +13,7 @@ from streamforge_common.outages import Neighbour
 
 GOOD = {"symbol": "btcusdt", "type": "api_candles_5m", "time_range": "2024-08-01:2024-08-02"}
 LIVE = {"type": "ws_trades", "time_range": ""}
+UM_TRADES = {"market": "um", "type": "api_agg_trades"}
 
 
 class NothingStored:
@@ -224,7 +225,7 @@ async def test_the_catalog_lists_every_combination_with_its_targets(platform):
         ({"type": "api_mark_candles_5m"}, "#/type", "market um"),
         ({"market": "um", "type": "api_candles_1s"}, "#/type", "1m, 3m"),
         ({"market": "um", "type": "api_trades"}, "#/type", "dump_trades"),
-        ({"market": "um", "type": "dump_funding_rate"}, "#/type", "ask for api_funding_rate"),
+        ({"market": "um", "type": "dump_open_interest_1h"}, "#/type", "ask for api_open_interest_1h"),
         ({"type": "dump_candles_1w"}, "#/type", "ask for api_candles_1w"),
         ({"type": "dump_mark_candles_5m"}, "#/type", "market um"),
         ({"exchange": "bybit", "type": "dump_candles_5m"}, "#/type", "ask for api_candles_5m"),
@@ -240,7 +241,7 @@ async def test_the_catalog_lists_every_combination_with_its_targets(platform):
         (LIVE | {"options": {"duration": 0}}, "#/options/duration", "more than 0"),
         (LIVE | {"options": {"duration": True}}, "#/options/duration", "expected seconds"),
         (LIVE | {"options": {"backfill": "1d"}}, "#/options/backfill", "duration"),
-        ({"options": {"duration": 5}}, "#/options/duration", "take rate"),
+        ({"options": {"duration": 5}}, "#/options/duration", "take rate, and source"),
         ({"options": {"rate": 0}}, "#/options/rate", "more than 0 and at most 1"),
         ({"options": {"rate": True}}, "#/options/rate", "at most 1"),
         (LIVE | {"options": {"rate": 1.5}}, "#/options/rate", "at most 1"),
@@ -251,8 +252,18 @@ async def test_the_catalog_lists_every_combination_with_its_targets(platform):
         ({"exchange": "bybit", "market": "um"}, "#/market", "linear, spot"),
         ({"exchange": "kraken"}, "#/exchange", "binance, bybit"),
         ({"market": "um", "type": "api_poetry"}, "#/type", "api_premium_candles_<interval>"),
-        ({"market": "um", "type": "api_agg_trades"}, "#/time_range", "ask for dump_agg_trades"),
-        ({"market": "um", "type": "api_open_interest_5m"}, "#/time_range", "does not load it"),
+        ({"market": "um", "type": "api_open_interest_1h"}, "#/time_range", "does not load it"),
+        (UM_TRADES | {"options": {"source": "rest"}}, "#/time_range", "ask for dump_agg_trades"),
+        ({"options": {"source": "best"}}, "#/options/source", "auto, rest, dump"),
+        ({"options": {"source": ["rest"]}}, "#/options/source", "auto, rest, dump"),
+        ({"type": "dump_trades", "options": {"source": "rest"}}, "#/options/source", "ask for the api type"),
+        ({"exchange": "bybit", "options": {"source": "dump"}}, "#/options/source", "leave it out"),
+        (
+            {"market": "um", "type": "api_candles_1w", "options": {"source": "dump"}},
+            "#/options/source",
+            "no candles_1w",
+        ),
+        (LIVE | {"options": {"source": "rest"}}, "#/options/source", "duration"),
     ],
 )
 async def test_what_cannot_be_had_is_refused_with_what_to_ask_for_instead(platform, change, pointer, advice):
@@ -263,9 +274,12 @@ async def test_what_cannot_be_had_is_refused_with_what_to_ask_for_instead(platfo
     assert advice in error["detail"]
 
 
-async def test_what_the_exchange_still_reaches_is_accepted(platform):
-    recent = {"market": "um", "type": "api_agg_trades", "time_range": "2025-12-30T00:00:00Z/2025-12-31T00:00:00Z"}
-    assert (await platform.post(GOOD | recent)).status_code == 201
+async def test_what_the_exchange_still_reaches_or_has_in_its_archives_is_accepted(platform):
+    recent = {"time_range": "2025-12-30T00:00:00Z/2025-12-31T00:00:00Z", "options": {"source": "rest"}}
+    assert (await platform.post(GOOD | UM_TRADES | recent)).status_code == 201
+    for choice in ({}, {"source": "auto"}, {"source": "dump"}):
+        document = (await platform.post(GOOD | UM_TRADES | {"options": choice})).json()
+        assert document["datasets"][0]["options"] == choice
 
 
 async def test_the_catalog_shows_every_market_with_its_intervals_spelt_out(platform):

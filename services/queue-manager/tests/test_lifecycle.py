@@ -19,7 +19,7 @@ from streamforge_common.contract.events import Event, TaskError, TaskStatus
 from streamforge_common.contract.repair import Repair
 
 LOADER, CONNECTOR = 0, 1
-LIVE = {"symbol": "btcusdt", "type": "ws_trades"}
+LIVE_TRADES = {"symbol": "btcusdt", "type": "ws_trades"}
 HISTORY = {"symbol": "btcusdt", "type": "api_candles_5m", "time_range": "2024-08-01:2024-08-02"}
 
 
@@ -516,7 +516,7 @@ def test_a_live_workflow_runs_until_it_is_stopped_and_stores_what_was_published(
 
 
 def test_several_instances_are_one_task_whose_records_are_summed_and_whose_job_is_deleted_at_the_end():
-    platform = Platform(request=LIVE, scales=True)
+    platform = Platform(request=LIVE_TRADES, scales=True)
 
     def connector():
         return platform.workflow.tasks[CONNECTOR]
@@ -544,7 +544,7 @@ def test_several_instances_are_one_task_whose_records_are_summed_and_whose_job_i
 
 
 def test_a_task_is_paused_when_all_of_its_instances_are_but_those_that_are_gone():
-    platform = Platform(request=LIVE, scales=True)
+    platform = Platform(request=LIVE_TRADES, scales=True)
 
     def pauses(instance, at_s):
         platform.says(CONNECTOR, TaskStatus.PAUSED, instance=instance, timestamp=at_s)
@@ -557,7 +557,7 @@ def test_a_task_is_paused_when_all_of_its_instances_are_but_those_that_are_gone(
 
 
 def test_a_job_whose_instances_only_fail_is_given_up():
-    platform = Platform(request=LIVE, scales=True)
+    platform = Platform(request=LIVE_TRADES, scales=True)
     name = platform.workflow.tasks[CONNECTOR].job_name
     failing = replace(platform.launcher.by_name[name], has_failed=True, reason="OOMKilled: it took too much")
     platform.launcher.by_name[name] = failing
@@ -673,8 +673,15 @@ def test_a_workflow_that_loads_is_not_repaired(platform):
 
 
 def test_what_the_exchange_no_longer_gives_is_refused_before_anything_is_launched():
+    request = {"market": "um", "symbol": "BTCUSDT", "type": "api_open_interest_1h"}
+    platform = completed({**request, "time_range": "2025-12-30T12:00:00Z/2025-12-31T00:00:00Z"})
+    platform.now += timedelta(days=40)
+    with pytest.raises(NotPossibleError, match="month"):
+        repair(platform, [(1_767_099_600_000, 1_767_103_200_000)])
+
+
+def test_what_the_archives_have_is_repaired_however_old_it_is():
     request = {"market": "um", "symbol": "BTCUSDT", "type": "api_agg_trades"}
     platform = completed({**request, "time_range": "2025-12-30T12:00:00Z/2025-12-31T00:00:00Z"})
     platform.now += timedelta(days=2)
-    with pytest.raises(NotPossibleError, match="48 hours only"):
-        repair(platform, [(5, 9)])
+    repair(platform, [(5, 9)])

@@ -8,7 +8,7 @@ import asyncio
 import math
 import socket
 import struct
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
@@ -35,7 +35,7 @@ from exchange_sim.ledger import Ledger
 from exchange_sim.limits import Verdict
 from exchange_sim.market import Derivatives, Market
 from exchange_sim.message_series import AnsweredMoments
-from exchange_sim.packed_files import Download
+from exchange_sim.packed_files import Download, PackedFile
 from exchange_sim.pages import Page, Selection, make_page
 from exchange_sim.simulation.books import SimulatedBooks
 from exchange_sim.streaming.feed import Feed
@@ -44,6 +44,8 @@ from exchange_sim.streaming.server import DAY_S, Rate, StreamServer
 from exchange_sim.streaming.simulated import SimulatedFeed, Sources
 from exchange_sim.venue import Answer, Venue
 
+_ON_ITS_WAY_S = 0.05
+"""A reset throws away what has not been sent yet."""
 _Content = bytes | Page | Download | ExchangeError
 """What an answer is made of."""
 
@@ -194,6 +196,9 @@ class Exchange:
             case FaultKind.SLOW:
                 await asyncio.sleep(fault.lasting_s)
                 return self._send(venue, answer, request)
+            case FaultKind.CUT_FILE:
+                assert isinstance(answer, Download)
+                return web.Response(body=_begun(http, answer.file), content_type="application/zip")
         return self._misbehave(fault, venue, answer, request)
 
     def _misbehave(self, fault: Fault, venue: Venue, answer: _Content, request: Request) -> web.Response:
@@ -256,6 +261,8 @@ def _shows(kind: FaultKind, answer: _Content) -> bool:
         return isinstance(answer, Page) and len(answer.rows) >= LEAST_ROWS[kind]
     if kind is FaultKind.WRONG_CHECKSUM:
         return isinstance(answer, Download) and answer.is_checksum
+    if kind is FaultKind.CUT_FILE:
+        return isinstance(answer, Download) and not answer.is_checksum
     if kind in (FaultKind.CORRUPT_ZIP, FaultKind.MISSING_FILE):
         return isinstance(answer, Download)
     return kind not in effects.BODY_EFFECTS or not isinstance(answer, Download)
@@ -266,6 +273,15 @@ def _download(download: Download, *, is_spoilt: bool = False) -> web.Response:
     if download.is_checksum:
         return _checksum(file.content.name, file.spoilt_sha256 if is_spoilt else file.sha256)
     return web.Response(body=file.send(is_spoilt=is_spoilt), content_type="application/zip")
+
+
+async def _begun(http: web.Request, file: PackedFile) -> AsyncIterator[bytes]:
+    """The beginning of a file, and then a reset."""
+    async for piece in file.send():
+        yield piece[: len(piece) // 2]
+        await asyncio.sleep(_ON_ITS_WAY_S)
+        _reset(http)
+        await _never()
 
 
 def _checksum(name: str, sha256: str) -> web.Response:

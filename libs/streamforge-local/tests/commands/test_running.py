@@ -54,6 +54,14 @@ def test_a_live_type_has_no_range_and_may_have_a_duration(script, streamforge):
     ]
 
 
+def test_the_source_is_passed_on(script, streamforge):
+    script.states = [script.workflow()]
+
+    streamforge("run", *DAY, "--source", "dump")
+
+    assert script.bodies[0]["options"] == {"source": "dump"}
+
+
 def test_run_follows_until_the_workflow_has_completed(script, streamforge):
     script.states = [
         script.workflow(status="pending", records=0),

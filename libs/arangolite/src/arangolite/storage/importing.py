@@ -71,20 +71,25 @@ class Importer:
         self._import_rest(list(rest), result, complete=complete)
 
     def _import_new(self, incoming: Sequence[Incoming], result: ImportResult) -> list[tuple[int, Incoming]]:
-        """Import what has a new key at once, most of what a loader sends; returns the rest with its positions."""
+        """Import what has a new key at once, most of what a loader sends; returns the rest with its positions.
+
+        What comes again unchanged, which is what a loader sends when it was interrupted, is done at once, too.
+        """
         everything = list(enumerate(incoming))
         documents = [document for document, _ in incoming]
         keys = [document.get("_key") for document in documents]
         if not _are_distinct_keys(keys) or any(map(_names_itself, documents)):
             return everything
-        if self._overwrites and self._batch.get(keys[0]) is not None:
+        texts = [text or stored_text(document).decode() for document, text in incoming]
+        if self._overwrites and (first := self._batch.get(keys[0])) is not None and first.text_as_str() != texts[0]:
             return everything  # most likely all of it came before, and will be changed one by one
-        taken = self._batch.insert_bulk(
-            keys, documents, [text or stored_text(document).decode() for document, text in incoming]
-        )
+        taken, all_written = self._batch.insert_bulk(keys, documents, texts, touches=self._overwrites)
         result.created += len(keys) - len(taken)
         if self._on_duplicate == "ignore":
             result.ignored += len(taken)
+            return []
+        if self._overwrites and all_written:
+            result.updated += len(taken)
             return []
         return [numbered for key, numbered in zip(keys, everything, strict=True) if key in taken]
 

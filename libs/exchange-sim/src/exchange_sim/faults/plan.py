@@ -35,6 +35,7 @@ class FaultKind(StrEnum):
     WRONG_CHECKSUM = "wrong_checksum"
     CORRUPT_ZIP = "corrupt_zip"
     MISSING_FILE = "missing_file"
+    CUT_FILE = "cut_file"
     DISCONNECT = "disconnect"
     STALL = "stall"
     LOST_MESSAGE = "lost_message"

@@ -36,6 +36,9 @@ def run(
     duration: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="Of a live type: how long; else until it is stopped.")
     ] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Of an api type: rest, dump (archives) or auto; else auto.")
+    ] = None,
     is_followed: Annotated[
         bool, typer.Option("--follow/--no-follow", help="Show the progress until it has ended, or only start it.")
     ] = True,
@@ -57,8 +60,9 @@ def run(
     }
     if collection is not None:
         request["collection_name"] = collection
-    if duration is not None:
-        request["options"] = {"duration": duration}
+    choices = {"duration": duration, "source": source}
+    if chosen := {option: choice for option, choice in choices.items() if choice is not None}:
+        request["options"] = chosen
     connection = Connection(url, home)
     with connection.open() as manager:
         workflow = manager.submit(request)

@@ -2,6 +2,7 @@
 
 - `dataset`: what the `start` command asks for.
 - `gaps`: what is missing, in a page and between pages.
+- `planning`: which part of a range comes from where, and what it costs; `planned_loading`: its way.
 - `files`: the plan of an archive's files; `file_queue`: the files themselves, one ahead.
 - `standing_in`: what comes over REST in place of a file.
 - `place`: where the loader stands, as it is kept in the checkpoint.

@@ -276,7 +276,7 @@ class ArchiveLoading:
             return
         is_same = (place.start_ms, place.path) == (period.start_ms, _REST)
         next_id = place.offset if is_same else None
-        told = f"{lack.why}: what should be in it comes over REST"
+        told = f"{lack.why}: REST has it"
         period_wanted = TimeRange(start_ms, end_ms)
         reading = self._stand_in.read(history, period_wanted, group, next_id=next_id, spacing=self._spacing)
         async with aclosing(reading) as parts:

@@ -41,6 +41,12 @@ def offers_of(exchange: str, market: str) -> dict[Source, Offer]:
     return offers
 
 
+def is_archived(exchange: str, market: str, kind: str) -> bool:
+    """Say whether the market's archives have a kind."""
+    archives = ARCHIVE_MARKETS.get((exchange, market))
+    return archives is not None and kind in archives.archives
+
+
 class CatalogEntry(BaseModel):
     """One combination."""
 

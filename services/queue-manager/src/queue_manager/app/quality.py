@@ -183,6 +183,27 @@ async def find_gaps(workflow: Workflow, dataset: Dataset, evidence: Evidence) ->
     return None if findings.expected is None else findings.gaps
 
 
+async def find_gaps_of_basket(
+    workflow: Workflow, dataset: Dataset, evidence: Evidence
+) -> Mapping[str, Sequence[Gap]] | None:
+    """Return all that is missing of each symbol that lacks something and can be loaded.
+
+    None while it is not known which ids there are of one of them.
+    """
+    subjects = _subjects_of_basket(workflow, dataset)
+    counted = await _count_ahead(dataset, subjects, evidence)
+    gaps: dict[str, Sequence[Gap]] = {}
+    for subject in subjects:
+        error = subject.told.error if subject.told else None
+        findings = await _look(workflow, subject, counted)
+        if findings.expected is None and error is None:
+            return None
+        # Of a symbol that the exchange does not know there is nothing to be had.
+        if findings.gaps and (error is None or error.code != "exchange_refused"):
+            gaps[subject.dataset.symbol] = findings.gaps
+    return gaps
+
+
 _WORST_FIRST = (Verdict.RUNNING, Verdict.INCOMPLETE, Verdict.UNPROVEN, Verdict.COMPLETE)
 
 

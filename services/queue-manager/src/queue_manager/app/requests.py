@@ -6,9 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from queue_manager.app.catalog import Offer, offers_of
+from queue_manager.app.catalog import Offer, is_archived, offers_of
 from streamforge_common.contract.baskets import BASKET, EVERY_SYMBOL, FEWEST, MOST, SYMBOLS_OPTION
 from streamforge_common.contract.data_types import DataType, Source
+from streamforge_common.contract.source_choice import SOURCE_OPTION, SourceChoice
 from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.exchanges import REST_MARKETS, STREAM_MARKETS
 from streamforge_common.exchanges.options import option_faults, options_of
@@ -60,7 +61,10 @@ class WorkflowRequest(BaseModel):
     options: dict[str, Any] = Field(default_factory=dict)
     """`rate`: the share of the exchange's limits to use at most, up to 1. Live types: `duration`, after how many
     seconds the workflow is complete; without it, it runs until stopped. Order books: `levels` of each side, `every` so
-    many seconds; what is polled: `every`; depth snapshots: `limit`."""
+    many seconds; what is polled: `every`; depth snapshots: `limit`. Types with a time range: `source`, where `api_`
+    records come from: `rest`, `dump` (the archives, REST for what they lack) or `auto`, the default (REST as far as it
+    reaches and is quick enough, the archives for what is older).
+    """
 
 
 class CheckedRequest(BaseModel):
@@ -95,7 +99,7 @@ def check_request(request: WorkflowRequest, now: datetime) -> CheckedRequest:
     if request.collection_name is not None and not COLLECTION_PATTERN.fullmatch(request.collection_name):
         fault("collection_name", f"must match {COLLECTION_PATTERN.pattern}")
     data_type = _check_combination(request, fault)
-    if data_type is not None and symbols == [EVERY_SYMBOL]:
+    if data_type is not None and request.symbols is None and symbols == [EVERY_SYMBOL]:
         _check_every_symbol(request, data_type, fault)
     if data_type is not None and data_type.source.is_live:
         start = now
@@ -244,16 +248,21 @@ def _check_bounded(request: WorkflowRequest, data_type: DataType | None, now: da
     for option, value in request.options.items():
         if option == "rate":
             _check_rate(value, fault)
-        elif option not in known:
-            fault(f"options/{option}", f"unknown option; such types take {', '.join(['rate', *known])}")
+        elif option in known:
+            continue
+        elif option != SOURCE_OPTION or known:
+            taken = ", ".join(["rate", *known]) if known else "rate, and source: auto, rest or dump"
+            fault(f"options/{option}", f"unknown option; types with a time range take {taken}")
     for option, detail in option_faults(known, request.options):
         fault(f"options/{option}", detail)
-    if data_type is not None and not request.time_range and _is_momentary(request, data_type):
-        return now
+    if data_type is not None and _is_momentary(request, data_type):
+        time_range = _check_time_range(request.time_range, now, fault) if request.time_range else None
+        return now if time_range is None else time_range.start
+    is_over_rest = data_type is not None and _check_source(request, data_type, fault)
     time_range = _check_time_range(request.time_range, now, fault)
     if time_range is None:
         return now
-    if data_type is not None and data_type.source is Source.API:
+    if data_type is not None and is_over_rest:
         _check_reach(request, data_type.kind, time_range.start_ms, now, fault)
     return time_range.start
 
@@ -262,6 +271,20 @@ def _is_momentary(request: WorkflowRequest, data_type: DataType) -> bool:
     """Say whether the record is of the moment of loading: a time range may be given, and is of no account."""
     poll = REST_MARKETS[request.exchange, request.market].polls.get(data_type.kind)
     return data_type.source is Source.API and poll is not None and poll.kind.is_momentary
+
+
+def _check_source(request: WorkflowRequest, data_type: DataType, fault: Fault) -> bool:
+    """Say whether REST alone is left to load it."""
+    has_files = is_archived(request.exchange, request.market, data_type.kind)
+    try:
+        choice = SourceChoice.of(data_type.source, request.options)
+    except ValueError as exc:
+        fault(f"options/{SOURCE_OPTION}", str(exc))
+        return False
+    if choice is SourceChoice.DUMP and data_type.source is Source.API and not has_files:
+        detail = f"{request.exchange} {request.market} has no {data_type.kind} in archives; leave it out"
+        fault(f"options/{SOURCE_OPTION}", detail)
+    return choice is SourceChoice.REST or (choice is SourceChoice.AUTO and not has_files)
 
 
 def _check_reach(request: WorkflowRequest, kind: str, start_ms: int, now: datetime, fault: Fault) -> None:
