@@ -48,18 +48,18 @@ class Dataset:
         """
         market = STREAM_MARKETS.get((start.exchange, start.market))
         if market is None:
-            raise _unsupported(f"no live streams of {start.exchange!r} {start.market!r}")
+            raise unsupported(f"no live streams of {start.exchange!r} {start.market!r}")
         try:
             data_type = DataType.parse(start.type)
         except ValueError as exc:
-            raise _unsupported(str(exc)) from exc
+            raise unsupported(str(exc)) from exc
         if data_type.source is not Source.WS:
-            raise _unsupported(f"{start.type!r} is not live")
+            raise unsupported(f"{start.type!r} is not live")
         stream = market.streams.get(data_type.kind)
         if stream is None:
-            raise _unsupported(f"{start.exchange!r} {start.market!r} does not push {data_type.kind!r}")
+            raise unsupported(f"{start.exchange!r} {start.market!r} does not push {data_type.kind!r}")
         if start.symbol == BASKET or (start.symbol == EVERY_SYMBOL and not stream.is_of_all):
-            raise _unsupported(f"of {start.type!r} there is no stream of {start.symbol!r}")
+            raise unsupported(f"of {start.type!r} there is no stream of {start.symbol!r}")
         chosen = read_options(start, data_type)
         return cls(
             market,
@@ -77,7 +77,7 @@ def read_options(start: Command, data_type: DataType) -> dict[str, float]:
     """Return what is chosen of pace and depth, or holds where nothing is. Raises FatalError."""
     known = options_of(start.exchange, start.market, data_type)
     for name, fault in option_faults(known, start.options):
-        raise _unsupported(f"option {name}: {fault}")
+        raise unsupported(f"option {name}: {fault}")
     return {name: start.options.get(name, option.default) for name, option in known.items()}
 
 
@@ -86,8 +86,9 @@ def read_duration(start: Command) -> float | None:
     duration_s = start.options.get("duration")
     if duration_s is None or (isinstance(duration_s, int | float) and duration_s > 0):
         return duration_s
-    raise _unsupported(f"the duration is {duration_s!r}, expected seconds")
+    raise unsupported(f"the duration is {duration_s!r}, expected seconds")
 
 
-def _unsupported(why: str) -> FatalError:
+def unsupported(why: str) -> FatalError:
+    """Make the failure of a dataset that cannot be loaded."""
     return FatalError(f"this loader cannot load the dataset: {why}", code="unsupported_dataset")
