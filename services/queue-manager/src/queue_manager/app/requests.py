@@ -97,7 +97,7 @@ def check_request(request: WorkflowRequest, now: datetime) -> CheckedRequest:
     if request.collection_name is not None and not COLLECTION_PATTERN.fullmatch(request.collection_name):
         fault("collection_name", f"must match {COLLECTION_PATTERN.pattern}")
     data_type = _check_combination(request, fault)
-    if data_type is not None and symbols == [EVERY_SYMBOL]:
+    if data_type is not None and request.symbols is None and symbols == [EVERY_SYMBOL]:
         _check_every_symbol(request, data_type, fault)
     if data_type is not None and data_type.source.is_live:
         start = now
