@@ -110,6 +110,8 @@ def test_log_levels_are_changed_and_reset(ask: Asking) -> None:
         ("DELETE", "/_admin/shutdown?soft=true", None, 501),
         ("POST", "/_api/aqlfunction", {"name": "a::b", "code": "function () {}"}, 501),
         ("POST", "/_api/tasks", {"command": "1"}, 501),
+        ("DELETE", "/_api/tasks/1", None, 404),
+        ("POST", "/_api/traversal", {}, 404),
         ("GET", "/_api/view", None, 200),
         ("POST", "/_api/view", {"name": "v", "type": "arangosearch"}, 501),
         ("GET", "/_api/view/v", None, 404),

@@ -66,6 +66,8 @@ def test_an_error_rolls_everything_back_unless_it_is_to_be_ignored(things: Stand
     cursor = things.aql.execute("FOR k IN ['x', 'a'] INSERT {_key: k} INTO things OPTIONS {ignoreErrors: true}")
     assert (cursor.statistics()["modified"], cursor.statistics()["ignored"]) == (1, 1)
     assert "x" in contents(things)
+    query = "FOR k IN ['y', 'a'] INSERT {_key: k} INTO things OPTIONS {overwriteMode: 'ignore'} RETURN [OLD, NEW._key]"
+    assert run(things, query) == [[None, "y"], [None, None]]
     run(things, "INSERT {_key: 'a', z: 1} INTO things OPTIONS {overwriteMode: 'update'}")
     assert contents(things)["a"] == {"n": 0, "z": 1}
 
@@ -77,6 +79,7 @@ def test_an_error_rolls_everything_back_unless_it_is_to_be_ignored(things: Stand
         ("UPDATE {} IN things", (1226, 400)),
         ("INSERT 5 INTO things", (1227, 400)),
         ("REMOVE 'a' IN nowhere", (1203, 404)),
+        ("INSERT {} INTO things OPTIONS {overwriteMode: ['ignore']}", (10, 400)),
         ("UPDATE {_key: 'a', _rev: 'old'} IN things OPTIONS {ignoreRevs: false}", (1200, 409)),
     ],
 )

@@ -56,6 +56,7 @@ def test_collections_are_created_described_renamed_and_dropped(db: StandardDatab
     assert again.value.error_code == 1207
     things.insert({"_key": "a"})
     things.rename("stuff")
+    things.rename("stuff")  # which it is called already
     assert db.collection("stuff").get("a")["_id"] == "stuff/a"
     assert [collection["name"] for collection in db.collections()] == ["stuff"]
     assert db.collection("stuff").configure(sync=False)["sync"] is False
@@ -113,7 +114,7 @@ def test_user_keys_may_be_refused(db: StandardDatabase) -> None:
 
 def test_what_is_not_there_yet_answers_501_in_arangodbs_form(server: RunningServer) -> None:
     auth = ("root", server.password)
-    for path in ("/_api/view", "/_api/foxx"):
+    for path in ("/_api/analyzer", "/_api/foxx"):
         answer = requests.get(server.url + path, auth=auth, timeout=10)
         assert answer.status_code == 501
         assert answer.json() == {

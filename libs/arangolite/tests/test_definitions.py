@@ -70,8 +70,12 @@ def test_definitions_survive_a_restart(tmp_path: Path) -> None:
         ({"type": "inverted", "fields": ["a"], "features": "norm"}, 10),
         ({"type": "inverted", "fields": ["a"], "primarySort": 5}, 10),
         ({"type": "vector", "fields": ["a"]}, 9),
-        ({"type": "mdi", "fields": ["a", "b"]}, 9),
-        ({"type": "fulltext", "fields": ["a"]}, 9),
+        ({"type": "mdi-prefixed", "fields": ["a"], "prefixFields": ["b"], "fieldValueTypes": "double"}, 9),
+        ({"type": "mdi", "fields": ["a", "b"]}, 10),
+        ({"type": "mdi", "fields": ["a[*]"], "fieldValueTypes": "double"}, 10),
+        ({"type": "fulltext", "fields": ["a", "b"]}, 10),
+        ({"type": "fulltext", "fields": ["a"], "minLength": "2"}, 10),
+        ({"type": "fulltext", "fields": ["a"], "unique": True}, 10),
     ],
 )
 def test_wrong_definitions_are_refused(db: StandardDatabase, wanted: dict, number: int) -> None:

@@ -54,7 +54,8 @@ def test_a_taken_key_is_refused_with_1210(db: StandardDatabase) -> None:
 def test_overwrite_modes_do_what_they_say(db: StandardDatabase) -> None:
     things = db.create_collection("things")
     things.insert({"_key": "a", "x": 1, "nested": {"p": 1}})
-    kept = things.insert({"_key": "a", "x": 2}, overwrite_mode="ignore")
+    kept = things.insert({"_key": "a", "x": 2}, overwrite_mode="ignore", return_old=True, return_new=True)
+    assert kept.keys() == {"_id", "_key", "_rev"}
     assert things.get("a")["x"] == 1
     assert kept["_rev"] == things.get("a")["_rev"]
     things.insert({"_key": "a", "nested": {"q": 2}, "x": None}, overwrite_mode="update", keep_none=False, merge=True)
@@ -81,6 +82,16 @@ def test_a_stale_revision_is_refused_with_1200_so_that_compare_and_set_works(db:
     assert things.get("a")["n"] == 1
     things.update({"_key": "a", "_rev": first["_rev"], "n": 3}, check_rev=False)
     assert things.get("a")["n"] == 3
+
+
+def test_stale_revisions_among_many_are_told_as_drivers_look_for_them(db: StandardDatabase) -> None:
+    things = db.create_collection("things")
+    stale = {"_key": "a", "_rev": "old"}
+    things.insert_many([{"_key": "a"}, {"_key": "b"}])
+    refused, removed = things.delete_many([stale, {"_key": "b"}], check_rev=True)
+    assert isinstance(refused, DocumentRevisionError)  # what has an _id, they take for done
+    assert (refused.error_code, refused.http_code, removed["_key"]) == (1200, 202, "b")
+    assert isinstance(things.update_many([stale], check_rev=True)[0], DocumentRevisionError)
 
 
 def test_update_merges_and_replace_does_not(db: StandardDatabase) -> None:

@@ -215,6 +215,8 @@ def test_explain_shows_which_index_is_used(workflows: StandardDatabase) -> None:
         "ReturnNode",
     ]
     assert workflows.aql.validate("FOR w IN @@c FILTER w.x == @x RETURN w")["bind_vars"] == ["@c", "x"]
+    both = "FOR w IN workflows LET n = w.n FOR v, e IN OUTBOUND w edges COLLECT k = n INTO g INSERT {k} INTO others"
+    assert workflows.aql.validate(both)["collections"] == ["edges", "others", "workflows"]
 
 
 @pytest.fixture

@@ -101,6 +101,7 @@ class Problem(Enum):
     USER_NOT_FOUND = (1703, HTTPStatus.NOT_FOUND, "user not found")
     TOKEN_NOT_FOUND = (404, HTTPStatus.NOT_FOUND, "access token not found")
     TOKEN_NAME_TAKEN = (409, HTTPStatus.CONFLICT, "the user has an access token with this name already")
+    TASK_NOT_FOUND = (1852, HTTPStatus.NOT_FOUND, "task not found")
     GRAPH_COLLECTION_MULTI_USE = (1920, HTTPStatus.BAD_REQUEST, "multi use of edge collection in edge def")
     GRAPH_COLLECTION_IN_MULTI_GRAPHS = (
         1921,

@@ -121,6 +121,10 @@ class JobRun:
         """Until when the exchange wants nothing from this address, as others were told; Unix seconds, 0 for never."""
         return self._wanted.banned_until_s
 
+    def share(self, window_s: float) -> float:
+        """Return what share this task has now of a limit with such windows, whose use the exchange does not tell."""
+        return self._wanted.share(window_s, time())
+
     async def wait_for_change(self, timeout_s: float | None = None) -> None:
         """Return when something is wanted that was not before, or after the time-out."""
         try:

@@ -7,6 +7,7 @@ While it is open it keeps a read transaction of its own and sees the database as
 import asyncio
 import contextlib
 import itertools
+import sqlite3
 import sys
 import tempfile
 import threading
@@ -22,6 +23,7 @@ from arangolite.aql.context import Memory, Run
 from arangolite.aql.profile import Profile
 from arangolite.aql.query import Statement, deadline, too_deep
 from arangolite.errors import ArangoError, Problem
+from arangolite.storage.catalog import Collection
 from arangolite.storage.database import Session, Transaction
 
 T = TypeVar("T")
@@ -259,20 +261,31 @@ class CursorStore:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
+def _begin(
+    options: QueryOptions,
+    database: str,
+    connection: sqlite3.Connection,
+    collections: Mapping[str, Collection],
+    transaction: Transaction | None = None,
+) -> Run:
+    return Run(
+        connection,
+        collections,
+        transaction,
+        database=database,
+        fail_on_warning=options.fail_on_warning,
+        max_warnings=options.max_warnings,
+        deadline=deadline(options.max_runtime_s),
+        memory=Memory(options.memory_limit),
+        profile=Profile() if options.profile else None,
+    )
+
+
 def _start(cursor_id: str, database: Session, statement: Statement, options: QueryOptions) -> tuple[Cursor, Batch]:
     started = time.monotonic()
     with contextlib.ExitStack() as resources:
         connection = resources.enter_context(database.reader())
-        run = Run(
-            connection,
-            database.collections,
-            database=database.name,
-            fail_on_warning=options.fail_on_warning,
-            max_warnings=options.max_warnings,
-            deadline=deadline(options.max_runtime_s),
-            memory=Memory(options.memory_limit),
-            profile=Profile() if options.profile else None,
-        )
+        run = _begin(options, database.name, connection, database.collections)
         results = statement.run(run, full_count=options.full_count)
         count = None
         if options.count or options.full_count or database.is_transaction:
@@ -300,17 +313,7 @@ def _write(
 ) -> Cursor:
     """Run a query that changes documents, to its end: its results are complete when its transaction is."""
     started = time.monotonic()
-    run = Run(
-        transaction.connection,
-        transaction.collections,
-        transaction,
-        database=database.name,
-        fail_on_warning=options.fail_on_warning,
-        max_warnings=options.max_warnings,
-        deadline=deadline(options.max_runtime_s),
-        memory=Memory(options.memory_limit),
-        profile=Profile() if options.profile else None,
-    )
+    run = _begin(options, database.name, transaction.connection, transaction.collections, transaction)
     with contextlib.ExitStack() as resources:
         count, results = _complete(statement.run(run, full_count=options.full_count), resources)
         shown = count if options.count else None

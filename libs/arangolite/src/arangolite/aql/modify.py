@@ -17,7 +17,7 @@ from arangolite.aql.scope import Code, Frame, Scope, Stage
 from arangolite.errors import ArangoError, Problem
 from arangolite.storage.batch import Row
 from arangolite.storage.catalog import Collection
-from arangolite.storage.documents import Documents, OverwriteMode, WriteOptions, Written
+from arangolite.storage.documents import Documents, WriteOptions, Written, read_overwrite_mode
 from arangolite.storage.names import check_key
 from arangolite.values import Value, truthy
 
@@ -26,12 +26,6 @@ Apply = Callable[[Documents, Frame], Written]
 
 _FLUSH_ROWS = 10_000  # changes held in memory before they go to the tables
 _FOUND = "$found"
-_OVERWRITE_MODES: dict[Value, OverwriteMode] = {
-    "conflict": "conflict",
-    "ignore": "ignore",
-    "replace": "replace",
-    "update": "update",
-}
 
 
 @dataclass(frozen=True)
@@ -91,10 +85,8 @@ def _target(node: tree.Modification, scope: Scope, expressions: Expressions) -> 
     assert isinstance(node.target, tree.CollectionName), "bind parameters have their values by now"
     given = read_options(node, scope, expressions)
     mode = given.get("overwriteMode", "replace" if truthy(given.get("overwrite")) else "conflict")
-    if mode not in _OVERWRITE_MODES:
-        raise ArangoError(Problem.BAD_PARAMETER, f"invalid value for 'overwriteMode': {mode!r}")
     options = WriteOptions(
-        overwrite_mode=_OVERWRITE_MODES[mode],
+        overwrite_mode=read_overwrite_mode(mode),
         keep_null=truthy(given.get("keepNull", True)),
         merge_objects=truthy(given.get("mergeObjects", True)),
         ignore_revs=truthy(given.get("ignoreRevs", True)),

@@ -375,6 +375,22 @@ def walk(node: Node) -> Iterator[Node]:
         yield from walk(child)
 
 
+def declared_names(query: Query) -> frozenset[str]:
+    """Tell which names a query gives to something, wherever in it."""
+    names: set[str | None] = {"CURRENT", "OLD", "NEW"}
+    for part in walk(query):
+        match part:
+            case For() | Let():
+                names.add(part.variable)
+            case Traversal():
+                names |= {*part.variables, part.prune_variable}
+            case PathSearch():
+                names |= {*part.variables}
+            case Collect():
+                names |= {part.into, part.count}
+    return frozenset(name for name in names if name is not None)
+
+
 def free_names(node: Node) -> frozenset[str]:
     """Tell which variable names occur in a node, also those bound inside of it."""
     return frozenset(part.name for part in walk(node) if isinstance(part, Variable))

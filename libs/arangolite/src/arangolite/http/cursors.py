@@ -148,9 +148,8 @@ def answer_batch(cursor: Cursor, batch: Batch, status: int) -> web.Response:
         The option `stream` of "Create a cursor" in ArangoDB 3.12's HTTP API, develop/http-api/queries/aql-queries.
     """
     content: Json = {"result": batch.results, "hasMore": batch.more, "cached": False}
-    if batch.more or cursor.options.allow_retry:
-        content["id"] = cursor.id
     if batch.more:
+        content["id"] = cursor.id
         content["nextBatchId"] = str(cursor.batch_number + 1)
     if cursor.count is not None:
         content["count"] = cursor.count
@@ -181,6 +180,7 @@ async def _validate(call: Call) -> web.Response:
     values = {node.name for node in nodes if isinstance(node, tree.Bind)}
     named = {f"@{node.name}" for node in nodes if isinstance(node, tree.CollectionBind)}
     collections = {node.name for node in nodes if isinstance(node, tree.CollectionName)}
+    collections |= tree.free_names(query) - tree.declared_names(query)
     return result({"parsed": True, "collections": sorted(collections), "bindVars": sorted(values | named), "ast": []})
 
 

@@ -11,30 +11,23 @@ import msgspec
 from aiohttp import web
 
 from arangolite.errors import ArangoError, Problem, not_supported
-from arangolite.http.call import Call, Json, Route, answer, parse_json
+from arangolite.http.call import Call, Json, Route, answer, error_body, parse_json
 from arangolite.storage.batch import Row, row_from_columns
 from arangolite.storage.catalog import Collection
 from arangolite.storage.database import Transaction
 from arangolite.storage.documents import (
     Documents,
-    OverwriteMode,
     RevisionConflictError,
     WriteOptions,
     Written,
     check_document,
     raw_document,
+    read_overwrite_mode,
 )
 from arangolite.storage.names import check_key, split_id
 
 Change = Callable[[Documents, Any], Written]
 """What a request does with one item of its body."""
-
-_OVERWRITE_MODES: dict[str, OverwriteMode] = {
-    "conflict": "conflict",
-    "ignore": "ignore",
-    "replace": "replace",
-    "update": "update",
-}
 
 
 @dataclass(frozen=True)
@@ -57,10 +50,8 @@ def read_options(call: Call, *, ignore_revs: bool = True) -> WriteOptions:
     mode = call.parameter("overwriteMode")
     if mode is None:
         mode = "replace" if call.flag("overwrite") else "conflict"
-    if mode not in _OVERWRITE_MODES:
-        raise ArangoError(Problem.BAD_PARAMETER, f"invalid value for parameter 'overwriteMode': {mode!r}")
     return WriteOptions(
-        overwrite_mode=_OVERWRITE_MODES[mode],
+        overwrite_mode=read_overwrite_mode(mode),
         keep_null=call.flag("keepNull", True),
         merge_objects=call.flag("mergeObjects", True),
         ignore_revs=call.flag("ignoreRevs", ignore_revs),
@@ -73,28 +64,24 @@ def etag(call: Call, header: str) -> str | None:
     return value.strip().strip('"') if value is not None else None
 
 
-def _describe(collection: str, written: Written, wanted: _Wanted, *, insert: bool) -> Json:
+def _describe(collection: str, written: Written, wanted: _Wanted) -> Json:
     """Give the part of an answer that tells of one write."""
     meta: Json = {"_id": f"{collection}/{written.key}", "_key": written.key, "_rev": written.rev}
-    if written.old is not None and written.new is not None and written.old is not written.new:
+    if written.old is not None and written.new is not None:
         meta["_oldRev"] = written.old.rev
-    if wanted.old and written.old is not None and (not insert or written.old is not written.new):
+    if wanted.old and written.old is not None:
         meta["old"] = raw_document(collection, written.old)
     if wanted.new and written.new is not None:
         meta["new"] = raw_document(collection, written.new)
     return meta
 
 
-def refusal(collection: str, error: ArangoError) -> Json:
-    """Give the part of an answer that tells of one refused write; a conflict also tells what is stored."""
-    body: Json = {"error": True, "errorNum": error.number, "errorMessage": error.message}
-    if isinstance(error, RevisionConflictError):
-        row = error.row
-        body |= {"_id": f"{collection}/{row.key}", "_key": row.key, "_rev": row.rev}
-    return body
+def _refusal(error: ArangoError) -> Json:
+    """Give the part of an answer that tells of one refused write or read of many."""
+    return {"error": True, "errorNum": error.number, "errorMessage": error.message}
 
 
-async def _write_one(call: Call, item: Any, change: Change, *, status: int, insert: bool = False) -> web.Response:
+async def _write_one(call: Call, item: Any, change: Change, *, status: int) -> web.Response:
     collection, sync = _target(call)
     wanted = _wanted(call)
 
@@ -109,17 +96,15 @@ async def _write_one(call: Call, item: Any, change: Change, *, status: int, inse
             written = await session.write(work, sync=sync)
     except RevisionConflictError as exc:
         return answer_conflict(collection.name, exc)
-    body = {} if wanted.silent else _describe(collection.name, written, wanted, insert=insert)
+    body = {} if wanted.silent else _describe(collection.name, written, wanted)
     headers = {
         "ETag": f'"{written.rev}"',
         "Location": f"/_db/{call.database.name}/_api/document/{collection.name}/{written.key}",
     }
-    return answer(body, status if sync or status == 200 else 202, headers)
+    return answer(body, status if sync else 202, headers)
 
 
-async def _write_many(
-    call: Call, items: list[Any], change: Change, *, status: int, insert: bool = False
-) -> web.Response:
+async def _write_many(call: Call, items: list[Any], change: Change, *, status: int) -> web.Response:
     collection, sync = _target(call)
     wanted = _wanted(call)
     failures: Counter[int] = Counter()
@@ -133,16 +118,16 @@ async def _write_many(
                 written = change(documents, item)
             except ArangoError as exc:
                 failures[exc.number] += 1
-                told.append(refusal(collection.name, exc))
+                told.append(_refusal(exc))
             else:
                 if not wanted.silent:
-                    told.append(_describe(collection.name, written, wanted, insert=insert))
+                    told.append(_describe(collection.name, written, wanted))
         documents.flush()
         return told
 
     async with call.session(writes=[collection.name]) as session:
         told = await session.write(work, sync=sync)
-    return answer(told, status if sync or status == 200 else 202, _error_codes(failures))
+    return answer(told, status if sync else 202, _error_codes(failures))
 
 
 def _error_codes(failures: Mapping[int, int]) -> dict[str, str]:
@@ -186,8 +171,8 @@ async def _insert(call: Call) -> web.Response:
         return documents.insert(item, options)
 
     if type(body) is list:
-        return await _write_many(call, body, change, status=201, insert=True)
-    return await _write_one(call, check_document(body), change, status=201, insert=True)
+        return await _write_many(call, body, change, status=201)
+    return await _write_one(call, check_document(body), change, status=201)
 
 
 async def _change_one(
@@ -263,9 +248,9 @@ async def _remove_many(call: Call) -> web.Response:
 
 def answer_conflict(collection: str, error: RevisionConflictError) -> web.Response:
     """Answer a request for another revision than the stored one: with 412, where in a query it is 409."""
-    status = HTTPStatus.PRECONDITION_FAILED
-    headers = {"ETag": f'"{error.row.rev}"'}
-    return answer({"code": status, **refusal(collection, error)}, status, headers)
+    status, row = HTTPStatus.PRECONDITION_FAILED, error.row
+    stored = {"_id": f"{collection}/{row.key}", "_key": row.key, "_rev": row.rev}
+    return answer({**error_body(error), "code": status, **stored}, status, {"ETag": f'"{row.rev}"'})
 
 
 def find_document(connection: sqlite3.Connection, collection: Collection, key: str) -> Row:
@@ -305,7 +290,7 @@ async def _get_many(call: Call) -> web.Response:
                 told.append(raw_document(collection.name, row))
             except ArangoError as exc:
                 failures[exc.number] += 1
-                told.append({"error": True, "errorNum": exc.number, "errorMessage": exc.message})
+                told.append(_refusal(exc))
         return told
 
     async with call.session(reads=[collection.name]) as session:

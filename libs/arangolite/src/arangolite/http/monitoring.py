@@ -309,6 +309,10 @@ async def _create_task(_: Call) -> web.Response:
     raise not_supported("tasks, which are JavaScript")
 
 
+async def _missing_task(_: Call) -> web.Response:
+    raise ArangoError(Problem.TASK_NOT_FOUND)
+
+
 ROUTES = [
     Route("GET", "/_admin/log/level", _log_levels),
     Route("PUT", "/_admin/log/level", _set_log_levels),
@@ -341,4 +345,8 @@ ROUTES = [
     Route("GET", "/_admin/database/target-version", _target_version),
     Route("GET", "/_api/tasks", _no_tasks),
     Route("POST", "/_api/tasks", _create_task),
+    Route("GET", "/_api/tasks/{task}", _missing_task),
+    Route("PUT", "/_api/tasks/{task}", _create_task),
+    Route("POST", "/_api/tasks/{task}", _create_task),
+    Route("DELETE", "/_api/tasks/{task}", _missing_task),
 ]

@@ -71,7 +71,6 @@ class TrackedQuery:
             "user": self.user,
             "query": self.text[: tracking.maxQueryStringLength],
             "bindVars": self.bind_values if tracking.trackBindVars else {},
-            "dataSources": [],
             "started": self.started.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "runTime": time.monotonic() - self.clock if running else self.run_time_s,
             "peakMemoryUsage": 0,

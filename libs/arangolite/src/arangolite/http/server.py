@@ -95,10 +95,10 @@ _HOUSEKEEPING_SECONDS = 1.0
 _HEADERS = {"Server": "ArangoDB", "X-Content-Type-Options": "nosniff"}
 _CHALLENGE = {"WWW-Authenticate": 'Bearer token_type="JWT", realm="ArangoDB"'}
 _OPEN_PATHS = frozenset(route.path for route in auth.OPEN_ROUTES)
-# Areas of ArangoDB's API that exist there; a path outside of them is unknown there, too, and so is what it switches off
-# unless it is started with `--javascript.allow-admin-execute`.
+# Areas of ArangoDB's API that exist there; a path outside of them is unknown there, too.
 _KNOWN_AREAS = ("/_api/", "/_admin/", "/_open/")
-_SWITCHED_OFF = "/_admin/execute"
+# So is what 3.12 has given up, and what it has only with `--javascript.allow-admin-execute`.
+_NO_AREAS = ("/_api/traversal", "/_api/control_pregel", "/_admin/execute")
 
 
 class Server:
@@ -247,7 +247,7 @@ def _split_database(request: web.Request) -> tuple[str, web.Request]:
 def _unrouted(request: web.Request, problem: web.HTTPException) -> ArangoError:
     if isinstance(problem, web.HTTPMethodNotAllowed):
         return ArangoError(Problem.METHOD_NOT_ALLOWED)
-    if request.path.startswith(_KNOWN_AREAS) and request.path != _SWITCHED_OFF:
+    if request.path.startswith(_KNOWN_AREAS) and not request.path.startswith(_NO_AREAS):
         return not_supported(f"{request.method} {request.path}")
     return ArangoError(Problem.HTTP_NOT_FOUND, f"unknown path '{request.path}'")
 

@@ -195,7 +195,7 @@ class Collection:
 
 
 _KEY_GENERATORS = ("traditional", "padded", "uuid", "autoincrement")
-_REFUSED = ("smartJoinAttribute", "isSmart", "isDisjoint")
+_REFUSED = ("isSmart", "isDisjoint")
 
 
 def collection_properties(request: Mapping[str, Any]) -> Json:

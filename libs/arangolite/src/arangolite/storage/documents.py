@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -15,6 +15,15 @@ from arangolite.storage.names import check_key, is_document_id
 from arangolite.values import Value
 
 OverwriteMode = Literal["conflict", "ignore", "replace", "update"]
+
+
+def read_overwrite_mode(given: Value) -> OverwriteMode:
+    """Read what is to be done when a key is taken, or refuse it with 10."""
+    for mode in get_args(OverwriteMode):
+        if mode == given:
+            found: OverwriteMode = mode
+            return found
+    raise ArangoError(Problem.BAD_PARAMETER, f"invalid value for 'overwriteMode': {given!r}")
 
 
 @dataclass(frozen=True)
@@ -32,7 +41,10 @@ DEFAULT_OPTIONS = WriteOptions()
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The outcome of one write: the document before and after, None where there was or is none."""
+    """The outcome of one write: the document before and after, None where there was or is none.
+
+    Both are None when the overwrite mode "ignore" has let a document be.
+    """
 
     key: str
     rev: str
@@ -66,7 +78,7 @@ class Documents:
             if options.overwrite_mode == "conflict":
                 raise primary_violation(key)
             if options.overwrite_mode == "ignore":
-                return Written(key, existing.rev, existing, existing)
+                return Written(key, existing.rev, None, None)
             change = self.update if options.overwrite_mode == "update" else self.replace
             return change(key, document, options)
         self._check_edge(document)

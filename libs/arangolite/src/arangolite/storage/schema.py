@@ -90,6 +90,8 @@ def rename_collection(name: str, new_name: object) -> Work[Collection]:
         collection = transaction.collection(name)
         if collection.properties["isSystem"]:
             raise ArangoError(Problem.FORBIDDEN)
+        if checked == collection.name:
+            return collection
         if checked in transaction.collections:
             raise ArangoError(Problem.DUPLICATE_NAME, f"duplicate name: {checked}")
         transaction.connection.execute("UPDATE collections SET name = ? WHERE id = ?", (checked, collection.id))

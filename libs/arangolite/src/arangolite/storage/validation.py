@@ -24,7 +24,7 @@ class Validation:
             schema: What `check_schema` gives.
         """
         self._level = schema["level"]
-        self._message = schema["message"]
+        self.message = schema["message"]
         try:
             self._validator = jsonschema_rs.Draft4Validator(schema["rule"], retriever=_refuse_remote)
         except ValueError as exc:
@@ -48,7 +48,7 @@ class Validation:
         return self._validator.is_valid({name: value for name, value in document.items() if name not in _SYSTEM})
 
     def _refuse(self) -> NoReturn:
-        raise ArangoError(Problem.VALIDATION_FAILED, self._message)
+        raise ArangoError(Problem.VALIDATION_FAILED, self.message)
 
 
 def check_schema(given: object) -> Json | None:

@@ -1,5 +1,9 @@
 """Functions that look into the database."""
 
+from functools import lru_cache
+
+import msgspec
+
 from arangolite.aql.context import Run
 from arangolite.aql.functions.dates import InvalidDateError, iso_text, parse_moment
 from arangolite.aql.functions.registry import Needs, function, strict_function, wrong_argument
@@ -11,6 +15,8 @@ from arangolite.storage.names import split_id
 from arangolite.storage.revisions import COUNTER_BITS, revision_number
 from arangolite.storage.validation import Validation, check_schema
 from arangolite.values import Value
+
+_COMPILED_SCHEMAS = 32  # a query asks for one, once for each document
 
 
 @function("DOCUMENT", 1, 2, needs=Needs.RUN, deterministic=False)
@@ -82,10 +88,16 @@ def _schema_validate(warn: Warn, document: Value, schema: Value) -> Value:
     """
     if type(document) is not dict:
         return wrong_argument(warn)
-    checked = check_schema(schema)
-    if checked is None or Validation(checked).is_valid(document):
+    validation = _validation(msgspec.json.encode(schema))
+    if validation is None or validation.is_valid(document):
         return {"valid": True}
-    return {"valid": False, "errorMessage": checked["message"]}
+    return {"valid": False, "errorMessage": validation.message}
+
+
+@lru_cache(_COMPILED_SCHEMAS)
+def _validation(schema: bytes) -> Validation | None:
+    checked = check_schema(msgspec.json.decode(schema))
+    return None if checked is None else Validation(checked)
 
 
 function("CURRENT_DATABASE", 0, needs=Needs.RUN, deterministic=False)(lambda run: run.database)
