@@ -11,7 +11,7 @@ from streamforge_common.contract.commands import SHARE_MARGIN_S, Command, Comman
 from streamforge_common.exchanges import REST_MARKETS
 from streamforge_common.history.budget import DividedBudget
 
-BYBIT = RunningLoader("bybit", "linear", "candles_1m")
+BYBIT = RunningLoader.of("bybit", "linear", "api_candles_1m")
 (POOL,) = BYBIT.pools
 STEP_S, UNTIL_S, LOOK_EVERY_S = 0.1, 90.0, 5.0
 
@@ -75,10 +75,11 @@ def simulate(loaders: list[Loader], looks_at_s: float = 0.0) -> list[float]:
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(lives, min_size=1, max_size=16), st.floats(0, LOOK_EVERY_S))
-def test_all_together_leave_a_quarter_of_the_limit_to_the_newcomers_of_another_replica(drawn, looks_at_s):
-    sent_s = simulate([Loader(begins_s, begins_s + lasts_s, lag_s) for begins_s, lasts_s, lag_s in drawn], looks_at_s)
+def test_all_together_leave_to_live_loaders_and_to_another_replica_what_is_theirs(drawn, looks_at_s):
+    loaders = [Loader(begins_s, begins_s + lasts_s, lag_s) for begins_s, lasts_s, lag_s in drawn]
+    sent_s = simulate(loaders, looks_at_s)
     for first, at_s in enumerate(sent_s):
-        assert bisect_left(sent_s, at_s + POOL.window_s, first) - first <= 0.75 * POOL.limit
+        assert bisect_left(sent_s, at_s + POOL.window_s, first) - first <= 0.65 * POOL.limit + len(loaders)
 
 
 def test_however_many_run_they_use_nearly_half_of_the_limit():
@@ -90,16 +91,20 @@ def test_however_many_run_they_use_nearly_half_of_the_limit():
 
 def test_only_loaders_of_limits_that_nobody_counts_have_a_share():
     shares = Shares()
-    funding, measured = (RunningLoader("binance", "um", kind) for kind in ("funding_rate", "open_interest_5m"))
-    for kind in ("candles_1m", "agg_trades", "depth"):
-        assert shares.share_of(RunningLoader("binance", "um", kind), 0) is None
-        assert shares.share_of(RunningLoader("binance", "spot", kind), 0) is None
-    shares.count([funding, funding, BYBIT])
-    assert [shares.share_of(it, 0).now for it in (funding, measured, BYBIT)] == [0.25, 0.5, 0.5]
+    funding, measured = (
+        RunningLoader.of("binance", "um", name) for name in ("api_funding_rate", "dump_open_interest_5m")
+    )
+    for name in ("api_candles_1m", "dump_agg_trades", "ws_depth"):
+        assert shares.share_of(RunningLoader.of("binance", "um", name), 0) is None
+        assert shares.share_of(RunningLoader.of("binance", "spot", name), 0) is None
+    live = RunningLoader.of("bybit", "spot", "ws_trades")
+    shares.count([funding, funding, BYBIT, live, live])
+    assert [shares.share_of(it, 0).now for it in (funding, measured, BYBIT, live)] == [0.25, 0.5, 0.5, 0.1]
     shares.note_begun(funding, 0)
-    assert [shares.share_of(it, 1).at_first for it in (funding, measured)] == [0.0625, 0.125]
-    assert shares.share_of(funding, 311).at_first == 0.125
-    assert shares.share_of(RunningLoader("bybit", "spot", "trades"), 0).now == 0.5, "as of one address"
+    assert [shares.share_of(it, 1).at_first for it in (funding, measured, live)] == [0.0375, 0.075, 0.075]
+    assert shares.share_of(funding, 311).at_first == 0.075
+    shares.count([])
+    assert shares.share_of(RunningLoader.of("bybit", "spot", "api_candles_1m"), 0).now == 0.5
 
 
 def test_the_limits_that_are_divided_are_these():

@@ -1,7 +1,10 @@
 """What the `start` command asks for, checked against what the exchanges have."""
 
+from collections.abc import Container
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from streamforge_common.contract.backfill import BACKFILL_OPTION, backfill_range
 from streamforge_common.contract.baskets import BASKET, EVERY_SYMBOL
 from streamforge_common.contract.commands import Command
 from streamforge_common.contract.data_types import DataType, Source
@@ -23,6 +26,8 @@ class Dataset:
     kafka_topic: str
     duration_s: float | None
     """How long to listen; None until stopped."""
+    backfill: float | str | None = None
+    """From when on there is to be history too: seconds before now, or an instant; None where there is to be none."""
     levels: int = 0
     """Of order books: how many of each side are published."""
     every_s: float = 0.0
@@ -68,6 +73,7 @@ class Dataset:
             start.type,
             start.kafka_topic,
             read_duration(start),
+            backfill=read_backfill(start, REST_MARKETS[start.exchange, start.market].histories),
             levels=int(chosen.get("levels", 0)),
             every_s=chosen.get("every", 0.0),
         )
@@ -87,6 +93,22 @@ def read_duration(start: Command) -> float | None:
     if duration_s is None or (isinstance(duration_s, int | float) and duration_s > 0):
         return duration_s
     raise unsupported(f"the duration is {duration_s!r}, expected seconds")
+
+
+def read_backfill(start: Command, histories: Container[str]) -> float | str | None:
+    """Return from when on there is to be history too. Raises FatalError."""
+    option = start.options.get(BACKFILL_OPTION)
+    if option is None:
+        return None
+    kind = DataType.parse(start.type).kind
+    if kind not in histories:
+        raise unsupported(f"{start.exchange!r} {start.market!r} gives no history of {kind!r}")
+    try:
+        backfill_range(option, datetime.now(UTC))
+    except ValueError as exc:
+        raise unsupported(f"option {BACKFILL_OPTION}: {exc}") from exc
+    assert isinstance(option, int | float | str)
+    return option
 
 
 def unsupported(why: str) -> FatalError:

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from queue_manager.app.catalog import Offer, is_archived, offers_of
+from streamforge_common.contract.backfill import BACKFILL_OPTION, backfill_range
 from streamforge_common.contract.baskets import BASKET, EVERY_SYMBOL, FEWEST, MOST, SYMBOLS_OPTION
 from streamforge_common.contract.data_types import DataType, Source
 from streamforge_common.contract.source_choice import SOURCE_OPTION, SourceChoice
@@ -59,11 +60,14 @@ class WorkflowRequest(BaseModel):
     collection_name: str | None = None
     """Where to store; named after the dataset when absent."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """`rate`: the share of the exchange's limits to use at most, up to 1. Live types: `duration`, after how many
-    seconds the workflow is complete; without it, it runs until stopped. Order books: `levels` of each side, `every` so
-    many seconds; what is polled: `every`; depth snapshots: `limit`. Types with a time range: `source`, where `api_`
-    records come from: `rest`, `dump` (the archives, REST for what they lack) or `auto`, the default (REST as far as it
-    reaches and is quick enough, the archives for what is older).
+    """`rate`: the share of the exchange's limits to use at most, up to 1.
+
+    Live types: `duration`, after how many seconds the workflow is complete (without it, it runs until stopped);
+    `backfill`, history comes first, from so many seconds before now on or from an RFC 3339 instant on. Order books:
+    `levels` of each side, `every` so many seconds; what is polled: `every`; depth snapshots: `limit`.
+
+    Types with a time range: `source`, where `api_` records come from: `rest`, `dump` (the archives, REST for what they
+    lack) or `auto`, the default (REST as far as it reaches and is quick enough, the archives for what is older).
     """
 
 
@@ -103,7 +107,7 @@ def check_request(request: WorkflowRequest, now: datetime) -> CheckedRequest:
         _check_every_symbol(request, data_type, fault)
     if data_type is not None and data_type.source.is_live:
         start = now
-        _check_live(request, data_type, fault)
+        _check_live(request, data_type, now, fault)
     else:
         start = _check_bounded(request, data_type, now, fault)
     if errors:
@@ -222,7 +226,7 @@ def _check_rate(value: Any, fault: Fault) -> None:  # noqa: ANN401
         fault("options/rate", "expected the share of the exchange's limits to use at most, more than 0 and at most 1")
 
 
-def _check_live(request: WorkflowRequest, data_type: DataType, fault: Fault) -> None:
+def _check_live(request: WorkflowRequest, data_type: DataType, now: datetime, fault: Fault) -> None:
     if request.symbols is not None:
         fault("symbols", "live types take one symbol in this version; ask for a workflow for each")
     if request.time_range:
@@ -233,13 +237,30 @@ def _check_live(request: WorkflowRequest, data_type: DataType, fault: Fault) -> 
             continue
         if option == "rate":
             _check_rate(value, fault)
+        elif option == BACKFILL_OPTION:
+            _check_backfill(request, data_type.kind, now, fault)
         elif option != "duration":
-            taken = ", ".join(["duration (seconds)", "rate", *known])
+            taken = ", ".join(["duration (seconds)", "rate", BACKFILL_OPTION, *known])
             fault(f"options/{option}", f"unknown option; such types take {taken}")
         elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST_S:
             fault("options/duration", f"expected seconds, more than 0 and at most {_LONGEST_S}")
     for option, detail in option_faults(known, request.options):
         fault(f"options/{option}", detail)
+
+
+def _check_backfill(request: WorkflowRequest, kind: str, now: datetime, fault: Fault) -> None:
+    """Refuse history that the exchange does not give over REST."""
+    market = REST_MARKETS[request.exchange, request.market]
+    if kind not in market.histories:
+        fault(f"options/{BACKFILL_OPTION}", market.lacks.get(kind, f"the exchange gives no history of {kind}"))
+        return
+    try:
+        time_range = backfill_range(request.options[BACKFILL_OPTION], now)
+    except ValueError as exc:
+        fault(f"options/{BACKFILL_OPTION}", str(exc))
+        return
+    if why := market.fault_of_reach(kind, time_range.start_ms, time_range.end_ms):
+        fault(f"options/{BACKFILL_OPTION}", why)
 
 
 def _check_bounded(request: WorkflowRequest, data_type: DataType | None, now: datetime, fault: Fault) -> datetime:
