@@ -26,10 +26,10 @@ class Dataset:
     kafka_topic: str
     duration_s: float | None
     """How long to listen; None until stopped."""
-    levels: int = 0
-    """Of order books: how many of each side are published."""
     backfill: float | str | None = None
     """From when on there is to be history too: seconds before now, or an instant; None where there is to be none."""
+    levels: int = 0
+    """Of order books: how many of each side are published."""
     every_s: float = 0.0
     """Of order books: how far apart; 0 for one after every difference."""
 
