@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import arangolite
@@ -31,6 +31,7 @@ def request(**fields: object) -> WorkflowRequest:
 names = st.text(alphabet="AbZ09_-é ", max_size=32) | st.sampled_from(["BTCUSDT", "btcusdt", "ETHUSDT", "MULTI", "all"])
 
 
+@example(["all", "all"])
 @given(st.lists(names, max_size=6))
 def test_any_list_of_symbols_is_a_basket_or_refused_with_every_fault_named(symbols: list[str]) -> None:
     try:
@@ -59,6 +60,7 @@ def test_any_list_of_symbols_is_a_basket_or_refused_with_every_fault_named(symbo
         ({"symbols": [f"S{number}" for number in range(1_001)]}, "#/symbols", "2 to 1,000 symbols, not 1,001"),
         ({"symbols": ["BTCUSDT", "ETHUSDT", "btcusdt"]}, "#/symbols/2", "BTCUSDT is listed already"),
         ({"symbols": ["BTCUSDT", "B"]}, "#/symbols/1", "not a symbol such as BTCUSDT"),
+        ({"symbols": ["BTCUSDT", "ALL"]}, "#/symbols/1", "no single symbol"),
         ({"symbol": "MULTI"}, "#/symbol", "list its symbols in symbols"),
         ({"symbol": "ALL"}, "#/symbol", "binance um ws_mark_price; or list the symbols in symbols"),
         ({"symbol": "all", "type": "ws_trades", "time_range": ""}, "#/symbol", "binance um ws_liquidations"),

@@ -199,6 +199,34 @@ def test_a_job_that_vanishes_is_launched_anew_as_another_attempt_a_few_times(pla
     assert platform.workflow.error.code == "job_vanished"
 
 
+def test_a_job_that_another_replica_launches_meanwhile_is_not_taken_for_one_that_is_gone():
+    """It was, now and then, with two replicas: the jobs were listed before, the document was read after the launch."""
+    crash = Crash()
+    store, log = MemoryStore(crash), MemoryLog(crash)
+
+    def replica(launcher):
+        return Controller(
+            store, log, launcher, clock=lambda: datetime(2026, 1, 1, tzinfo=UTC), stop_grace_s=60, most_running=1
+        )
+
+    class SlowLauncher(MemoryLauncher):
+        """Its first list is on its way while the other replica works."""
+
+        async def jobs(self, queue_id=None):
+            listed = await super().jobs(queue_id)
+            if not self.ever_launched:
+                await first.reconcile(queue_id)
+            return listed
+
+    launcher = SlowLauncher(crash)
+    first, second = replica(MemoryLauncher(crash, False, launcher.by_name, launcher.ever_launched)), replica(launcher)
+    queue_id = asyncio.run(first.submit(WorkflowRequest(**HISTORY))).queue_id
+    asyncio.run(second.reconcile(queue_id))
+
+    assert [task.attempt for task in Workflow.model_validate_json(store.documents[queue_id][0]).tasks] == [1, 1]
+    assert len(launcher.ever_launched) == 2
+
+
 def test_events_of_an_earlier_attempt_change_nothing_but_the_audit_trail(platform):
     del platform.launcher.by_name[platform.workflow.tasks[LOADER].job_name]
     platform.look()

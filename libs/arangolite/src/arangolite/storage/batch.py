@@ -120,7 +120,8 @@ class Batch:
     def takes_bulk(self) -> bool:
         """Whether nothing but a taken key could refuse a document, so that new ones may go in as one."""
         checked = self._check_key is not None or self.collection.validation is not None
-        return not checked and not any(table.unique or table.numeric for table in self._tables)
+        checked = checked or any(table.unique or table.numeric for table in self._tables)
+        return not checked and not self._transaction.is_contested(self.collection)
 
     def insert_bulk(
         self, keys: Sequence[str], documents: Sequence[Document], texts: Sequence[str], *, touches: bool

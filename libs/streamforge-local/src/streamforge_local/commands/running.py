@@ -39,6 +39,12 @@ def run(
     source: Annotated[
         str | None, typer.Option(metavar="SOURCE", help="Of an api type: rest, dump (archives) or auto; else auto.")
     ] = None,
+    backfill: Annotated[
+        str | None,
+        typer.Option(
+            metavar="START", help="Of a live type: history first, from an instant on or so many seconds back."
+        ),
+    ] = None,
     is_followed: Annotated[
         bool, typer.Option("--follow/--no-follow", help="Show the progress until it has ended, or only start it.")
     ] = True,
@@ -60,7 +66,11 @@ def run(
     }
     if collection is not None:
         request["collection_name"] = collection
-    choices = {"duration": duration, "source": source}
+    choices = {
+        "duration": duration,
+        "source": source,
+        "backfill": float(backfill) if backfill is not None and backfill.isdecimal() else backfill,
+    }
     if chosen := {option: choice for option, choice in choices.items() if choice is not None}:
         request["options"] = chosen
     connection = Connection(url, home)

@@ -5,5 +5,9 @@
 - `backlog`: records between the exchange and the broker, never too many.
 - `place`: where the loader stands, as it is kept in the checkpoint.
 - `receiving`: the way of a frame: read, checked, put into the backlog; when to connect anew.
+- `book`, `books`: an order book that is right or not there; what of it is published, and what is told.
+- `book_receiving`: receiving where snapshots over REST are needed besides.
+- `polling`: what is asked for again and again.
+- `receivers`: which of these a dataset needs.
 - `loading`: the way of a record from there: published, counted, reported.
 """

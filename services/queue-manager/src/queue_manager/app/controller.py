@@ -19,6 +19,7 @@ from queue_manager.app.intake import Intake
 from queue_manager.app.ports import (
     ChangedMeanwhileError,
     ControlLog,
+    Job,
     JobSpec,
     Launcher,
     NameTakenError,
@@ -263,17 +264,10 @@ class Controller:
 
     async def _step(self, queue_id: QueueId) -> bool:
         """Look, decide, store, act, store; returns whether anything was done."""
-        jobs = {job.name: job for job in await self._launcher.jobs(queue_id)}
-        events_are_read = False
-        stored = await self._store.get(queue_id)
-        if stored is None:
+        looked = await self._look(queue_id)
+        if looked is None:
             return False
-        is_hopeless = any(job.is_stuck or job.has_failed for job in jobs.values())
-        if is_hopeless or lifecycle.needs_judgement(stored.workflow, jobs):
-            events_are_read = await self._log.events_are_read()
-            stored = await self._store.get(queue_id)
-            if stored is None:
-                return False
+        stored, jobs, events_are_read = looked
         before = stored.workflow.model_dump_json()
         banned_until_s = self._banned_until(stored.workflow.datasets[0])
         share = self._shares.share_of(_loader_of(stored.workflow.datasets[0]), self._clock().timestamp())
@@ -291,6 +285,27 @@ class Controller:
             return True
         # A job that is being deleted takes its time; the watch tells when it is gone.
         return any(not isinstance(action, actions.DeleteJob | actions.Forget) for action in todo)
+
+    async def _look(self, queue_id: QueueId) -> tuple[Stored, Mapping[str, Job], bool] | None:
+        """Return the document, the jobs, and whether every event before is noted; None where nothing is stored.
+
+        The jobs are listed first: the document that is read behind knows each of them. But it may also know of one that
+        another replica has launched meanwhile, so whether a job is gone is told only by a list that is younger than
+        the document that says it was launched.
+        """
+        jobs = await self._jobs_of(queue_id)
+        stored = await self._store.get(queue_id)
+        while stored is not None and lifecycle.needs_judgement(stored.workflow, jobs):
+            launched = stored.workflow.launched_jobs()
+            jobs = await self._jobs_of(queue_id)
+            events_are_read = await self._log.events_are_read()
+            stored = await self._store.get(queue_id)
+            if stored is not None and stored.workflow.launched_jobs() == launched:
+                return stored, jobs, events_are_read
+        return None if stored is None else (stored, jobs, False)
+
+    async def _jobs_of(self, queue_id: QueueId) -> dict[str, Job]:
+        return {job.name: job for job in await self._launcher.jobs(queue_id)}
 
     def _may_start(self, workflow: Workflow) -> bool:
         has_started = workflow.status is not WorkflowStatus.PENDING
