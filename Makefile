@@ -30,8 +30,9 @@ test: setup ## Run all tests, with a real broker and real servers
 	@.venv/bin/pytest
 
 .PHONY: e2e-k8s
-e2e-k8s: setup ## Run the tests that need a Kubernetes cluster, on the one that KUBECONFIG points at
+e2e-k8s: setup ## Run the tests of a cluster and the end-to-end tests on the cluster that KUBECONFIG points at
 	@.venv/bin/pytest tests/cluster
+	@.venv/bin/pytest --platform cluster tests/e2e
 
 .PHONY: images
 images: ## Build the services' images, tell their sizes and what is in them [BASE_IMAGE=…] [DOCKER_BUILD_FLAGS=…]
@@ -50,7 +51,7 @@ chaos: setup ## Break everything while it works, and prove that nothing is lost 
 	@.venv/bin/python -m tests.chaos --trials "$(TRIALS)" --lanes "$(LANES)" $(if $(SEED),--seed "$(SEED)") $(if $(KINDS),--only $(KINDS))
 
 .PHONY: bench
-bench: setup ## Measure against ceilings of the same run, some 20 minutes [BENCH=--quick]
+bench: setup ## Measure against ceilings of the same run, some 30 minutes [BENCH=--quick]
 	@scripts/sync --group bench
 	@.venv/bin/python -m bench $(BENCH)
 

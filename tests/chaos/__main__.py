@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.chaos import report
 from tests.chaos.kinds import KINDS
 from tests.chaos.lanes import run_lanes
+from tests.chaos.live import run_live
 from tests.chaos.memory import run_memory
 from tests.chaos.mutations import MUTATIONS, run_mutations
 from tests.chaos.trial import Outcome
@@ -23,6 +24,8 @@ def main() -> None:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     if arguments.what == "mutations":
         sys.exit(0 if run_mutations(arguments.only or list(MUTATIONS), arguments.folder, _say) else 1)
+    if arguments.what == "live":
+        sys.exit(0 if run_live(arguments.folder, arguments.disconnects, arguments.trials, _say) else 1)
     if arguments.what == "memory":
         sys.exit(0 if run_memory(arguments.folder, arguments.seconds, _say) else 1)
     sys.exit(_run(arguments))
@@ -53,12 +56,13 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=["trials", "mutations", "memory"], default="trials")
+    parser.add_argument("what", nargs="?", choices=["trials", "mutations", "memory", "live"], default="trials")
     parser.add_argument("--trials", type=int, default=20, help="of each kind (default %(default)s)")
     parser.add_argument("--seed", default=secrets.token_hex(4), help="everything random comes from it")
     parser.add_argument("--lanes", type=int, default=2, help="platforms side by side (default %(default)s)")
     parser.add_argument("--only", nargs="+", metavar="KIND", help="kinds of trials, or mutations, in place of all")
     parser.add_argument("--seconds", type=float, default=600, help="of `memory`: the pause (default %(default)s)")
+    parser.add_argument("--disconnects", type=int, default=100, help="of `live`: of every stream (default %(default)s)")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "streamforge-chaos")
     return parser
 

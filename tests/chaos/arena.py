@@ -6,12 +6,12 @@ trial. A platform on which a trial went wrong is kept for inspection and another
 
 import sys
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from tests.embedded.platform import EmbeddedPlatform
 from tests.embedded.workflows import Document, Workflows
@@ -24,6 +24,8 @@ _EARLIEST, _LATEST = datetime(2021, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzin
 _LETTERS = "BCDFGHJKLMNPQRSTVW"
 """Of symbols: no wrong one that the exchange refuses on purpose (NOPE, FAKE, XXX, ZZZ, …) can be made of them."""
 _DAYS = (7, 20)
+_TRADED = timedelta(hours=4)
+"""Some 20,000 single trades or more."""
 PATIENCE_S = 300.0
 """The longest outage is 60 s, and after it clients back off up to 15 s; the rest is a slow machine."""
 COMPONENTS = ("kafka", "arangolite", "exchange-sim", "queue-manager")
@@ -38,6 +40,8 @@ class Order:
     symbol: str
     start: datetime
     days: int
+    source: str = "api"
+    kind: ClassVar = KIND
 
     @classmethod
     def draw(cls, rng: Random) -> Self:
@@ -56,20 +60,56 @@ class Order:
         """How many there are."""
         return self.days * 24 * 60
 
+    @classmethod
+    def draw_archived(cls, rng: Random) -> Self:
+        """Draw one of the archives, which have a file for each of its days."""
+        return replace(cls.draw(rng), source="dump")
+
+    @property
+    def end(self) -> datetime:
+        """Exclusive."""
+        return self.start + timedelta(days=self.days)
+
     @property
     def body(self) -> Document:
         """What is posted."""
-        end = self.start + timedelta(days=self.days)
         return {
             "symbol": self.symbol,
-            "type": f"api_{KIND}",
-            "time_range": f"{self.start:%Y-%m-%d}:{end:%Y-%m-%d}",
+            "type": f"{self.source}_{self.kind}",
+            "time_range": f"{self.start.isoformat()}/{self.end.isoformat()}",
             "collection_name": f"chaos_{self.symbol.lower()}",
         }
+
+    def keys(self, served: Set[str]) -> Set[str]:
+        """Return the `_key` of everything that belongs to it; what was served may be more, or less."""
+        return {self.key(number) for number in range(self.candles)}
+
+    def keys_between(self, start: int, end: int) -> Set[str]:
+        """Return those of a gap, whose bounds are as in the report."""
+        return {self.key((at - self.start_ms) // MINUTE_MS) for at in range(start, end, MINUTE_MS)}
 
     def key(self, number: int) -> str:
         """Return the `_key` of its candle of this number, from 0."""
         return f"binance:spot:{self.symbol}:{KIND}:{self.start_ms + number * MINUTE_MS}"
+
+
+class TradeOrder(Order):
+    """Single trades instead, of the first hours of the range."""
+
+    kind: ClassVar = "trades"
+
+    @property
+    def end(self) -> datetime:
+        """Exclusive."""
+        return self.start + _TRADED
+
+    def keys(self, served: Set[str]) -> Set[str]:
+        """Return all that were served: the exchange is asked for no others."""
+        return served
+
+    def keys_between(self, start: int, end: int) -> Set[str]:
+        """Return those of a gap, whose bounds are ids."""
+        return {f"binance:spot:{self.symbol}:{self.kind}:{at}" for at in range(start, end)}
 
 
 class Arena:

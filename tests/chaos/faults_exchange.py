@@ -6,10 +6,12 @@ from typing import Any
 
 import httpx
 
+from tests.chaos.arena import Order
 from tests.chaos.trial import Fault, NotFiredError, Scene
 from tests.embedded.processes import jobs_of, kill, wait_until
 
 _CANDLES_PATH = "/api/v3/klines"
+_FILES_PATH = "/data/*"
 _BANNED = 418
 _UNDER_WAY_MS = 1_000
 """What was sent before the refusal could be read arrives this much later at most."""
@@ -35,9 +37,11 @@ class ExchangeFault(Fault):
         self._all_can_know = all_can_know
         self._since_seq = 0
 
+    path = _CANDLES_PATH
+
     def arm(self, scene: Scene) -> None:
         """Plan it."""
-        fault: dict[str, Any] = {"path": _CANDLES_PATH, "kind": self._kind, "after": scene.rng.randint(0, 12)}
+        fault: dict[str, Any] = {"path": self.path, "kind": self._kind, "after": scene.rng.randint(0, 12)}
         fault["count"] = scene.rng.randint(1, self._most)
         if self._seconds is not None:
             fault["seconds"] = round(scene.rng.uniform(*self._seconds), 1)
@@ -75,6 +79,13 @@ class ExchangeFault(Fault):
                 and refused["at"] + _UNDER_WAY_MS < each["at"] < refused["at"] + refused["retry_after"] * 1000 - 100
             ]
             assert not early, f"{len(early)} requests before Retry-After of {refused}, the first {early[0]}"
+
+
+class ArchiveFault(ExchangeFault):
+    """The same on the files of the archives, and their checksums; what stays wrong must come over REST."""
+
+    path = _FILES_PATH
+    draw = Order.draw_archived
 
 
 class BanAndKill(ExchangeFault):

@@ -6,9 +6,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 from streamforge_local.guard import guarded
+from tests.chaos.arena import Order
 from tests.chaos.oracle import Expectation
 from tests.chaos.trial import Fault, NotFiredError, Scene
 from tests.chaos.up import gate_of
@@ -22,7 +25,8 @@ _FREEZE_S = (5.0, 60.0)
 class KillJob(Fault):
     """`kill -9` of jobs of one target, one to three times, at random moments."""
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, draw: Callable[[Random], Order] = Order.draw) -> None:
+        self.draw = draw
         self._target = target
         self._killed: list[str] = []
 

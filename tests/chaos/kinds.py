@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
+from tests.chaos.arena import Order, TradeOrder
 from tests.chaos.faults_between import KillBeforeStored, ReadEventsAgain, WhileLoading
 from tests.chaos.faults_database import DatabaseFault, RefuseDocuments
-from tests.chaos.faults_exchange import BanAndKill, ExchangeFault
+from tests.chaos.faults_exchange import ArchiveFault, BanAndKill, ExchangeFault
 from tests.chaos.faults_points import DieAround, DieWhileDeleting, DieWhileRepairing, DieWhileStopping, Together
 from tests.chaos.faults_processes import FreezeComponent, KillComponent, KillJob, KillQueueManager, Twin
 from tests.chaos.faults_topic import RefusePages
@@ -12,6 +13,8 @@ from tests.chaos.trial import Fault
 
 KINDS: dict[str, Callable[[], Fault]] = {
     "kill-loader": lambda: KillJob("loader-producer"),
+    "kill-loader-of-archives": lambda: KillJob("loader-producer", Order.draw_archived),
+    "kill-loader-of-trades": lambda: KillJob("loader-producer", TradeOrder.draw),
     "kill-connector": lambda: KillJob("arango-connector"),
     "kill-connector-before-stored": KillBeforeStored,
     "kill-queue-manager": lambda: KillQueueManager(10.0),
@@ -52,6 +55,10 @@ KINDS: dict[str, Callable[[], Fault]] = {
     "exchange-short-page": lambda: ExchangeFault("short_page"),
     "exchange-duplicated-rows": lambda: ExchangeFault("duplicated_rows"),
     "exchange-missing-rows": lambda: ExchangeFault("missing_rows"),
+    "archive-wrong-checksum": lambda: ArchiveFault("wrong_checksum"),
+    "archive-corrupt-zip": lambda: ArchiveFault("corrupt_zip"),
+    "archive-missing-file": lambda: ArchiveFault("missing_file"),
+    "archive-cut-file": lambda: ArchiveFault("cut_file"),
     "twin-loader": lambda: Twin("loader-producer"),
     "late-loader": lambda: Twin("loader-producer", late=True),
     "twin-connector": lambda: Twin("arango-connector"),

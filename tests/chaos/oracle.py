@@ -7,7 +7,7 @@ the other, and between them a conversion of our own.
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,36 +116,30 @@ def _of_quality(
     """The report must say what is so: what was never served is a gap of the exchange, and nothing else is missing."""
     quality = arena.workflows.find(document["queue_id"], "/quality")
     (dataset,) = quality["datasets"]
-    grid = {order.key(number) for number in range(order.candles)}
-    ours = expectation.rejected & grid
-    stored = len(grid & served) - len(ours)
-    wanted = ("incomplete" if ours else "complete", order.candles, stored, len(ours))
+    keys = order.keys(served)
+    ours = expectation.rejected & keys
+    stored = len(keys & served) - len(ours)
+    wanted = ("incomplete" if ours else "complete", len(keys), stored, len(ours))
     told = (quality["verdict"], dataset["expected"], dataset["stored"], dataset["rejected"])
     if told != wanted or rejected != ours:
         yield f"quality says {told}, wanted {wanted}; rejected are {sorted(rejected)[:_SHOWN]}"
-    for cause, keys in (("exchange", grid - served), ("unexplained", ours)):
-        if (gaps := _keys_of_gaps(order, dataset["gaps"], cause)) != keys:
-            yield f"gaps with cause {cause} hold {len(gaps)} candles, wanted {len(keys)}"
+    for cause, missing in (("exchange", keys - served), ("unexplained", ours)):
+        if (gaps := _keys_of_gaps(order, dataset["gaps"], cause)) != missing:
+            yield f"gaps with cause {cause} hold {len(gaps)} records, wanted {len(missing)}"
 
 
 def _keys_of_gaps(order: Order, gaps: Sequence[Document], cause: str) -> set[str]:
-    return {
-        order.key((open_time - order.start_ms) // MINUTE_MS)
-        for gap in gaps
-        if gap["cause"] == cause
-        for open_time in range(gap["from"], gap["to"], MINUTE_MS)
-    }
+    return {key for gap in gaps if gap["cause"] == cause for key in order.keys_between(gap["from"], gap["to"])}
 
 
 def _of_records(
     order: Order, served: Mapping[str, Document], stored: Mapping[str, Document], rejected: frozenset[str]
 ) -> Iterator[str]:
-    grid = {order.key(number) for number in range(order.candles)}
     for what, keys in (
         ("served and neither stored nor rejected", served.keys() - stored.keys() - rejected),
         ("stored and never served", stored.keys() - served.keys()),
         ("both stored and rejected", stored.keys() & rejected),
-        ("served although not of the range", served.keys() - grid),
+        ("served although not of the range", served.keys() - order.keys(served.keys())),
         ("stored otherwise than served", {key for key in served.keys() & stored.keys() if served[key] != stored[key]}),
     ):
         if keys:
@@ -154,23 +148,43 @@ def _of_records(
 
 def _served(arena: Arena, order: Order) -> dict[str, Document]:
     """Return what the exchange says it gave, as documents, by `_key`."""
-    query = {"symbol": order.symbol, "kind": KIND}
+    query = {"symbol": order.symbol, "kind": order.kind}
     documents = {}
     with httpx.stream(
         "GET", f"{arena.platform.exchange_url}/_sim/served", params=query, timeout=_ANSWER_WITHIN_S
     ) as lines:
         for line in lines.iter_lines():
-            document = _document(order.symbol, json.loads(line)["item"])
+            document = _DOCUMENTS[order.kind](order.symbol, json.loads(line)["item"])
             documents[document["_key"]] = document
     return documents
 
 
-def _document(symbol: str, row: Sequence[Any]) -> Document:
+def _trade_document(symbol: str, row: Mapping[str, Any]) -> Document:
+    return {
+        "_key": f"binance:spot:{symbol}:trades:{row['id']}",
+        "exchange": "binance",
+        "market": "spot",
+        "symbol": symbol,
+        "type": "trades",
+        "trade_id": row["id"],
+        "price": float(row["price"]),
+        "quantity": float(row["qty"]),
+        "quote_quantity": float(row["quoteQty"]),
+        "trade_time": row["time"],
+        "is_buyer_maker": row["isBuyerMaker"],
+    }
+
+
+def _candle_document(symbol: str, row: Sequence[Any]) -> Document:
     values = dict(zip(_FIELDS, row[:9], strict=True)) | dict(zip(_TAKER_FIELDS, row[9:11], strict=True))
     numbers = {field: int(value) if field in _INTEGERS else float(value) for field, value in values.items()}
     identity = {"exchange": "binance", "market": "spot", "symbol": symbol, "type": KIND}
     assert numbers["close_time"] == numbers["open_time"] + MINUTE_MS - 1
     return {"_key": f"binance:spot:{symbol}:{KIND}:{numbers['open_time']}", **identity, **numbers}
+
+
+_DOCUMENTS: Mapping[str, Callable[[str, Any], Document]] = {KIND: _candle_document, "trades": _trade_document}
+"""Kind to how a row of the exchange is stored."""
 
 
 def _stored(arena: Arena, collection: str) -> dict[str, Document]:

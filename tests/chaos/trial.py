@@ -5,6 +5,7 @@ Everything random in a trial comes from its seed. A trial in which the fault did
 
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
@@ -50,6 +51,8 @@ class Fault:
 
     expectation = Expectation()
     """What must hold at the end; what must hold always is not said here."""
+    draw: Callable[[Random], Order] = Order.draw
+    """Draws a workflow of the trial."""
 
     def arm(self, scene: Scene) -> None:
         """Prepare, before anything is submitted."""
@@ -87,7 +90,7 @@ class Outcome:
 def run_trial(arena: Arena, kind: str, fault: Fault, seed: str, number: int) -> Outcome:
     """Run one trial; whatever happens in it is its outcome."""
     rng = Random(f"{kind}:{seed}:{number}")  # repeatable is what is wanted
-    scene = Scene(arena, rng, number, [Order.draw(rng) for _ in range(rng.randint(2, 3))])
+    scene = Scene(arena, rng, number, [fault.draw(rng) for _ in range(rng.randint(2, 3))])
     home, began = str(arena.home), time.monotonic()
     verdict, proof, detail = "passed", "", ""
     try:

@@ -37,6 +37,11 @@ KEDA_RULES = [
 @pytest.fixture(scope="session")
 def administrator() -> client.ApiClient:
     """Reaches the cluster with the rights of whoever runs the tests."""
+    return open_administrator()
+
+
+def open_administrator() -> client.ApiClient:
+    """Reach the cluster of KUBECONFIG; without one whoever asks is skipped."""
     kubeconfig = os.environ.get("KUBECONFIG")  # noqa: TID251
     if not kubeconfig:
         pytest.skip("KUBECONFIG names no cluster")
@@ -58,8 +63,10 @@ def restricted_namespace(administrator: client.ApiClient) -> Iterator[str]:
     core = client.CoreV1Api(administrator)
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     core.create_namespace(model(client.V1Namespace, {"metadata": {"name": name, "labels": labels}}))
-    yield name
-    core.delete_namespace(name)
+    try:
+        yield name
+    finally:
+        core.delete_namespace(name)
 
 
 @pytest.fixture(scope="session")

@@ -4,136 +4,39 @@ Kafka, the database and the exchange are processes of this machine. `STREAMFORGE
 pods reach it; without it these tests are skipped. They build on each other: install, work, upgrade, uninstall.
 """
 
-import json
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 
 import httpx
 import pytest
-from arango.client import ArangoClient
 from kubernetes import client
 
-import arangolite
-from streamforge_local.kafka.broker import Broker
-from streamforge_local.kafka.install import install
-from streamforge_local.settings import Settings
-from tests import programs
-from tests.chart.conftest import CHART
-from tests.cluster.conftest import RULES, model, restricted_namespace
-from tests.embedded.workflows import Workflows
+from tests.cluster.conftest import RULES, model
+from tests.cluster.installation import QUEUE_MANAGER, RELEASE, installed, neighbours_in
 
 pytestmark = pytest.mark.timeout(600)
 
-RELEASE, QUEUE_MANAGER = "sf", "sf-streamforge-queue-manager"
-KEY = "0123456789abcdef" * 4
 CANDLES = {"symbol": "BTCUSDT", "type": "api_candles_1m", "time_range": "2024-08-01:2024-09-30"}
 FIRST_MS, STEP_MS, COUNT = 1_722_470_400_000, 60_000, 60 * 1_440
 ENDS_WITHIN_S = 240
 KLINES = "/api/v3/klines"
 
 
-@dataclass(frozen=True)
-class Neighbours:
-    """What the platform is told of the world."""
-
-    kafka: str
-    arangodb: str
-    password: str
-    exchange: str
-
-    def stored(self, collection):
-        """The keys of all documents."""
-        database = ArangoClient(hosts=self.arangodb).db("streamforge", username="root", password=self.password)
-        return set(database.aql.execute("FOR d IN @@c RETURN d._key", bind_vars={"@c": collection}))
-
-    def slow_down(self):
-        """Have the exchange take its time for most pages, so that there is time to interfere."""
-        faults = [{"path": KLINES, "kind": "slow", "after": 12, "count": 70, "seconds": 2}]
-        httpx.put(f"{self.exchange}/_sim/faults", json=faults).raise_for_status()
-
-
-@contextmanager
-def exchange(host) -> Iterator[str]:
-    command = [sys.executable, "-m", "exchange_sim", "serve", "--host", host, "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        yield process.stdout.readline().strip()
-        process.terminate()
-
-
 @pytest.fixture(scope="module")
 def neighbours(administrator, tmp_path_factory):
-    host = os.environ.get("STREAMFORGE_TEST_HOST")  # noqa: TID251
-    if not host:
-        pytest.skip("STREAMFORGE_TEST_HOST does not say under which address pods reach this machine")
-    kafka, database = tmp_path_factory.mktemp("kafka"), tmp_path_factory.mktemp("arangolite")
-    settings = arangolite.Settings(database, host=host, port=0, root_password="of-the-test", jwt_secret="of-the-test")
-    with (
-        Broker(kafka, install(Settings.from_environment()), host=host) as broker,
-        arangolite.RunningServer(settings) as server,
-        exchange(host) as url,
-    ):
-        yield Neighbours(broker.bootstrap_servers, server.url, server.password, url)
-
-
-@dataclass(frozen=True)
-class Release:
-    """An installation."""
-
-    namespace: str
-    values: str
-
-    def helm(self, *command):
-        """Run Helm; it has to succeed."""
-        done = programs.run("helm", *command, "--namespace", self.namespace)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def bring_about(self, *more):
-        """Install or upgrade, and wait until all is ready."""
-        return self.helm(
-            *("upgrade", "--install", RELEASE, str(CHART), "--values", self.values, "--wait", "--timeout", "4m", *more)
-        )
-
-    @contextmanager
-    def workflows(self) -> Iterator[Workflows]:
-        """Reach the API through the API server, with the first admin's key."""
-        command = [programs.find("kubectl"), "--namespace", self.namespace, "port-forward"]
-        with subprocess.Popen(
-            [*command, f"service/{QUEUE_MANAGER}", ":8080"], stdout=subprocess.PIPE, text=True
-        ) as forwarding:
-            local = forwarding.stdout.readline().split()[2]
-            workflows = Workflows(f"http://{local}")
-            workflows.http.headers["Authorization"] = f"Bearer {KEY}"
-            yield workflows
-            workflows.close()
-            forwarding.terminate()
+    with neighbours_in(tmp_path_factory.mktemp("neighbours")) as neighbours:
+        yield neighbours
 
 
 @pytest.fixture(scope="module")
 def release(administrator, neighbours, tmp_path_factory):
-    values = tmp_path_factory.mktemp("values") / "values.yaml"
-    told = {
-        "kafka": {"bootstrapServers": neighbours.kafka},
-        "arangodb": {"url": neighbours.arangodb},
-        "jobs": {"environment": {"BINANCE_SPOT_REST_URL": neighbours.exchange}},
-    }
-    values.write_text(json.dumps(told))
-    core = client.CoreV1Api(administrator)
-    with restricted_namespace(administrator) as namespace:
-        entries = {"ARANGO_PASSWORD": neighbours.password}, {"admin-key": KEY}
-        for name, data in zip(("streamforge-credentials", "streamforge-admin-key"), entries, strict=True):
-            secret = {"metadata": {"name": name}, "stringData": data}
-            core.create_namespaced_secret(namespace, model(client.V1Secret, secret))
-        release = Release(namespace, str(values))
-        notes = release.bring_about()
-        assert f"service/{QUEUE_MANAGER}" in notes
+    with installed(administrator, neighbours, tmp_path_factory.mktemp("values"), {}) as release:
         yield release
-        programs.run("helm", "uninstall", RELEASE, "--ignore-not-found", "--namespace", namespace)
+
+
+def slow_down(neighbours):
+    """Have the exchange take its time for most pages, so that there is time to interfere."""
+    faults = [{"path": KLINES, "kind": "slow", "after": 12, "count": 70, "seconds": 2}]
+    httpx.put(f"{neighbours.exchange}/_sim/faults", json=faults).raise_for_status()
 
 
 def jobs_of(administrator, release, queue_id):
@@ -166,7 +69,7 @@ def test_a_workflow_ends_with_every_record_stored(release, neighbours, administr
 
 def test_pods_that_are_deleted_go_on_in_the_same_attempt(release, neighbours, administrator):
     core = client.CoreV1Api(administrator)
-    neighbours.slow_down()
+    slow_down(neighbours)
     with release.workflows() as workflows:
         queue_id = workflows.submit({**CANDLES, "collection_name": "interrupted"})["queue_id"]
         wait_for(lambda: all(task["records_written"] for task in workflows.find(queue_id)["tasks"]))
@@ -182,7 +85,7 @@ def test_pods_that_are_deleted_go_on_in_the_same_attempt(release, neighbours, ad
 
 
 def test_an_upgrade_does_not_disturb_a_workflow_that_runs(release, neighbours, administrator):
-    neighbours.slow_down()
+    slow_down(neighbours)
     with release.workflows() as workflows:
         queue_id = workflows.submit({**CANDLES, "collection_name": "upgraded"})["queue_id"]
         wait_for(lambda: all(task["records_written"] for task in workflows.find(queue_id)["tasks"]))

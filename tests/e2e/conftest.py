@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,15 @@ import pytest
 from arango.client import ArangoClient
 from arango.database import StandardDatabase
 
+from tests.cluster.conftest import open_administrator
+from tests.cluster.platform import cluster_platform
 from tests.e2e.recordings import MINUTE_MS, Recording, candle_row, write_rows
-from tests.embedded.platform import EmbeddedPlatform
+from tests.embedded.platform import UP, EmbeddedPlatform
 from tests.embedded.workflows import Workflows
+from tests.platforms import Platform
+
+StartPlatform = Callable[..., AbstractContextManager[Platform]]
+"""Has a platform until the end: `(exchange, speed=None)`, as `streamforge up` takes them."""
 
 HOLES_FIRST_MS = 1_704_067_200_000
 """2024-01-01 00:00 UTC."""
@@ -40,24 +47,44 @@ def replayed(recording: Recording, holed: Recording, tmp_path_factory: pytest.Te
 
 
 @pytest.fixture(scope="session")
-def platform(replayed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPlatform]:
-    with EmbeddedPlatform(tmp_path_factory.mktemp("platform") / "home", f"replay:{replayed}") as platform:
+def start_platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> StartPlatform:
+    """The only place that knows where platforms run."""
+
+    def start(exchange: str, speed: float | None = None) -> AbstractContextManager[Platform]:
+        folder = tmp_path_factory.mktemp("platform")
+        if request.config.getoption("--platform") == "cluster":
+            return cluster_platform(open_administrator(), folder, exchange, speed)
+        command = UP if speed is None else (*UP, "--speed", f"{speed:g}")
+        return EmbeddedPlatform(folder / "home", exchange, command=command)
+
+    return start
+
+
+@pytest.fixture
+def on_this_machine(request: pytest.FixtureRequest) -> None:
+    if request.config.getoption("--platform") != "embedded":
+        pytest.skip("is about processes of this machine")
+
+
+@pytest.fixture(scope="session")
+def platform(start_platform: StartPlatform, replayed: Path) -> Iterator[Platform]:
+    with start_platform(f"replay:{replayed}") as platform:
         yield platform
 
 
 @pytest.fixture(scope="session")
-def workflows(platform: EmbeddedPlatform) -> Iterator[Workflows]:
-    workflows = Workflows(platform.url)
+def workflows(platform: Platform) -> Iterator[Workflows]:
+    workflows = platform.workflows()
     yield workflows
     workflows.close()
 
 
 @pytest.fixture(scope="session")
-def database(platform: EmbeddedPlatform) -> Iterator[StandardDatabase]:
+def database(platform: Platform) -> Iterator[StandardDatabase]:
     yield from opened(platform)
 
 
-def opened(platform: EmbeddedPlatform) -> Iterator[StandardDatabase]:
+def opened(platform: Platform) -> Iterator[StandardDatabase]:
     """Open the database as any stranger does, with python-arango."""
     info = platform.info
     client = ArangoClient(hosts=info["arango_url"])
@@ -66,14 +93,14 @@ def opened(platform: EmbeddedPlatform) -> Iterator[StandardDatabase]:
 
 
 @pytest.fixture
-def slow_exchange(platform: EmbeddedPlatform) -> Iterator[None]:
+def slow_exchange(platform: Platform) -> Iterator[None]:
     """Every page takes two seconds, so that there is time to look at a workflow while it loads."""
     slow_down(platform)
     yield
     httpx.delete(f"{platform.exchange_url}/_sim/faults")
 
 
-def slow_down(platform: EmbeddedPlatform) -> None:
+def slow_down(platform: Platform) -> None:
     """Make the exchange slow from now on."""
     plan = [{"path": "/api/v3/klines", "kind": "slow", "count": 10_000, "seconds": 2}]
     assert httpx.put(f"{platform.exchange_url}/_sim/faults", json=plan).status_code == 200

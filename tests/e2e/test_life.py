@@ -15,6 +15,7 @@ from tests.embedded.workflows import Workflows
 
 CANDLES = {"symbol": "BTCUSDT", "type": "api_candles_5m", "time_range": TIME_RANGE}
 ENDS_WITHIN_S = 60
+pytestmark = pytest.mark.usefixtures("on_this_machine")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import pytest
 
 from tests.e2e.recordings import RECORDED_CANDLES, TIME_RANGE
 from tests.embedded.offsets import ends_and_places
-from tests.embedded.processes import processes_of, wait_until
+from tests.embedded.processes import wait_until
 
 CANDLES = {"symbol": "BTCUSDT", "type": "api_candles_5m", "time_range": TIME_RANGE}
 ENDS_WITHIN_S = 60
@@ -69,7 +69,7 @@ def test_a_stopped_workflow_stores_what_was_published_and_leaves_no_job(workflow
     dataset = ended["datasets"][0]
     ends, _ = ends_and_places(platform.info["kafka_bootstrap_servers"], dataset["kafka_topic"], "nobody")
     assert 0 < database.collection("stopped").count() == sum(ends.values()) < RECORDED_CANDLES
-    assert [each.command for each in processes_of(platform.home) if each.is_job_of == queue_id] == []
+    assert platform.jobs_alive(queue_id) == []
 
 
 def test_the_audit_trail_has_no_holes_and_tells_the_way_from_pending_to_completed(workflows):

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.conftest import opened, read_documents
-from tests.embedded.platform import EmbeddedPlatform
+from tests.e2e.conftest import StartPlatform, opened, read_documents
 from tests.embedded.workflows import Workflows
+from tests.platforms import Platform
 
 Document = dict[str, Any]
 ENDS_WITHIN_S = 200
@@ -84,21 +84,21 @@ class Loaded:
 
 
 @pytest.fixture(scope="module")
-def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPlatform]:
-    with EmbeddedPlatform(tmp_path_factory.mktemp("markets") / "home", "simulated") as platform:
+def simulated(start_platform: StartPlatform) -> Iterator[Platform]:
+    with start_platform("simulated") as platform:
         yield platform
 
 
 @pytest.fixture(scope="module")
-def twice(simulated: EmbeddedPlatform) -> dict[str, tuple[Loaded, Loaded]]:
+def twice(simulated: Platform) -> dict[str, tuple[Loaded, Loaded]]:
     """Load every case, and every case again into the same collection."""
-    workflows = Workflows(simulated.url)
+    workflows = simulated.workflows()
     once, again = load_all(simulated, workflows), load_all(simulated, workflows)
     workflows.close()
     return {case.id: (once[case.id], again[case.id]) for case in CASES}
 
 
-def load_all(simulated: EmbeddedPlatform, workflows: Workflows) -> dict[str, Loaded]:
+def load_all(simulated: Platform, workflows: Workflows) -> dict[str, Loaded]:
     submitted = [
         workflows.submit(
             {
@@ -121,7 +121,7 @@ def load_all(simulated: EmbeddedPlatform, workflows: Workflows) -> dict[str, Loa
     return loaded
 
 
-def served(platform: EmbeddedPlatform, case: Case) -> Iterator[Any]:
+def served(platform: Platform, case: Case) -> Iterator[Any]:
     query = {"market": f"{case.exchange}:{case.market}", "symbol": case.symbol, "kind": case.kind}
     with httpx.stream("GET", f"{platform.exchange_url}/_sim/served", params=query, timeout=60) as lines:
         for line in lines.iter_lines():

@@ -5,6 +5,7 @@ import base64
 import json
 import sys
 
+import pytest
 from aiokafka import AIOKafkaProducer
 
 from tests.e2e.conftest import HOLES, HOLES_FIRST_MS
@@ -18,6 +19,7 @@ HALF_LOADER = f"loader-producer=dummy_service simulate --rate 100000 --records {
 KIND = "binance:spot:BTCUSDT:candles_5m"
 
 
+@pytest.mark.usefixtures("on_this_machine")
 def test_a_loader_that_keeps_half_back_and_says_completed_is_found_out(tmp_path):
     command = (sys.executable, "-m", "tests.chaos.up", "--job", HALF_LOADER)
     with EmbeddedPlatform(tmp_path / "home", "simulated", command=command) as platform:

@@ -15,7 +15,7 @@ from tests.embedded.offsets import ends_and_places
 from tests.embedded.platform import EmbeddedPlatform
 from tests.embedded.workflows import Workflows
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("on_this_machine")]
 """Each starts a platform of its own."""
 
 DAY = {"symbol": "BTCUSDT", "type": "api_candles_5m", "time_range": "2024-08-01:2024-08-02"}

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.conftest import opened, read_documents
-from tests.embedded.platform import EmbeddedPlatform
+from tests.e2e.conftest import StartPlatform, opened, read_documents
 from tests.embedded.workflows import Workflows
+from tests.platforms import Platform
 
 RANGE = "2024-03-05T00:00:00Z/2024-03-05T03:00:00Z"
 MINUTES = "2024-03-06T00:00:00.500Z/2024-03-06T00:20:00Z"
@@ -22,13 +22,13 @@ IDENTITY = {"exchange": "binance", "market": "spot", "symbol": "BTCUSDT"}
 
 
 @pytest.fixture(scope="module")
-def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPlatform]:
-    with EmbeddedPlatform(tmp_path_factory.mktemp("simulated") / "home", "simulated") as platform:
+def simulated(start_platform: StartPlatform) -> Iterator[Platform]:
+    with start_platform("simulated") as platform:
         yield platform
 
 
 def load(
-    platform: EmbeddedPlatform, workflows: Workflows, data_type: str, time_range: str = RANGE, **fields: str
+    platform: Platform, workflows: Workflows, data_type: str, time_range: str = RANGE, **fields: str
 ) -> dict[str, dict[str, Any]]:
     body = {"symbol": "BTCUSDT", "type": data_type, "time_range": time_range, **fields}
     ended = workflows.wait_ended(workflows.submit(body)["queue_id"], ENDS_WITHIN_S)
@@ -41,7 +41,7 @@ def load(
     return documents
 
 
-def served(platform: EmbeddedPlatform, kind: str) -> Iterator[dict[str, Any]]:
+def served(platform: Platform, kind: str) -> Iterator[dict[str, Any]]:
     query = {"symbol": "BTCUSDT", "kind": kind}
     with httpx.stream("GET", f"{platform.exchange_url}/_sim/served", params=query, timeout=60) as lines:
         for line in lines.iter_lines():
@@ -97,7 +97,7 @@ def trade(row: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.timeout(300)
 def test_a_hundred_thousand_trades_are_stored_as_served_and_make_up_the_candles_of_their_range(simulated):
-    workflows = Workflows(simulated.url)
+    workflows = simulated.workflows()
 
     trades = load(simulated, workflows, "api_agg_trades")
     candles = load(simulated, workflows, "api_candles_5m")
@@ -113,7 +113,7 @@ def test_a_hundred_thousand_trades_are_stored_as_served_and_make_up_the_candles_
 
 @pytest.mark.timeout(200)
 def test_single_trades_are_stored_as_served_and_are_those_that_the_aggregated_ones_name(simulated):
-    workflows = Workflows(simulated.url)
+    workflows = simulated.workflows()
 
     trades = load(simulated, workflows, "api_trades", MINUTES)
     aggregated = load(simulated, workflows, "api_agg_trades", MINUTES)
@@ -129,7 +129,7 @@ def test_single_trades_are_stored_as_served_and_are_those_that_the_aggregated_on
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", ["candles_1m", "agg_trades", "trades"])
 def test_the_archives_and_rest_leave_the_same_documents_in_any_order(simulated, kind):
-    workflows = Workflows(simulated.url)
+    workflows = simulated.workflows()
     day = {"symbol": "LTCUSDT", "time_range": "2025-03-05T22:00:00Z/2025-03-06T01:00:00Z"}
 
     archived = load(simulated, workflows, f"dump_{kind}", **day, collection_name=f"archive_first_{kind}")

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from streamforge_local.guard import guarded
-from tests.embedded.processes import MARK, Process, is_running, processes_of, wait_until
+from tests.embedded.processes import MARK, Process, is_running, jobs_of, kill, processes_of, wait_until
+from tests.embedded.workflows import Workflows
 
 ROOT = Path(__file__).parents[2]
 UP = (sys.executable, "-m", "streamforge_local", "up")
@@ -49,6 +50,19 @@ class EmbeddedPlatform:
     def exchange_url(self) -> str:
         """Of the simulated exchange."""
         return str(self.info["exchange_sim_url"])
+
+    def workflows(self) -> Workflows:
+        """Return the REST API, which is open."""
+        return Workflows(self.url)
+
+    def jobs_alive(self, queue_id: str) -> Sequence[str]:
+        """Name the processes that run for a workflow."""
+        return [process.command for process in self.processes() if process.is_job_of == queue_id]
+
+    def kill_job(self, target: str, queue_id: str) -> None:
+        """Kill the one job of a target that runs for a workflow, as `kill -9` does."""
+        (job,) = jobs_of(self.home, target, queue_id)
+        kill(job.pid)
 
     def launch(self) -> None:
         """Start it without waiting for anything."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
+from exchange_sim.books import Books
 from exchange_sim.clock import real_time_us
 from exchange_sim.exchange import Exchange, OtherMarkets
 from exchange_sim.market import Market
@@ -34,10 +35,17 @@ async def open_exchange() -> AsyncIterator[Open]:
             clock: Callable[[], int] = real_time_us,
             others: OtherMarkets | None = None,
             feed: Feed | None = None,
+            books: Books | None = None,
             connection_s: float = DAY_S,
         ):
             exchange = Exchange(
-                market, weight_limit=weight_limit, clock=clock, others=others, feed=feed, connection_s=connection_s
+                market,
+                weight_limit=weight_limit,
+                clock=clock,
+                others=others,
+                feed=feed,
+                books=books,
+                connection_s=connection_s,
             )
             url = await stack.enter_async_context(serving(exchange, "127.0.0.1", 0))
             return await stack.enter_async_context(ClientSession(url))

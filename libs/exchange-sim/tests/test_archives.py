@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from datetime import UTC, datetime
 
+import aiohttp
 import msgspec
 import pytest
 
@@ -158,6 +159,16 @@ async def test_a_month_is_there_from_the_first_monday_behind_it(open_exchange):
     for now, status in ((datetime(2025, 8, 3, tzinfo=UTC), 404), (datetime(2025, 8, 4, tzinfo=UTC), 200)):
         session = await open_simulated(open_exchange, now)
         assert (await get(session, path))[0] == status
+
+
+async def test_a_file_can_be_cut_off_in_its_middle(session):
+    path = f"{SPOT}/daily/klines/ADAUSDT/1h/ADAUSDT-1h-2024-08-01.zip"
+    async with session.put("/_sim/faults", json=[{"path": f"{path}*", "kind": "cut_file"}]) as response:
+        assert response.status == 200
+    assert (await get(session, f"{path}.CHECKSUM"))[0] == 200
+    with pytest.raises(aiohttp.ClientError):
+        await get(session, path)
+    assert (await get(session, path))[0] == 200
 
 
 async def test_faults_of_files_spoil_what_they_should(session):

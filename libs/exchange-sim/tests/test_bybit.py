@@ -6,6 +6,8 @@ import pytest
 from exchange_sim.bybit.interface import Bybit
 from exchange_sim.clock import MINUTE_US, SECOND_US
 from exchange_sim.exchange import OtherMarkets
+from exchange_sim.message_series import AnsweredMoments
+from exchange_sim.simulation.books import SimulatedBooks
 from exchange_sim.simulation.derivatives import SimulatedDerivatives
 from exchange_sim.simulation.market import SimulatedMarket
 
@@ -115,7 +117,7 @@ async def test_faults_speak_bybits_language(session):
 
 
 def test_who_asks_too_often_is_shut_out_for_ten_minutes():
-    venue, now_us = Bybit(None, None), NOW_MS * 1000
+    venue, now_us = Bybit(None, None, SimulatedBooks(0), AnsweredMoments()), NOW_MS * 1000
     path = "/v5/market/time"
     assert [venue.admit(path, 1, now_us).status for _ in range(601)] == [200] * 600 + [418]
     assert venue.admit(path, 1, now_us + 9 * MINUTE_US).status == 418

@@ -6,6 +6,8 @@ import pytest
 from exchange_sim.binance.futures import Futures
 from exchange_sim.clock import SECOND_US
 from exchange_sim.exchange import Exchange, OtherMarkets
+from exchange_sim.message_series import AnsweredMoments
+from exchange_sim.simulation.books import SimulatedBooks
 from exchange_sim.simulation.derivatives import SimulatedDerivatives
 from exchange_sim.simulation.market import SimulatedMarket
 
@@ -117,7 +119,7 @@ async def test_open_interest_reaches_back_one_month_only(session):
 
 def test_each_pool_has_a_limit_of_its_own():
     now_us = NOW_MS * 1000
-    venue = Futures(others().um).interface()
+    venue = Futures(others().um, SimulatedBooks(0), AnsweredMoments()).interface()
     info, data = "/fapi/v1/fundingInfo", "/futures/data/openInterestHist"
     assert [venue.admit(info, 1, now_us).status for _ in range(501)] == [200] * 500 + [429]
     assert [venue.admit(data, 1, now_us).status for _ in range(1_001)] == [200] * 1_000 + [429]
@@ -139,3 +141,15 @@ async def test_of_single_trades_the_latest_are_given_and_no_others(session):
     assert latest[-1]["time"] <= NOW_MS < latest[-1]["time"] + MINUTE_MS
     status, refusal = await ask(session, "/fapi/v1/trades", symbol="BTCUSDT", fromId=1)
     assert (status, refusal["code"]) == (400, -1104)
+
+
+async def test_what_is_held_now_is_the_latest_measurement(open_exchange):
+    session = await open_exchange(SimulatedMarket(0), clock=lambda: NOW_MS * 1000, others=others())
+    async with session.get("/fapi/v1/openInterest", params={"symbol": "BTCUSDT"}) as response:
+        held = await response.json()
+    query = {"symbol": "BTCUSDT", "period": "5m", "limit": "1"}
+    async with session.get("/futures/data/openInterestHist", params=query) as response:
+        (measured,) = await response.json()
+    assert held == {"openInterest": measured["sumOpenInterest"], "symbol": "BTCUSDT", "time": NOW_MS}
+    async with session.get("/v5/market/tickers", params={"category": "linear", "symbol": "BTCUSDT"}) as response:
+        assert {"openInterest", "openInterestValue"} < (await response.json())["result"]["list"][0].keys()

@@ -184,6 +184,31 @@ async def test_futures_have_their_own_paths_and_trades(open_exchange, other_mark
     assert [line["item"]["a"] for line in lines] == [it["data"]["a"] for it in messages]
 
 
+async def test_streams_of_all_symbols_hold_those_of_each_one_and_others_with_the_coin_as_margin(
+    open_exchange, other_markets
+) -> None:
+    clock = MovedClock()
+    session = await open_exchange(SimulatedMarket(0), clock=clock, others=other_markets)
+
+    def of(messages: list, stream: str) -> list:
+        return [it["data"] for it in messages if it["stream"] == stream]
+
+    def contracts(items: list) -> set:
+        return {(it["s"] if "s" in it else it["o"]["s"], it["st"]) for it in items}
+
+    names = ["btcusdt@markPrice@1s", "!markPrice@arr@1s", "btcusdt@forceOrder", "!forceOrder@arr"]
+    async with session.ws_connect(f"/market/stream?streams={'/'.join(names)}") as socket:
+        messages = await pushed_as_time_goes_by(socket, clock, lambda it: len(of(it, "btcusdt@forceOrder")) >= 2)
+
+    marks, lists, closed, all_closed = (of(messages, name) for name in names)
+    assert marks == [item for listed in lists for item in listed if item["s"] == "BTCUSDT"]
+    assert closed == [item for item in all_closed if item["o"]["s"] == "BTCUSDT"]
+    for items in (lists[0], all_closed):
+        assert {("BTCUSDT", 1), ("ETHUSDT", 1), ("BTCUSD_PERP", 2)} < contracts(items)
+    lines = await served(session, kind="liquidations", market="binance:um", symbol="ALL")
+    assert [line["item"] for line in lines] == all_closed
+
+
 async def test_a_recorded_connection_is_played_whole_from_the_first_subscription(open_exchange, six_trades) -> None:
     session = await open_exchange(RecordedMarket({}), feed=six_trades)
     async with session.ws_connect("/ws/btcusdt@trade") as socket:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamforge_common.history.budget import Budget
+from streamforge_common.history.budget import Budget, DividedBudget
 
 WEIGHT, LIMIT = 2, 1_200
 
@@ -88,9 +88,8 @@ def test_a_request_that_costs_more_than_a_minute_allows_goes_alone() -> None:
 @given(st.floats(0, 5), st.floats(0.002, 0.02))
 def test_where_no_count_is_told_no_stretch_of_a_window_has_more_than_the_limit(offset_s: float, way_s: float) -> None:
     arrived: list[float] = []
-    budget = Budget(600, 5.0, is_told=False)
-    budget.learn_clock(int(offset_s * 1_000), 0.0)
-    now_s = 0.0
+    budget = DividedBudget(600, 5.0, lambda _: 1.0)
+    now_s = offset_s
     while now_s < 30:
         wait_s = budget.wait_s(1, now_s)
         if wait_s > 0:
@@ -101,4 +100,29 @@ def test_where_no_count_is_told_no_stretch_of_a_window_has_more_than_the_limit(o
             now_s += 0.001
     for first, at in enumerate(arrived):
         assert first + 600 >= len(arrived) or arrived[first + 600] >= at + 5
-    assert len(arrived) > 30 / 5 * 250
+    assert len(arrived) > 0.9 * 600 * (30 - offset_s) / 5.5
+
+
+def test_a_share_that_becomes_smaller_counts_what_was_sent_under_the_larger_one() -> None:
+    share = 0.5
+    budget = DividedBudget(100, 5.0, lambda _: share)
+    for _ in range(47):
+        assert budget.wait_s(1, 0.0) == 0
+        budget.spend(1, 0.0)
+    assert budget.wait_s(1, 1.0) == 4.5
+    share = 0.25
+    assert budget.wait_s(1, 1.0) == 4.5
+    for _ in range(23):
+        assert budget.wait_s(1, 5.5) == 0
+        budget.spend(1, 5.5)
+    assert budget.wait_s(1, 6.0) == 5.0
+
+
+def test_a_process_with_a_bound_uses_no_more_of_a_limit_that_all_see() -> None:
+    budget = Budget(LIMIT, bound=0.1)
+    budget.learn_clock(0, 0.0)
+    for _ in range(60):
+        assert budget.wait_s(WEIGHT, 1.0) == 0
+        budget.spend(WEIGHT, 1.0)
+    assert 58 < budget.wait_s(WEIGHT, 1.5) < 60
+    assert budget.wait_s(WEIGHT, 61.0) == 0

@@ -61,6 +61,17 @@ def test_nothing_takes_back_a_stop_or_another_start(before: list[Command], after
     assert later.start == stopped.start
 
 
+def test_a_smaller_share_counts_at_once_and_a_larger_one_a_window_later() -> None:
+    told = [(0.0, 0.125), (2.0, 0.5), (100.0, 0.25), (100.0, 0.25), (101.0, 0.5)]
+    starts = [command(CommandKind.START, at_s=at_s).model_copy(update={"options": {"share": it}}) for at_s, it in told]
+    assert fold([]).share(5, 0.0) == 1.0
+    assert [fold(starts[:2]).share(5, now_s) for now_s in (2.0, 16.9, 17.1)] == [0.125, 0.125, 0.5]
+    assert [fold(starts[:3]).share(5, now_s) for now_s in (100.0, 500.0)] == [0.25, 0.25]
+    assert [fold(starts).share(5, now_s) for now_s in (101.0, 115.9, 116.1)] == [0.25, 0.25, 0.5]
+    assert fold(starts).share(300, 400.0) == 0.25
+    assert fold([*starts, *starts]) == fold(starts)
+
+
 @given(commands)
 def test_a_command_is_read_as_it_was_written(it: Command) -> None:
     assert Command.model_validate_json(it.encode()) == it

@@ -1,14 +1,18 @@
 """Asking an exchange through the proxy that the environment names, and saying why it is asked again."""
 
-from contextlib import asynccontextmanager
+import asyncio
+import json
+from collections import Counter
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
 from streamforge_common.errors import FatalError
 from streamforge_common.exchanges import binance, binance_um, bybit
 from streamforge_common.history.client import ExchangeClient
+from streamforge_local.testing import exchange_served
 
 EXCHANGE = "http://exchange.invalid"
 
@@ -97,6 +101,31 @@ async def test_a_refusal_with_status_200_is_the_final_word():
             await exchange.learn_limits("BTCUSDT")
         assert refused.value.code == "exchange_refused"
         assert len(asked) == 1
+
+
+async def test_loaders_that_share_a_limit_that_nobody_counts_use_it_and_are_never_refused():
+    """Bybit's 600 in five seconds, by whoever; the first request too many is a ban."""
+    answered = 0
+
+    async def ask_on(exchange):
+        nonlocal answered
+        while True:
+            await exchange.learn_time()
+            answered += 1
+
+    async with exchange_served() as url, AsyncExitStack() as stack:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(8), asyncio.TaskGroup() as group:
+                for _ in range(4):
+                    client = ExchangeClient(bybit.SPOT, url, attempts=1, share=lambda _: 0.25)
+                    exchange = await stack.enter_async_context(client)
+                    for _ in range(3):
+                        group.create_task(ask_on(exchange))
+        async with ClientSession() as session, session.get(f"{url}/_sim/requests") as journal:
+            statuses = Counter(json.loads(line)["status"] for line in (await journal.text()).splitlines())
+    assert set(statuses) <= {200, None}
+    # Three windows may have begun. How much of them is used is a question of the machine.
+    assert 0 < answered <= 3 * 600
 
 
 @pytest.mark.parametrize(

@@ -271,6 +271,54 @@ def test_frames_that_are_no_data_are_told_apart(market: StreamMarket, frame: dic
     assert market.read(json.dumps(frame).encode()) == expected
 
 
+@given(
+    contracts=st.lists(
+        st.tuples(st.sampled_from(["BTCUSDT", "ETHUSDT", "BTCUSD_PERP"]), st.sampled_from([None, 1, 2]))
+    ),
+    is_list=st.booleans(),
+)
+def test_of_an_all_market_stream_the_contracts_with_the_coin_as_margin_are_left_out(
+    contracts: list[tuple[str, int | None]], is_list: bool
+) -> None:
+    stream = BINANCE_UM.streams["mark_price"]
+    mark = {"e": "markPriceUpdate", "E": 1_562_305_380_000, "p": "11794.15", "i": "11784.62", "r": "0.0004", "T": 1}
+    items = [{**mark, "s": symbol, **({} if margin is None else {"st": margin})} for symbol, margin in contracts]
+    message = items if is_list else (items[:1] or [{**mark, "s": "BTCUSDT"}])[0]
+    records = stream.parse(json.dumps(message).encode(), "ALL", RECEIVED_MS).records
+    given = message if isinstance(message, list) else [message]
+    assert [record.symbol for record in records] == [it["s"] for it in given if it.get("st") != 2]
+    check = RecordCheck("binance", "um", "ALL", record_kind("mark_price")).check
+    assert [check(msgspec.json.encode(record)) for record in records] == list(records)
+
+
+def test_liquidations_of_all_symbols_are_those_of_each_one() -> None:
+    stream = BINANCE_UM.streams["liquidations"]
+    order = {
+        "s": "BTCUSDT",
+        "S": "SELL",
+        "o": "LIMIT",
+        "f": "IOC",
+        "q": "0.014",
+        "p": "9910.00000000",
+        "T": 1_568_014_460_893,
+    }
+    message = json.dumps({"e": "forceOrder", "E": 1_568_014_460_893, "o": order, "st": 1}).encode()
+    of_all, of_one = (list(stream.parse(message, symbol, RECEIVED_MS).records) for symbol in ("ALL", "BTCUSDT"))
+    assert of_all == of_one != []
+    assert not stream.parse(message.replace(b'"st": 1', b'"st": 2'), "ALL", RECEIVED_MS).records
+    assert (stream.name("ALL"), BINANCE_UM.streams["mark_price"].name("ALL")) == (
+        "!forceOrder@arr",
+        "!markPrice@arr@1s",
+    )
+
+
+@pytest.mark.parametrize(("market", "stream"), [it for it in STREAMS if it.values[1].is_of_all])
+@given(message=messages)
+def test_any_message_of_all_symbols_is_read_or_rejected(market: StreamMarket, stream: Stream, message: bytes) -> None:
+    with suppress(RejectedRecordError):
+        stream.parse(message, "ALL", RECEIVED_MS)
+
+
 def test_a_difference_of_futures_is_read_best_first_with_the_ids_that_the_exchange_gives() -> None:
     update = {
         "e": "depthUpdate",

@@ -5,6 +5,7 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import aiohttp
 import pytest
@@ -92,7 +93,10 @@ async def test_faults_that_pass_are_outlasted_without_loss_or_repeat(
         {"path": f"{CANDLES}2.zip*", "kind": "corrupt_zip", "count": 2},
         {"path": f"{CANDLES}2.zip", "kind": "missing_file", "after": 1},
         {"path": f"{CANDLES}3.zip.CHECKSUM", "kind": "missing_file"},
-        *({"path": f"{CANDLES}3.zip", "kind": kind, "after": at} for at, kind in enumerate(("500", "reset", "429"))),
+        *(
+            {"path": f"{CANDLES}3.zip", "kind": kind, "after": at}
+            for at, kind in enumerate(("500", "reset", "429", "cut_file"))
+        ),
     ]
     await plan_faults(simulated_exchange, *faults)
     driver = driver_of(kafka_broker)
@@ -115,7 +119,6 @@ async def test_what_the_archive_lacks_comes_over_rest_and_the_checksum_of_each_f
         {"path": f"{SPOT}/monthly/*", "kind": "missing_file", "count": 1_000},
         {"path": f"{CANDLES}2.zip*", "kind": "missing_file", "count": 1_000},
         {"path": f"{CANDLES}3.zip*", "kind": "wrong_checksum", "count": 1_000},
-        {"path": f"{CANDLES}4.zip*", "kind": "corrupt_zip", "count": 1_000},
     )
     driver = driver_of(kafka_broker, time_range="2024-08-01:2024-09-01")
     await driver.create_topics()
@@ -127,10 +130,10 @@ async def test_what_the_archive_lacks_comes_over_rest_and_the_checksum_of_each_f
     assert await ids_on(driver) == list(range(AUGUST_2024_MS, AUGUST_2024_MS + 31 * DAY_MS, STEP_MS))
     *events, last = await driver.events()
     assert (last.status, last.exchange_gaps) == (TaskStatus.COMPLETED, None)
-    told = [event.message for event in events if event.message.endswith("comes over REST")]
-    assert ["08-02" in told[0], "08-03" in told[1], "08-04" in told[2]] == [True, True, True]
+    told = [event.message for event in events if event.message.endswith(": REST has it")]
+    assert ["08-02" in told[0], "08-03" in told[1], len(told)] == [True, True, 2]
     files = [event.archive_file for event in events if event.archive_file is not None]
-    assert len(files) == 28
+    assert len(files) == 29
     for file in files[:2]:
         assert (await fetch(simulated_exchange, f"{file.path}.CHECKSUM")).startswith(file.sha256)
 
@@ -161,6 +164,56 @@ async def test_today_which_is_in_no_file_yet_comes_over_rest(
     assert last.last_id is not None
     assert ids == list(range(last.first_id, last.last_id + 1))
     assert last.exchange_gaps is None
+
+
+async def test_what_rest_does_not_reach_comes_from_the_archives_and_the_rest_over_rest(
+    kafka_broker: Broker, simulated_exchange: str, log: Path
+) -> None:
+    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    start, yesterday = now - timedelta(days=33), now.replace(hour=0) - timedelta(days=1)
+    driver = driver_of(
+        kafka_broker, market="um", type="api_open_interest_5m", time_range=f"{start.isoformat()}/{now.isoformat()}"
+    )
+    await driver.create_topics()
+    await driver.tell(CommandKind.START)
+
+    async with driver.job(log, **addresses(simulated_exchange)) as job:
+        await driver.wait_for(TaskStatus.LOADING, lambda event: event.records_written > 1_000)
+        job.process.kill()
+        await job.exit_code()
+    async with driver.job(log, **addresses(simulated_exchange)) as job:
+        assert await job.exit_code() == 0, job.log()
+
+    ids = await ids_on(driver)
+    assert sorted(set(ids)) == list(range(ms(start), ms(now), STEP_MS))
+    assert len(ids) - len(set(ids)) <= 288, "a day's file is one chunk"
+    *events, last = await driver.events()
+    assert last.exchange_gaps is None
+    plan = next(event.message for event in events if event.status is TaskStatus.LOADING)
+    assert f"from {start:%Y-%m-%dT%H:%M:%SZ} 32 files of the archive" in plan
+    assert f"from {yesterday:%Y-%m-%dT%H:%M:%SZ} over REST, 4 pages at once: " in plan
+    requests = await ask(simulated_exchange, "/_sim/requests")
+    asked = [dict(parse_qsl(it["query"])) for it in requests if it["path"] == "/futures/data/openInterestHist"]
+    assert min(int(query["startTime"]) for query in asked) == ms(yesterday)
+
+
+def ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+@pytest.mark.parametrize(("choice", "path"), [("dump", "/data/"), ("rest", "/api/"), ("auto", "/api/")])
+async def test_the_request_may_choose_the_source(
+    kafka_broker: Broker, simulated_exchange: str, log: Path, choice: str, path: str
+) -> None:
+    driver = driver_of(kafka_broker, type="api_candles_5m", options={"source": choice})
+    await driver.create_topics()
+    await driver.tell(CommandKind.START)
+
+    async with driver.job(log, **addresses(simulated_exchange)) as job:
+        assert await job.exit_code() == 0, job.log()
+
+    assert await ids_on(driver) == list(range(AUGUST_2024_MS, AUGUST_2024_MS + 3 * DAY_MS, STEP_MS))
+    assert {it["path"][: len(path)] for it in await ask(simulated_exchange, "/_sim/requests")} == {path}
 
 
 async def test_a_file_that_nothing_stands_in_for_is_a_gap(

@@ -18,8 +18,8 @@ HOUR_MS = 3_600_000
 AUGUST_2024 = 1_722_470_400_000
 
 
-def driver_of(broker: Broker, exchange: str, market: str, kind: str, time_range: str) -> TaskDriver:
-    fields = {"exchange": exchange, "market": market, "symbol": "BTCUSDT", "type": f"api_{kind}"}
+def driver_of(broker: Broker, exchange: str, market: str, kind: str, time_range: str, **more: object) -> TaskDriver:
+    fields = {"exchange": exchange, "market": market, "symbol": "BTCUSDT", "type": f"api_{kind}", **more}
     return TaskDriver(
         broker.bootstrap_servers, "loader-producer", secrets.token_hex(3), **fields, time_range=time_range
     )
@@ -97,12 +97,12 @@ def rfc3339(time_ms: int) -> str:
 
 
 @pytest.mark.parametrize(
-    ("kind", "instead"), [("agg_trades", "dump_agg_trades"), ("open_interest_5m", "does not load")]
+    ("kind", "instead"), [("agg_trades", "dump_agg_trades"), ("open_interest_1h", "does not load")]
 )
 async def test_what_lies_beyond_the_reach_of_the_exchange_is_refused_by_the_loader_too(
     kafka_broker: Broker, simulated_exchange: str, log: Path, kind: str, instead: str
 ) -> None:
-    driver = driver_of(kafka_broker, "binance", "um", kind, "2024-08-01:2024-08-02")
+    driver = driver_of(kafka_broker, "binance", "um", kind, "2024-08-01:2024-08-02", options={"source": "rest"})
     await driver.create_topics()
     await driver.tell(CommandKind.START)
 

@@ -11,9 +11,11 @@ import stamina
 
 from loader_ws.app.backlog import Backlog
 from loader_ws.app.dataset import Dataset
+from loader_ws.app.listening import Listening
 from loader_ws.app.receiving import Receiving
 from loader_ws.app.sequence import Mark, sequence_of
 from streamforge_common.contract.commands import Command, CommandKind
+from streamforge_common.contract.records import Trade
 from streamforge_common.errors import FatalError, TransientError
 
 GRANTED = {"result": None, "id": 1}
@@ -54,6 +56,15 @@ class ScriptedConnection:
         raise TransientError("silent")
 
 
+NO_MATTER = {"silence_s": None, "on_answer": lambda: None}
+
+
+def bybit_trade(time_ms: int) -> Trade:
+    identity = {"key": f"k{time_ms}", "exchange": "bybit", "market": "spot", "symbol": "BTCUSDT", "type": "trades"}
+    values = {"trade_id": f"{time_ms}", "price": 1.0, "quantity": 1.0}
+    return Trade(**identity, **values, trade_time=time_ms, is_buyer_maker=True)
+
+
 def dataset_of(**fields: object) -> Dataset:
     defaults = {"exchange": "binance", "market": "spot", "symbol": "BTCUSDT", "type": "ws_trades"}
     identity = {"queue_id": "wf-a", "target": "loader-ws", "telemetry_id": "loader-ws__a", "attempt": 1}
@@ -75,27 +86,27 @@ async def receive(
     return receiving, backlog, exchange
 
 
-async def test_a_connection_is_opened_anew_and_what_was_missed_is_told() -> None:
+async def test_a_connection_is_opened_anew_and_what_was_missed_is_a_hole() -> None:
     receiving, backlog, _ = await receive([[GRANTED, trade(1), trade(2)], [GRANTED, trade(2), trade(5)]])
     assert [json.loads(value)["trade_id"] for _, value, _ in backlog.take()] == [1, 2, 5]
-    assert [(gap.start, gap.end, gap.missing) for gap in receiving.untold_gaps] == [(3, 5, 2)]
-    assert (receiving.repeated, receiving.trouble) == (1, "silent")
+    assert receiving.mark == (1, 5, ((3, 5),))
+    assert (receiving.repeated, receiving.reconnects, receiving.trouble) == (1, 1, "silent")
 
 
-async def test_a_server_that_is_leaving_is_left_at_once() -> None:
+async def test_a_server_that_is_leaving_is_listened_to_while_the_next_connection_is_opened() -> None:
     shutdown = {"stream": "!serverShutdown", "data": {"e": "serverShutdown", "E": 1}}
-    _, backlog, exchange = await receive([[GRANTED, trade(1), shutdown, trade(2)], [GRANTED, trade(2)]])
+    receiving, backlog, _ = await receive([[GRANTED, trade(1), shutdown, trade(2)], [GRANTED, trade(2)], []])
     assert [json.loads(value)["trade_id"] for _, value, _ in backlog.take()] == [1, 2]
-    assert len(exchange.patience_s) == 1
+    assert (receiving.repeated, receiving.reconnects) == (1, 0)
 
 
 async def test_a_quiet_symbol_is_given_more_time_by_each_connection_and_an_answer_is_no_data() -> None:
-    _, _, exchange = await receive([[GRANTED], [GRANTED], [GRANTED], [GRANTED, trade(1)], []])
+    *_, exchange = await receive([[GRANTED], [GRANTED], [GRANTED], [GRANTED, trade(1)], []])
     assert [round(patience_s or 0) for patience_s in exchange.patience_s] == [60, 120, 240, 480, 10]
 
 
 async def test_even_after_months_of_silence_a_connection_is_given_ten_minutes() -> None:
-    _, _, exchange = await receive([[GRANTED]] * 1_100)
+    *_, exchange = await receive([[GRANTED]] * 1_100)
     assert round(exchange.patience_s[-1] or 0) == 600
 
 
@@ -103,7 +114,7 @@ async def test_while_there_is_no_room_the_exchange_is_not_called_silent() -> Non
     backlog = Backlog()
     backlog.add([(b"k", b"v", [])] * 20_000)
     asyncio.get_running_loop().call_later(1.0, backlog.take)
-    _, _, exchange = await receive([[]], backlog)
+    *_, exchange = await receive([[]], backlog)
     assert [round(patience_s or 0) for patience_s in exchange.patience_s] == [10]
 
 
@@ -122,10 +133,42 @@ async def test_a_stream_that_the_exchange_refuses_is_the_end() -> None:
     refusal = {"error": {"code": 2, "msg": "Invalid request"}, "id": 1}
     with pytest.raises(ExceptionGroup) as caught:
         await receive([[refusal]])
-    (failure,) = caught.value.exceptions
+    failure: BaseException = caught.value
+    while isinstance(failure, ExceptionGroup):
+        (failure,) = failure.exceptions
     assert isinstance(failure, FatalError)
     assert failure.code == "exchange_refused"
     assert "2 Invalid request" in str(failure)
+
+
+@pytest.mark.parametrize(
+    ("lost_at_ms", "other_since_ms", "holes"),
+    [
+        (200, 150, []),
+        (200, 200, []),
+        # What was under way to the one is older than all that the other brings.
+        (200, 260, [(200, 260)]),
+        # The other has brought nothing yet: what is missing ends with its first record.
+        (200, None, [(200, 300)]),
+    ],
+)
+async def test_two_connections_stand_in_for_each_other_once_both_have_brought_the_same(
+    lost_at_ms: int, other_since_ms: int | None, holes: list[tuple[int, int]]
+) -> None:
+    dataset = dataset_of(exchange="bybit")
+    receiving = Receiving(dataset, ScriptedExchange([]), Backlog(), sequence_of(dataset.stream, Mark(0, lost_at_ms)))
+    lost, other = (
+        Listening(dataset, ScriptedConnection(ScriptedExchange([]), []), Backlog(), receiving.intake, **NO_MATTER)
+        for _ in range(2)
+    )
+    for listening in (lost, other):
+        receiving.note_granted(listening, is_anew=False)
+    receiving.intake.sequence.admit(bybit_trade(lost_at_ms), 0)
+    lost.first_ms, lost.last_ms, other.first_ms = 100, lost_at_ms, other_since_ms
+    receiving.note_ended(lost, "cut")
+    receiving.intake.sequence.admit(bybit_trade(300), 0)
+    assert list(receiving.mark.holes) == holes
+    assert receiving.trouble == ""
 
 
 @pytest.mark.parametrize(

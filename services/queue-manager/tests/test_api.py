@@ -13,6 +13,7 @@ from streamforge_common.outages import Neighbour
 
 GOOD = {"symbol": "btcusdt", "type": "api_candles_5m", "time_range": "2024-08-01:2024-08-02"}
 LIVE = {"type": "ws_trades", "time_range": ""}
+UM_TRADES = {"market": "um", "type": "api_agg_trades"}
 
 
 class NothingStored:
@@ -224,21 +225,36 @@ async def test_the_catalog_lists_every_combination_with_its_targets(platform):
         ({"type": "api_mark_candles_5m"}, "#/type", "market um"),
         ({"market": "um", "type": "api_candles_1s"}, "#/type", "1m, 3m"),
         ({"market": "um", "type": "api_trades"}, "#/type", "dump_trades"),
-        ({"market": "um", "type": "dump_funding_rate"}, "#/type", "ask for api_funding_rate"),
+        ({"market": "um", "type": "dump_open_interest_1h"}, "#/type", "ask for api_open_interest_1h"),
         ({"type": "dump_candles_1w"}, "#/type", "ask for api_candles_1w"),
         ({"type": "dump_mark_candles_5m"}, "#/type", "market um"),
         ({"exchange": "bybit", "type": "dump_candles_5m"}, "#/type", "ask for api_candles_5m"),
         ({"market": "um", "type": "ws_agg_trades"}, "#/time_range", "leave it out"),
         (LIVE | {"type": "ws_mark_price"}, "#/type", "market um"),
-        (LIVE | {"type": "ws_order_book"}, "#/type", "ws_book_ticker"),
+        (LIVE | {"type": "ws_order_book", "options": {"levels": 501}}, "#/options/levels", "1 to 500"),
+        (LIVE | {"type": "ws_order_book", "options": {"every": -1}}, "#/options/every", "0 for every one"),
+        (LIVE | {"type": "ws_depth", "options": {"levels": 5}}, "#/options/levels", "such types take duration"),
         (LIVE | {"market": "um", "type": "ws_candles_1s"}, "#/type", "1m, 3m"),
         (LIVE | {"market": "um", "type": "ws_open_interest_5m"}, "#/type", "ask for api_open_interest_5m"),
         (LIVE | {"market": "um", "type": "poll_agg_trades"}, "#/type", "api_agg_trades or dump_agg_trades or ws_agg"),
         (LIVE | {"exchange": "bybit", "type": "ws_agg_trades"}, "#/type", "ask for ws_trades"),
         (LIVE | {"options": {"duration": 0}}, "#/options/duration", "more than 0"),
         (LIVE | {"options": {"duration": True}}, "#/options/duration", "expected seconds"),
-        (LIVE | {"options": {"backfill": "1d"}}, "#/options/backfill", "duration"),
-        ({"options": {"duration": 5}}, "#/options/duration", "none in this version"),
+        (LIVE | {"options": {"every": 1}}, "#/options/every", "duration"),
+        (LIVE | {"options": {"backfill": "1d"}}, "#/options/backfill", "RFC 3339"),
+        (LIVE | {"options": {"backfill": 0}}, "#/options/backfill", "more than 0"),
+        (LIVE | {"options": {"backfill": "2999-01-01T00:00:00Z"}}, "#/options/backfill", "before the end"),
+        (LIVE | {"market": "um", "options": {"backfill": 60}}, "#/options/backfill", "dump_trades"),
+        (LIVE | {"type": "ws_book_ticker", "options": {"backfill": 60}}, "#/options/backfill", "no history"),
+        (
+            LIVE | {"market": "um", "type": "ws_agg_trades", "options": {"backfill": 200_000}},
+            "#/options/backfill",
+            "dump_agg_trades",
+        ),
+        ({"options": {"duration": 5}}, "#/options/duration", "take rate, and source"),
+        ({"options": {"rate": 0}}, "#/options/rate", "more than 0 and at most 1"),
+        ({"options": {"rate": True}}, "#/options/rate", "at most 1"),
+        (LIVE | {"options": {"rate": 1.5}}, "#/options/rate", "at most 1"),
         ({"time_range": ""}, "#/time_range", "YYYY-MM-DD"),
         ({"exchange": "bybit", "type": "api_trades"}, "#/type", "api_candles_1m"),
         ({"exchange": "bybit", "type": "api_funding_rate"}, "#/type", "market linear"),
@@ -246,8 +262,18 @@ async def test_the_catalog_lists_every_combination_with_its_targets(platform):
         ({"exchange": "bybit", "market": "um"}, "#/market", "linear, spot"),
         ({"exchange": "kraken"}, "#/exchange", "binance, bybit"),
         ({"market": "um", "type": "api_poetry"}, "#/type", "api_premium_candles_<interval>"),
-        ({"market": "um", "type": "api_agg_trades"}, "#/time_range", "ask for dump_agg_trades"),
-        ({"market": "um", "type": "api_open_interest_5m"}, "#/time_range", "does not load it"),
+        ({"market": "um", "type": "api_open_interest_1h"}, "#/time_range", "does not load it"),
+        (UM_TRADES | {"options": {"source": "rest"}}, "#/time_range", "ask for dump_agg_trades"),
+        ({"options": {"source": "best"}}, "#/options/source", "auto, rest, dump"),
+        ({"options": {"source": ["rest"]}}, "#/options/source", "auto, rest, dump"),
+        ({"type": "dump_trades", "options": {"source": "rest"}}, "#/options/source", "ask for the api type"),
+        ({"exchange": "bybit", "options": {"source": "dump"}}, "#/options/source", "leave it out"),
+        (
+            {"market": "um", "type": "api_candles_1w", "options": {"source": "dump"}},
+            "#/options/source",
+            "no candles_1w",
+        ),
+        (LIVE | {"options": {"source": "rest"}}, "#/options/source", "duration"),
     ],
 )
 async def test_what_cannot_be_had_is_refused_with_what_to_ask_for_instead(platform, change, pointer, advice):
@@ -258,24 +284,27 @@ async def test_what_cannot_be_had_is_refused_with_what_to_ask_for_instead(platfo
     assert advice in error["detail"]
 
 
-async def test_what_the_exchange_still_reaches_is_accepted(platform):
-    recent = {"market": "um", "type": "api_agg_trades", "time_range": "2025-12-30T00:00:00Z/2025-12-31T00:00:00Z"}
-    assert (await platform.post(GOOD | recent)).status_code == 201
+async def test_what_the_exchange_still_reaches_or_has_in_its_archives_is_accepted(platform):
+    recent = {"time_range": "2025-12-30T00:00:00Z/2025-12-31T00:00:00Z", "options": {"source": "rest"}}
+    assert (await platform.post(GOOD | UM_TRADES | recent)).status_code == 201
+    for choice in ({}, {"source": "auto"}, {"source": "dump"}):
+        document = (await platform.post(GOOD | UM_TRADES | {"options": choice})).json()
+        assert document["datasets"][0]["options"] == choice
 
 
 async def test_the_catalog_shows_every_market_with_its_intervals_spelt_out(platform):
     entries = (await platform.client.get("/catalog")).json()["entries"]
     types = {}
     for entry in entries:
-        is_live = entry["type"].startswith("ws_")
+        is_live = entry["type"].startswith(("ws_", "poll_"))
         loader = "loader-ws" if is_live else "loader-producer"
         assert (entry["live"], entry["targets"]) == (is_live, [loader, "arango-connector"])
         types.setdefault((entry["exchange"], entry["market"]), set()).add(entry["type"])
     assert {market: len(found) for market, found in types.items()} == {
-        ("binance", "spot"): 33 + 19,
-        ("binance", "um"): 121 + 20,
-        ("bybit", "spot"): 13 + 15,
-        ("bybit", "linear"): 59 + 17,
+        ("binance", "spot"): 34 + 21 + 1,
+        ("binance", "um"): 124 + 22 + 2,
+        ("bybit", "spot"): 14 + 17 + 1,
+        ("bybit", "linear"): 60 + 19 + 2,
     }
     assert {"api_funding_rate", "api_open_interest_5m", "api_index_candles_1mo"} <= types["bybit", "linear"]
     assert {"dump_trades", "dump_agg_trades", "dump_premium_candles_1d"} <= types["binance", "um"]

@@ -10,6 +10,7 @@ from queue_manager.app import wishes
 from queue_manager.app.controller import Controller, UnknownWorkflowError
 from queue_manager.app.ports import Job, JobStatus
 from queue_manager.app.requests import InvalidRequestError, WorkflowRequest
+from queue_manager.app.shares import RunningLoader
 from queue_manager.app.wishes import NotPossibleError
 from queue_manager.app.workflow import Deletion, Workflow, WorkflowStatus
 from queue_manager.testing import Crash, CrashError, MemoryLauncher, MemoryLog, MemoryStore
@@ -18,7 +19,7 @@ from streamforge_common.contract.events import Event, TaskError, TaskStatus
 from streamforge_common.contract.repair import Repair
 
 LOADER, CONNECTOR = 0, 1
-LIVE = {"symbol": "btcusdt", "type": "ws_trades"}
+LIVE_TRADES = {"symbol": "btcusdt", "type": "ws_trades"}
 HISTORY = {"symbol": "btcusdt", "type": "api_candles_5m", "time_range": "2024-08-01:2024-08-02"}
 
 
@@ -196,6 +197,34 @@ def test_a_job_that_vanishes_is_launched_anew_as_another_attempt_a_few_times(pla
         platform.look()
     assert platform.workflow.error is not None
     assert platform.workflow.error.code == "job_vanished"
+
+
+def test_a_job_that_another_replica_launches_meanwhile_is_not_taken_for_one_that_is_gone():
+    """It was, now and then, with two replicas: the jobs were listed before, the document was read after the launch."""
+    crash = Crash()
+    store, log = MemoryStore(crash), MemoryLog(crash)
+
+    def replica(launcher):
+        return Controller(
+            store, log, launcher, clock=lambda: datetime(2026, 1, 1, tzinfo=UTC), stop_grace_s=60, most_running=1
+        )
+
+    class SlowLauncher(MemoryLauncher):
+        """Its first list is on its way while the other replica works."""
+
+        async def jobs(self, queue_id=None):
+            listed = await super().jobs(queue_id)
+            if not self.ever_launched:
+                await first.reconcile(queue_id)
+            return listed
+
+    launcher = SlowLauncher(crash)
+    first, second = replica(MemoryLauncher(crash, False, launcher.by_name, launcher.ever_launched)), replica(launcher)
+    queue_id = asyncio.run(first.submit(WorkflowRequest(**HISTORY))).queue_id
+    asyncio.run(second.reconcile(queue_id))
+
+    assert [task.attempt for task in Workflow.model_validate_json(store.documents[queue_id][0]).tasks] == [1, 1]
+    assert len(launcher.ever_launched) == 2
 
 
 def test_events_of_an_earlier_attempt_change_nothing_but_the_audit_trail(platform):
@@ -402,8 +431,15 @@ def test_a_ban_that_one_loader_saw_is_told_to_those_that_start_later(platform):
     assert options_of_the_next_start() == {}
 
 
-def test_a_ban_that_one_loader_saw_is_told_once_to_those_that_run(platform):
-    request = WorkflowRequest(symbol="ethusdt", type="api_candles_5m", time_range="2024-08-01:2024-08-02")
+@pytest.mark.parametrize(
+    ("target", "asked"),
+    [
+        ("loader-producer", {"type": "api_candles_5m", "time_range": "2024-08-01:2024-08-02"}),
+        ("loader-ws", {"type": "ws_trades"}),
+    ],
+)
+def test_a_ban_that_one_loader_saw_is_told_once_to_those_that_run(platform, target, asked):
+    request = WorkflowRequest(symbol="ethusdt", **asked)
     other = asyncio.run(platform.controller.submit(request)).queue_id
     asyncio.run(platform.controller.reconcile(other))
     launched = asyncio.run(platform.store.get(other)).workflow.tasks[0].started_since_ms
@@ -413,7 +449,7 @@ def test_a_ban_that_one_loader_saw_is_told_once_to_those_that_run(platform):
     for _ in range(2):
         asyncio.run(platform.controller.reconcile(other))
 
-    starts = [it for it in platform.log.commands if it.queue_id == other and it.target == "loader-producer"]
+    starts = [it for it in platform.log.commands if it.queue_id == other and it.target == target]
     assert [it.options for it in starts] == [{}, {"banned_until": until_s}]
     assert asyncio.run(platform.store.get(other)).workflow.tasks[0].started_since_ms == launched
 
@@ -508,7 +544,7 @@ def test_a_live_workflow_runs_until_it_is_stopped_and_stores_what_was_published(
 
 
 def test_several_instances_are_one_task_whose_records_are_summed_and_whose_job_is_deleted_at_the_end():
-    platform = Platform(request=LIVE, scales=True)
+    platform = Platform(request=LIVE_TRADES, scales=True)
 
     def connector():
         return platform.workflow.tasks[CONNECTOR]
@@ -536,7 +572,7 @@ def test_several_instances_are_one_task_whose_records_are_summed_and_whose_job_i
 
 
 def test_a_task_is_paused_when_all_of_its_instances_are_but_those_that_are_gone():
-    platform = Platform(request=LIVE, scales=True)
+    platform = Platform(request=LIVE_TRADES, scales=True)
 
     def pauses(instance, at_s):
         platform.says(CONNECTOR, TaskStatus.PAUSED, instance=instance, timestamp=at_s)
@@ -549,7 +585,7 @@ def test_a_task_is_paused_when_all_of_its_instances_are_but_those_that_are_gone(
 
 
 def test_a_job_whose_instances_only_fail_is_given_up():
-    platform = Platform(request=LIVE, scales=True)
+    platform = Platform(request=LIVE_TRADES, scales=True)
     name = platform.workflow.tasks[CONNECTOR].job_name
     failing = replace(platform.launcher.by_name[name], has_failed=True, reason="OOMKilled: it took too much")
     platform.launcher.by_name[name] = failing
@@ -573,8 +609,31 @@ def test_a_live_loader_whose_time_is_over_completes_the_workflow():
     assert platform.workflow.status is WorkflowStatus.COMPLETED
 
 
+def test_a_loader_of_a_limit_that_nobody_counts_is_told_its_share_and_every_change_of_it():
+    platform = Platform(request={**HISTORY, "exchange": "bybit"})
+
+    def shares():
+        return [it.share for it in platform.log.commands if it.command is CommandKind.START and it.share]
+
+    assert shares() == [0.075, 0.5]
+    assert [it.target for it in platform.log.commands if it.share] == ["loader-producer"] * 2
+    platform.controller._shares.count([RunningLoader.of("bybit", "linear", "api_candles_1m")] * 4)
+    platform.look()
+    platform.look()
+    assert shares() == [0.075, 0.5, 0.125]
+    assert platform.launcher.ever_launched == [task.job_name for task in platform.workflow.tasks]
+
+
+def test_a_workflow_whose_loader_would_have_next_to_nothing_of_a_limit_waits(monkeypatch):
+    monkeypatch.setattr("queue_manager.app.shares._LEAST", 0.1)
+    platform = Platform(request={**HISTORY, "exchange": "bybit"})
+    assert (platform.told(), platform.workflow.status) == ([], WorkflowStatus.PENDING)
+    monkeypatch.undo()
+    platform.look()
+    assert len(platform.launcher.ever_launched) == 2
+
+
 HOLES = [(1_722_470_400_000, 1_722_471_000_000), (1_722_500_100_000, 1_722_500_400_000)]
-LIVE = {"symbol": "BTCUSDT", "options": {"duration": 1}}
 
 
 def completed(request=HISTORY, **known) -> Platform:
@@ -632,8 +691,12 @@ def test_a_retry_of_a_repair_goes_on_with_the_same_ranges():
     ("request_body", "missing", "why"),
     [
         (HISTORY, None, "nobody can say which"),
-        ({**LIVE, "type": "ws_trades"}, [(5, 9)], "load the time that it lacks as api_trades or dump_trades into"),
-        ({**LIVE, "type": "ws_book_ticker"}, [(5, 9)], "live only"),
+        (
+            {"symbol": "BTCUSDT", "type": "ws_trades"},
+            [(5, 9)],
+            "load the time that it lacks as api_trades or dump_trades into",
+        ),
+        ({"symbol": "BTCUSDT", "type": "ws_book_ticker"}, [(5, 9)], "live only"),
     ],
 )
 def test_a_repair_that_cannot_be_is_refused_and_says_what_to_do_instead(request_body, missing, why):
@@ -647,8 +710,15 @@ def test_a_workflow_that_loads_is_not_repaired(platform):
 
 
 def test_what_the_exchange_no_longer_gives_is_refused_before_anything_is_launched():
+    request = {"market": "um", "symbol": "BTCUSDT", "type": "api_open_interest_1h"}
+    platform = completed({**request, "time_range": "2025-12-30T12:00:00Z/2025-12-31T00:00:00Z"})
+    platform.now += timedelta(days=40)
+    with pytest.raises(NotPossibleError, match="month"):
+        repair(platform, [(1_767_099_600_000, 1_767_103_200_000)])
+
+
+def test_what_the_archives_have_is_repaired_however_old_it_is():
     request = {"market": "um", "symbol": "BTCUSDT", "type": "api_agg_trades"}
     platform = completed({**request, "time_range": "2025-12-30T12:00:00Z/2025-12-31T00:00:00Z"})
     platform.now += timedelta(days=2)
-    with pytest.raises(NotPossibleError, match="48 hours only"):
-        repair(platform, [(5, 9)])
+    repair(platform, [(5, 9)])

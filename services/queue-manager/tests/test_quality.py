@@ -255,6 +255,15 @@ def test_live_candles_without_a_hole_are_complete():
     assert (found.verdict, found.expected) == (Verdict.COMPLETE, 3)
 
 
+def test_a_live_report_counts_reconnects_and_what_was_filled_and_one_of_history_does_not():
+    workflow = live_workflow("ws_trades", first_id=1, last_id=2, reconnects=3, filled=70)
+    live = report(workflow, Collection([1, 2], field="trade_id"))
+    assert (live.reconnects, live.filled) == (3, 70)
+    history, start_ms = funding_workflow()
+    found = report(history, fundings(start_ms, range(48)))
+    assert (found.reconnects, found.filled) == (None, None)
+
+
 def test_where_nothing_is_numbered_nothing_is_proven_and_the_times_of_a_reconnect_are_listed():
     workflow = live_workflow("ws_book_ticker", first_id=5, last_id=90, gaps=[{"from": 20, "to": 30}])
     found = report(workflow, Collection([7, 8, 9]))

@@ -56,6 +56,8 @@ async def _serve(arguments: argparse.Namespace) -> None:
         clock=clock,
         others=others,
         feed=feed,
+        books=feed,
+        seed=arguments.seed,
         connection_s=arguments.connection_seconds,
     )
     async with serving(exchange, arguments.host, arguments.port) as url:

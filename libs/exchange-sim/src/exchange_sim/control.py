@@ -26,6 +26,7 @@ class Control:
             web.get("/_sim/markets", self._markets),
             web.get("/_sim/requests", self._requests),
             web.get("/_sim/served", self._served),
+            web.get("/_sim/book", self._book),
             web.get("/_sim/faults", self._faults),
             web.put("/_sim/faults", self._plan_faults),
             web.delete("/_sim/faults", self._clear_faults),
@@ -51,6 +52,16 @@ class Control:
         market = query.get("market") or None
         items = self._exchange.ledger.items(symbol, kind, self._exchange.clock(), market)
         return await _json_lines(http, map(_served_line, items))
+
+    async def _book(self, http: web.Request) -> web.StreamResponse:
+        query = http.query
+        update_id = query.get("update_id", "")
+        if not update_id.isdecimal():
+            raise web.HTTPBadRequest(text="expected market, symbol and update_id\n")
+        book = self._exchange.books.book_at(query.get("market", ""), query.get("symbol", ""), int(update_id))
+        if book is None:
+            raise web.HTTPNotFound(text="there is no book of that update\n")
+        return web.Response(body=msgspec.json.encode(book), content_type="application/json", charset="utf-8")
 
     async def _faults(self, http: web.Request) -> web.StreamResponse:
         lines = [

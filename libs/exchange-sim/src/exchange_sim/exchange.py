@@ -8,7 +8,7 @@ import asyncio
 import math
 import socket
 import struct
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
@@ -21,6 +21,7 @@ from exchange_sim.binance.archives import Archives, missing_file
 from exchange_sim.binance.futures import Futures
 from exchange_sim.binance.spot import Spot
 from exchange_sim.binance.streams import BinanceStreams
+from exchange_sim.books import Books
 from exchange_sim.bybit import messages as bybit_messages
 from exchange_sim.bybit import streams as bybit
 from exchange_sim.bybit.interface import Bybit
@@ -33,14 +34,18 @@ from exchange_sim.journal import Journal, Request
 from exchange_sim.ledger import Ledger
 from exchange_sim.limits import Verdict
 from exchange_sim.market import Derivatives, Market
-from exchange_sim.packed_files import Download
+from exchange_sim.message_series import AnsweredMoments
+from exchange_sim.packed_files import Download, PackedFile
 from exchange_sim.pages import Page, Selection, make_page
+from exchange_sim.simulation.books import SimulatedBooks
 from exchange_sim.streaming.feed import Feed
 from exchange_sim.streaming.hub import Hub
 from exchange_sim.streaming.server import DAY_S, Rate, StreamServer
 from exchange_sim.streaming.simulated import SimulatedFeed, Sources
 from exchange_sim.venue import Answer, Venue
 
+_ON_ITS_WAY_S = 0.05
+"""A reset throws away what has not been sent yet."""
 _Content = bytes | Page | Download | ExchangeError
 """What an answer is made of."""
 
@@ -65,6 +70,8 @@ class Exchange:
         clock: Clock,
         others: OtherMarkets | None = None,
         feed: Feed | None = None,
+        books: Books | None = None,
+        seed: int = 0,
         connection_s: float = DAY_S,
     ) -> None:
         """Open the exchange.
@@ -75,6 +82,8 @@ class Exchange:
             clock: What time it is.
             others: The other markets, where there are any.
             feed: Where live messages come from; None for the simulated markets themselves.
+            books: The order books; None for simulated ones.
+            seed: Of the simulated ones.
             connection_s: After which a connection to streams is cut, seconds.
         """
         self.market = market
@@ -85,16 +94,21 @@ class Exchange:
         self.faults = FaultPlan()
         self.journal = Journal()
         self.ledger = Ledger()
+        simulated_books = SimulatedBooks(seed)
+        self.books = books or simulated_books
+        moments = AnsweredMoments()
         self._archives = Archives(market, others.um if others else None)
         self._venues: Mapping[str, Venue] = {
-            "/api/": Spot(market, weight_limit).interface(),
-            "/fapi/": (futures := Futures(others.um if others else None).interface()),
+            "/api/": Spot(market, weight_limit, self.books, moments).interface(),
+            "/fapi/": (futures := Futures(others.um if others else None, self.books, moments).interface()),
             "/futures/": futures,
-            "/v5/": Bybit(others.bybit_spot if others else None, others.linear if others else None),
+            "/v5/": Bybit(
+                others.bybit_spot if others else None, others.linear if others else None, self.books, moments
+            ),
             "/data/": self._archives,
         }
         self.roots = tuple(self._venues)
-        self.hub = Hub(feed or self._live_markets(market, others), self.faults, self._shutdown_message)
+        self.hub = Hub(feed or self._live_markets(market, others, simulated_books), self.faults, self._shutdown_message)
 
         def server(connects: Rate, messages: Rate | None = None) -> StreamServer:
             return StreamServer(
@@ -114,12 +128,12 @@ class Exchange:
             *BybitStreams("bybit:linear", server(bybit.CONNECTS)).routes(),
         ]
 
-    def _live_markets(self, market: Market, others: OtherMarkets | None) -> Feed:
-        sources: dict[str, Sources] = {"binance:spot": partial(binance_messages.spot_source, market)}
+    def _live_markets(self, market: Market, others: OtherMarkets | None, books: SimulatedBooks) -> Feed:
+        sources: dict[str, Sources] = {"binance:spot": partial(binance_messages.spot_source, market, books)}
         if others is not None:
-            sources["binance:um"] = partial(binance_messages.futures_source, others.um)
-            sources["bybit:spot"] = partial(bybit_messages.spot_source, others.bybit_spot)
-            sources["bybit:linear"] = partial(bybit_messages.linear_source, others.linear)
+            sources["binance:um"] = partial(binance_messages.futures_source, others.um, books)
+            sources["bybit:spot"] = partial(bybit_messages.spot_source, others.bybit_spot, books)
+            sources["bybit:linear"] = partial(bybit_messages.linear_source, others.linear, books)
         return SimulatedFeed(self.clock, sources)
 
     def _shutdown_message(self, market: str) -> bytes | None:
@@ -182,6 +196,9 @@ class Exchange:
             case FaultKind.SLOW:
                 await asyncio.sleep(fault.lasting_s)
                 return self._send(venue, answer, request)
+            case FaultKind.CUT_FILE:
+                assert isinstance(answer, Download)
+                return web.Response(body=_begun(http, answer.file), content_type="application/zip")
         return self._misbehave(fault, venue, answer, request)
 
     def _misbehave(self, fault: Fault, venue: Venue, answer: _Content, request: Request) -> web.Response:
@@ -244,6 +261,8 @@ def _shows(kind: FaultKind, answer: _Content) -> bool:
         return isinstance(answer, Page) and len(answer.rows) >= LEAST_ROWS[kind]
     if kind is FaultKind.WRONG_CHECKSUM:
         return isinstance(answer, Download) and answer.is_checksum
+    if kind is FaultKind.CUT_FILE:
+        return isinstance(answer, Download) and not answer.is_checksum
     if kind in (FaultKind.CORRUPT_ZIP, FaultKind.MISSING_FILE):
         return isinstance(answer, Download)
     return kind not in effects.BODY_EFFECTS or not isinstance(answer, Download)
@@ -254,6 +273,15 @@ def _download(download: Download, *, is_spoilt: bool = False) -> web.Response:
     if download.is_checksum:
         return _checksum(file.content.name, file.spoilt_sha256 if is_spoilt else file.sha256)
     return web.Response(body=file.send(is_spoilt=is_spoilt), content_type="application/zip")
+
+
+async def _begun(http: web.Request, file: PackedFile) -> AsyncIterator[bytes]:
+    """The beginning of a file, and then a reset."""
+    async for piece in file.send():
+        yield piece[: len(piece) // 2]
+        await asyncio.sleep(_ON_ITS_WAY_S)
+        _reset(http)
+        await _never()
 
 
 def _checksum(name: str, sha256: str) -> web.Response:

@@ -167,6 +167,14 @@ class Derivatives(Protocol):
         """The open interest at the end of each period."""
         ...
 
+    def mark_prices(self, symbol: Symbol | None) -> Series:
+        """The mark prices that streams push, as their messages; those of all listed symbols for None."""
+        ...
+
+    def liquidations(self, symbol: Symbol | None) -> Series:
+        """The liquidations that streams push, likewise."""
+        ...
+
     def series(self, symbol: Symbol) -> Iterable[Series]:
         """Every series of a symbol."""
         ...

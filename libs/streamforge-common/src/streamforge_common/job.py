@@ -21,6 +21,7 @@ from loguru import logger
 from pydantic import ValidationError
 
 from streamforge_common.contract.commands import Command, Wanted
+from streamforge_common.contract.data_types import DataType
 from streamforge_common.contract.events import Event, ExchangeGap, TaskError, TaskStatus
 from streamforge_common.errors import FATAL_EXIT_CODE, FatalError, StreamForgeError, foreseen_cause
 from streamforge_common.kafka.messages import LogReader, Message, MessageWriter
@@ -31,6 +32,9 @@ from streamforge_common.settings import JobSettings
 
 _LOADING_EVERY_S = 1.0
 """`loading` is reported at most this often (contract section 3)."""
+_LIVE_EVERY_S = 10.0
+"""The same of live types, where nothing has happened: work without an end must not make its audit trail grow each
+second."""
 _FAILURE_REPORT_S = 10.0
 """A failure is reported if the broker is there; the launcher has less patience than `OUTAGE_SECONDS`."""
 _SIGTERM_GRACE_S = 6.0
@@ -76,12 +80,16 @@ class JobRun:
         self.start = start
         self.records_written = 0
         """Published or stored by this attempt so far; the work counts up."""
+        self.spent: Callable[[], Mapping[str, int]] = dict
+        """What the last event tells as `spent`; a loader says how it is asked for."""
         self._settings = settings
         self._wanted = wanted
         self._events = events
         self._changed = asyncio.Event()
         self._interrupted = False
         self._progress_at_s = -math.inf
+        self._was_paused = False
+        self._is_live = _is_live(start)
 
     @property
     def wanted(self) -> Wanted:
@@ -115,6 +123,10 @@ class JobRun:
         """Until when the exchange wants nothing from this address, as others were told; Unix seconds, 0 for never."""
         return self._wanted.banned_until_s
 
+    def share(self, window_s: float) -> float:
+        """Return what share this task has now of a limit with such windows, whose use the exchange does not tell."""
+        return self._wanted.share(window_s, time())
+
     async def wait_for_change(self, timeout_s: float | None = None) -> None:
         """Return when something is wanted that was not before, or after the time-out."""
         try:
@@ -141,10 +153,18 @@ class JobRun:
         self._changed.set()
 
     async def report_progress(self, message: str, **fields: object) -> bool:
-        """Report `loading` (or `paused`), at most once a second; say whether this time."""
-        if monotonic() - self._progress_at_s < _LOADING_EVERY_S:
+        """Report `loading` (or `paused`), at most once a second, of live types once in ten; say whether this time."""
+        is_quiet = self._is_live and self.is_paused == self._was_paused
+        return await self._report_within(_LIVE_EVERY_S if is_quiet else _LOADING_EVERY_S, message, fields)
+
+    async def report_news(self, message: str, **fields: object) -> bool:
+        """Report as `report_progress` does what somebody should know soon: at most once a second, whatever the type."""
+        return await self._report_within(_LOADING_EVERY_S, message, fields)
+
+    async def _report_within(self, every_s: float, message: str, fields: Mapping[str, object]) -> bool:
+        if monotonic() - self._progress_at_s < every_s:
             return False
-        self._progress_at_s = monotonic()
+        self._progress_at_s, self._was_paused = monotonic(), self.is_paused
         await self.report(self.loading_status, message, **fields)
         return True
 
@@ -162,6 +182,7 @@ class JobRun:
                 "message": message,
                 "records_written": self.records_written,
                 "timestamp": time(),
+                "spent": (self.spent() or None) if fields.get("finished") else None,
                 **fields,
             }
         )
@@ -300,6 +321,14 @@ async def _work(work: Work, run: JobRun, commands: AsyncIterator[Command], neigh
             raise
         raise cause from None
     return ending
+
+
+def _is_live(start: Command) -> bool:
+    try:
+        return DataType.parse(start.type).source.is_live
+    except ValueError:
+        # Not every task is about a dataset.
+        return False
 
 
 def _command_of(settings: JobSettings, message: Message) -> Command | None:

@@ -46,6 +46,38 @@ def test_gaps_are_shown_with_times_that_people_read(script, streamforge):
     ]
 
 
+def test_of_a_basket_the_symbols_are_shown_that_are_not_complete(script, streamforge):
+    workflow = script.workflow()
+    workflow["datasets"][0] |= {"symbol": "MULTI", "options": {"symbols": ["BTCUSDT", "DEADUSDT", "ETHUSDT"]}}
+    script.states = script.workflows = [workflow]
+    counts = {"stored": 288, "missing": 0, "repeated": None, "out_of_range": 0, "rejected": 0}
+    counts |= {"gaps": [], "gaps_total": 0, "error": None}
+    error = {"code": "exchange_refused", "detail": "-1121 Invalid symbol.", "retryable": False}
+    symbols = [
+        {"symbol": "BTCUSDT", "verdict": "complete", "expected": 288, **counts},
+        {"symbol": "DEADUSDT", "verdict": "incomplete", "expected": None, **counts, "stored": 0, "error": error},
+        {"symbol": "ETHUSDT", "verdict": "incomplete", "expected": 288, **counts, "stored": 287, "missing": 1},
+    ]
+    gaps = [{**GAPS[1], "symbol": "ETHUSDT"}]
+    script.quality = script.report(
+        "incomplete", expected=576, stored=575, missing=1, symbols=symbols, gaps=gaps, gaps_total=1
+    )
+
+    shown = words(streamforge("quality", ONE).stdout)
+
+    assert shown[1] == (
+        "verdict: incomplete, 575 of 576 expected records stored, 1 missing, 1 symbols that could not be loaded"
+    )
+    assert shown[-6:] == [
+        "SYMBOL EXPECTED STORED MISSING REJECTED VERDICT WHY",
+        "DEADUSDT unknown 0 0 0 incomplete -1121 Invalid symbol.",
+        "ETHUSDT 288 287 1 0 incomplete",
+        "",
+        "SYMBOL GAP FROM (UTC) TO (EXCLUSIVE) MISSING CAUSE",
+        "ETHUSDT 2024-08-01 00:15 2024-08-01 00:15:01 1 unexplained",
+    ]
+
+
 def test_price_jumps_and_disagreements_are_told(script, streamforge):
     script.states = script.workflows = [script.workflow()]
     jumps = [{"at": MIDNIGHT_MS, "id": n, "previous": 100.0, "price": 121.5} for n in range(5)]

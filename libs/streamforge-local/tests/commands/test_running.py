@@ -28,10 +28,20 @@ def test_run_posts_what_was_typed(script, streamforge):
     ]
 
 
-def test_a_live_type_has_no_range_and_may_have_a_duration(script, streamforge):
+def test_several_symbols_are_a_basket(script, streamforge):
     script.states = [script.workflow()]
 
-    streamforge("run", "BTCUSDT", "ws_trades", "--duration", "30")
+    streamforge("run", "BTCUSDT,ETHUSDT", *DAY[1:])
+
+    [body] = script.bodies
+    assert (body["symbols"], "symbol" in body) == (["BTCUSDT", "ETHUSDT"], False)
+
+
+@pytest.mark.parametrize(("start", "sent"), [("3600", 3_600.0), ("2024-08-01T00:00:00Z", "2024-08-01T00:00:00Z")])
+def test_a_live_type_has_no_range_and_may_have_a_duration_and_begin_before(script, streamforge, start, sent):
+    script.states = [script.workflow()]
+
+    streamforge("run", "BTCUSDT", "ws_trades", "--duration", "30", "--backfill", start)
 
     assert script.bodies == [
         {
@@ -40,9 +50,17 @@ def test_a_live_type_has_no_range_and_may_have_a_duration(script, streamforge):
             "time_range": "",
             "exchange": "binance",
             "market": "spot",
-            "options": {"duration": 30.0},
+            "options": {"duration": 30.0, "backfill": sent},
         }
     ]
+
+
+def test_the_source_is_passed_on(script, streamforge):
+    script.states = [script.workflow()]
+
+    streamforge("run", *DAY, "--source", "dump")
+
+    assert script.bodies[0]["options"] == {"source": "dump"}
 
 
 def test_run_follows_until_the_workflow_has_completed(script, streamforge):

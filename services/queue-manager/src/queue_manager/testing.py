@@ -21,6 +21,7 @@ from queue_manager.app.ports import (
     SuffixTakenError,
     WorkflowFilter,
 )
+from queue_manager.app.shares import RunningLoader
 from queue_manager.app.workflow import AuditItem, Workflow, WorkflowStatus
 from streamforge_common.contract.commands import Command, Wanted
 from streamforge_common.contract.events import Event
@@ -178,6 +179,17 @@ class MemoryStore:
     async def bans(self) -> dict[tuple[str, str], float]:
         """Return all of them."""
         return dict(self.noted_bans)
+
+    async def running_loaders(self) -> Sequence[RunningLoader]:
+        """List the loaders that were started and have not ended."""
+        workflows = [Workflow.model_validate_json(text) for text, _ in self.documents.values()]
+        datasets = [
+            workflow.dataset_of(task)
+            for workflow in workflows
+            for task in workflow.tasks
+            if task.is_loader and task.started_since_ms is not None and not task.finished
+        ]
+        return [RunningLoader.of(it.exchange, it.market, it.type) for it in datasets]
 
     async def counts(self) -> dict[str, int]:
         """Count the workflows by status."""

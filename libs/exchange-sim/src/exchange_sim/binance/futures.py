@@ -12,13 +12,15 @@ import msgspec
 
 from exchange_sim.binance import interface
 from exchange_sim.binance.interface import Call, Endpoint, Interface
+from exchange_sim.books import Books
 from exchange_sim.clock import DAY_US, HOUR_US, MINUTE_US
 from exchange_sim.errors import ExchangeError
 from exchange_sim.intervals import INTERVALS, Interval
 from exchange_sim.limits import WeightLimit
 from exchange_sim.market import Derivatives, Series, Symbol
+from exchange_sim.message_series import AnsweredMoments
 from exchange_sim.pages import Selection
-from exchange_sim.simulation.derivatives import FUNDING_HOURS
+from exchange_sim.simulation.derivatives import FUNDING_HOURS, latest_open_interest
 from exchange_sim.windows import select
 
 WEIGHT_LIMIT: Final = 2_400
@@ -30,6 +32,10 @@ _TRADES_KEPT_US: Final = 48 * HOUR_US
 _MEASUREMENTS_KEPT_US: Final = 31 * DAY_US
 _KLINES_WEIGHTS: Final = ((0, 100, 500, 1_001), (1, 2, 5, 10))
 """From so many rows on, a request for candles weighs so much."""
+_DEFAULT_LEVELS: Final = 500
+_DEPTH_LIMITS: Final = frozenset({5, 10, 20, 50, 100, 500, 1_000})
+_DEPTH_WEIGHTS: Final = ((0, 51, 101, 501), (2, 5, 10, 20))
+"""From so many levels on, a request for a book weighs so much."""
 _PERIODS: Final = frozenset({"5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d"})
 
 SeriesOf = Callable[[Symbol, Interval], Series]
@@ -38,8 +44,10 @@ SeriesOf = Callable[[Symbol, Interval], Series]
 class Futures:
     """Answers requests from a market; without one it knows no symbol."""
 
-    def __init__(self, market: Derivatives | None) -> None:
+    def __init__(self, market: Derivatives | None, books: Books, moments: AnsweredMoments) -> None:
         self._market = market
+        self._books = books
+        self._moments = moments
         self._funding = WeightLimit(_FUNDING_REQUESTS, _WINDOW_US)
         self._data = WeightLimit(_DATA_REQUESTS, _WINDOW_US)
         times = ("startTime", "endTime")
@@ -60,6 +68,8 @@ class Futures:
             "/fapi/v1/indexPriceKlines": klines(self._price_candles("index"), "pair"),
             "/fapi/v1/premiumIndexKlines": klines(self._price_candles("premium")),
             "/fapi/v1/aggTrades": Endpoint(20, ("symbol", "fromId", *times, "limit"), ("symbol",), self._agg_trades),
+            "/fapi/v1/depth": Endpoint(_depth_weight, ("symbol", "limit"), ("symbol",), self._depth),
+            "/fapi/v1/openInterest": Endpoint(1, ("symbol",), ("symbol",), self._open_interest_now),
             "/fapi/v1/trades": Endpoint(5, ("symbol", "limit"), ("symbol",), self._latest_trades),
             "/fapi/v1/fundingRate": Endpoint(
                 1, ("symbol", *times, "limit"), ("symbol",), self._funding_rate, self._funding
@@ -152,6 +162,26 @@ class Futures:
         oldest = series.position_at(oldest_us)
         return Selection(series, range(max(positions.start, oldest), max(positions.stop, oldest)), call.now_us)
 
+    def _open_interest_now(self, call: Call) -> Selection:
+        """Tell the latest measurement as that of now."""
+        symbol = self._symbol(call.parameters.symbol())
+        held = latest_open_interest(self._known, symbol, call.now_us)["sumOpenInterest"]
+        answer = {"openInterest": held, "symbol": symbol.name, "time": call.now_us // 1000}
+        return self._moments.select(
+            "binance:um", symbol.name, "open_interest", msgspec.json.encode(answer), call.now_us
+        )
+
+    def _depth(self, call: Call) -> Selection:
+        name, limit = call.parameters.symbol(), call.parameters.limit(_DEFAULT_LEVELS, max(_DEPTH_LIMITS))
+        if limit not in _DEPTH_LIMITS:
+            raise ExchangeError(-4021, f"{limit} is not valid depth limit")
+        book = self._books.book_now("binance:um", name, call.now_us)
+        if book is None:
+            raise ExchangeError(-1121, "Invalid symbol.")
+        times = {"E": call.now_us // 1000, "T": book.time_us // 1000}
+        answer = {"lastUpdateId": book.update_id, **times, "bids": book.bids[:limit], "asks": book.asks[:limit]}
+        return self._moments.select("binance:um", name, "depth_snapshot", msgspec.json.encode(answer), call.now_us)
+
     @property
     def _known(self) -> Derivatives:
         if self._market is None:
@@ -167,7 +197,10 @@ class Futures:
 
 
 def _klines_weight(query: Mapping[str, str]) -> int:
-    limit = query.get("limit", "")
-    rows = int(limit) if limit.isdecimal() and len(limit) < 10 else 500
     bounds, weights = _KLINES_WEIGHTS
-    return weights[bisect_right(bounds, rows) - 1]
+    return weights[bisect_right(bounds, interface.limit_in(query, 500)) - 1]
+
+
+def _depth_weight(query: Mapping[str, str]) -> int:
+    bounds, weights = _DEPTH_WEIGHTS
+    return weights[bisect_right(bounds, interface.limit_in(query, _DEFAULT_LEVELS)) - 1]

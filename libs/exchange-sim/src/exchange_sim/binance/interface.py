@@ -141,6 +141,12 @@ def window(parameters: Parameters, default_limit: int, most_rows: int) -> Window
     return Window(parameters.start_us(), parameters.end_us(), parameters.limit(default_limit, most_rows))
 
 
+def limit_in(query: Mapping[str, str], default: int) -> int:
+    """Tell how many rows a query asks for, without refusing any."""
+    limit = query.get("limit", "")
+    return int(limit) if limit.isdecimal() and len(limit) < 10 else default
+
+
 def by_id_or_time(series: IdentifiedSeries, call: Call, wanted: Window, oldest: int = 0) -> range:
     """The positions that a request for trades is given: from an id on, or by the window rule.
 

@@ -3,6 +3,8 @@
 Source: https://github.com/binance/binance-spot-api-docs, rest-api.md (2026-07).
 """
 
+from bisect import bisect_right
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -10,21 +12,28 @@ import msgspec
 from exchange_sim.binance import interface
 from exchange_sim.binance.interface import Call, Endpoint, Interface
 from exchange_sim.binance.parameters import bad_combination
+from exchange_sim.books import Books
 from exchange_sim.errors import ExchangeError
 from exchange_sim.limits import WeightLimit
 from exchange_sim.market import IdentifiedSeries, Market, Symbol, TimeUnit
+from exchange_sim.message_series import AnsweredMoments
 from exchange_sim.pages import Selection
 from exchange_sim.windows import select
 
 _DEFAULT_LIMIT: Final = 500
 _MOST_ROWS: Final = 1000
+_DEFAULT_LEVELS, _MOST_LEVELS = 100, 5000
+_DEPTH_WEIGHTS: Final = ((0, 101, 501, 1_001), (5, 25, 50, 250))
+"""From so many levels on, a request for a book weighs so much."""
 
 
 class Spot:
     """Answers requests from a market."""
 
-    def __init__(self, market: Market, weight_limit: int) -> None:
+    def __init__(self, market: Market, weight_limit: int, books: Books, moments: AnsweredMoments) -> None:
         self._market = market
+        self._books = books
+        self._moments = moments
         self._weight_limit = weight_limit
         times = ("startTime", "endTime")
         self.endpoints: Final = {
@@ -36,6 +45,7 @@ class Spot:
             ),
             "/api/v3/trades": Endpoint(25, ("symbol", "limit"), ("symbol",), self._trades),
             "/api/v3/historicalTrades": Endpoint(25, ("symbol", "fromId", "limit"), ("symbol",), self._trades),
+            "/api/v3/depth": Endpoint(_depth_weight, ("symbol", "limit"), ("symbol",), self._depth),
             "/api/v3/aggTrades": Endpoint(4, ("symbol", "fromId", *times, "limit"), ("symbol",), self._agg_trades),
         }
 
@@ -70,6 +80,16 @@ class Spot:
         positions = select(series, interface.window(parameters, _DEFAULT_LIMIT, _MOST_ROWS), call.now_us)
         return Selection(series, positions, call.now_us, call.unit)
 
+    def _depth(self, call: Call) -> Selection:
+        name, limit = call.parameters.symbol(), call.parameters.limit(_DEFAULT_LEVELS, _MOST_LEVELS)
+        book = self._books.book_now("binance:spot", name, call.now_us)
+        if book is None:
+            raise ExchangeError(-1121, "Invalid symbol.")
+        answer = msgspec.json.encode(
+            {"lastUpdateId": book.update_id, "bids": book.bids[:limit], "asks": book.asks[:limit]}
+        )
+        return self._moments.select("binance:spot", name, "depth_snapshot", answer, call.now_us)
+
     def _agg_trades(self, call: Call) -> Selection:
         parameters = call.parameters
         series = self._market.agg_trades(self._symbol(parameters.symbol()))
@@ -84,6 +104,11 @@ class Spot:
         if symbol is None:
             raise ExchangeError(-1121, "Invalid symbol.")
         return symbol
+
+
+def _depth_weight(query: Mapping[str, str]) -> int:
+    bounds, weights = _DEPTH_WEIGHTS
+    return weights[bisect_right(bounds, interface.limit_in(query, _DEFAULT_LEVELS)) - 1]
 
 
 def _by_id_or_time(series: IdentifiedSeries, call: Call) -> range:

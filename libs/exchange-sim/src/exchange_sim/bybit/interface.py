@@ -11,13 +11,16 @@ from typing import Any, Final, TypeVar
 import msgspec
 from aiohttp import web
 
+from exchange_sim.books import Books
 from exchange_sim.bybit import rows
 from exchange_sim.bybit.query import Query, wrong
 from exchange_sim.clock import MINUTE_US, SECOND_US
 from exchange_sim.errors import ExchangeError
 from exchange_sim.limits import Verdict, WeightLimit
 from exchange_sim.market import Derivatives, Market, Series, Symbol
+from exchange_sim.message_series import AnsweredMoments
 from exchange_sim.pages import Frame, Selection
+from exchange_sim.simulation.derivatives import latest_open_interest
 from exchange_sim.translated import Translated
 from exchange_sim.venue import Answer
 
@@ -34,9 +37,11 @@ _Ask = Callable[[Query, int], bytes | Selection]
 class Bybit:
     """Implements `Venue`; without a market it knows no symbol."""
 
-    def __init__(self, spot: Market | None, linear: Derivatives | None) -> None:
+    def __init__(self, spot: Market | None, linear: Derivatives | None, books: Books, moments: AnsweredMoments) -> None:
         self._spot = spot
         self._linear = linear
+        self._books = books
+        self._moments = moments
         self._limit = WeightLimit(_REQUESTS, _WINDOW_US, tolerated=0, first_ban_us=_BAN_US)
         self.endpoints: Final[Mapping[str, _Ask]] = {
             "/v5/market/time": self._time,
@@ -48,6 +53,8 @@ class Bybit:
             "/v5/market/funding/history": self._funding,
             "/v5/market/open-interest": self._open_interest,
             "/v5/market/recent-trade": self._latest_trades,
+            "/v5/market/orderbook": self._order_book,
+            "/v5/market/tickers": self._tickers,
         }
 
     def knows(self, path: str) -> bool:
@@ -156,6 +163,27 @@ class Bybit:
             "nextPageCursor": str(positions.start) if positions.start > window.start else "",
         }
         return Selection(series, positions, now_us, frame=_newest_first(result, now_us))
+
+    def _order_book(self, query: Query, now_us: int) -> Selection:
+        category, name = query.text("category"), query.text("symbol")
+        if category not in ("spot", "linear"):
+            raise wrong("category is invalid")
+        limit = query.limit(1 if category == "spot" else 25, 1000)
+        book = self._books.book_now(f"bybit:{category}", name, now_us)
+        if book is None:
+            raise wrong("symbol invalid")
+        result = {"s": name, "b": book.bids[:limit], "a": book.asks[:limit], "ts": now_us // 1000}
+        result |= {"u": book.update_id, "seq": book.update_id, "cts": book.time_us // 1000}
+        return self._moments.select(f"bybit:{category}", name, "depth_snapshot", _envelope(result, now_us), now_us)
+
+    def _tickers(self, query: Query, now_us: int) -> Selection:
+        """Tell of linear what is held, the latest measurement as that of now; of nothing else."""
+        linear, symbol = self._found_linear(query)
+        row = latest_open_interest(linear, symbol, now_us)
+        ticker = {"symbol": symbol.name, "openInterest": row["sumOpenInterest"]}
+        ticker["openInterestValue"] = row["sumOpenInterestValue"]
+        answer = _envelope({"category": "linear", "list": [ticker]}, now_us)
+        return self._moments.select("bybit:linear", symbol.name, "open_interest", answer, now_us)
 
     def _latest_trades(self, query: Query, now_us: int) -> Selection:
         """Give the latest trades, which is all that there is of them; those of linear are the aggregated ones."""

@@ -35,10 +35,13 @@ class FaultKind(StrEnum):
     WRONG_CHECKSUM = "wrong_checksum"
     CORRUPT_ZIP = "corrupt_zip"
     MISSING_FILE = "missing_file"
+    CUT_FILE = "cut_file"
     DISCONNECT = "disconnect"
     STALL = "stall"
     LOST_MESSAGE = "lost_message"
     DUPLICATED_MESSAGE = "duplicated_message"
+    REORDERED_MESSAGE = "reordered_message"
+    TRUNCATED_FRAME = "truncated_frame"
     SERVER_SHUTDOWN = "server_shutdown"
 
 
@@ -48,6 +51,8 @@ _OF_STREAMS: Final = frozenset(
         FaultKind.STALL,
         FaultKind.LOST_MESSAGE,
         FaultKind.DUPLICATED_MESSAGE,
+        FaultKind.REORDERED_MESSAGE,
+        FaultKind.TRUNCATED_FRAME,
         FaultKind.SERVER_SHUTDOWN,
     }
 )

@@ -11,10 +11,11 @@ import msgspec
 
 from exchange_sim.clock import HOUR_US, MINUTE_US
 from exchange_sim.intervals import INTERVALS, Interval
-from exchange_sim.market import IdentifiedSeries, Series, Symbol, TimeUnit
+from exchange_sim.market import Derivatives, IdentifiedSeries, Series, Symbol, TimeUnit
 from exchange_sim.simulation.decimals import renderer
 from exchange_sim.simulation.instruments import Instrument, find_instrument
 from exchange_sim.simulation.market import SimulatedMarket
+from exchange_sim.simulation.pushed import AllLiquidations, AllMarkPrices, Liquidations, MarkPrices
 from exchange_sim.translated import Translated, TranslatedTrades
 
 PRICES: Final = ("mark", "index", "premium")
@@ -197,6 +198,25 @@ class SimulatedDerivatives:
         """The open interest."""
         return OpenInterestSeries(self._instrument(symbol), self._market, period)
 
+    def mark_prices(self, symbol: Symbol | None) -> Series:
+        """The mark price of every second."""
+        if symbol is None:
+            return AllMarkPrices([self._mark_prices(each) for each in self.symbols()])
+        return self._mark_prices(symbol)
+
+    def _mark_prices(self, symbol: Symbol) -> MarkPrices:
+        mark, index = (self.price_candles(price, symbol, INTERVALS["1s"]) for price in ("mark", "index"))
+        return MarkPrices(mark, index)
+
+    def liquidations(self, symbol: Symbol | None) -> Series:
+        """The liquidations, of which a stream shows the latest of a second."""
+        if symbol is None:
+            return AllLiquidations([self._liquidations(each) for each in self.symbols()])
+        return self._liquidations(symbol)
+
+    def _liquidations(self, symbol: Symbol) -> Liquidations:
+        return Liquidations(self.price_candles("mark", symbol, INTERVALS["1s"]), self._instrument(symbol).dice)
+
     def series(self, symbol: Symbol) -> Iterable[Series]:
         """Candles of trades and prices in a minute's interval, trades, funding, open interest."""
         minute = INTERVALS["1m"]
@@ -231,3 +251,11 @@ def _price_row(row: bytes, level: int | None) -> bytes:
         steps = [int(price.replace(b".", b"")) for price in prices]
         prices = [_signed((step - level) * _PREMIUM_PARTS // level) for step in steps]
     return b'[%d,"%b","%b","%b","%b","0",%d,"0",60,"0","0","0"]' % (candle[0], *prices, candle[6])
+
+
+def latest_open_interest(market: Derivatives, symbol: Symbol, now_us: int) -> dict[str, str]:
+    """Return the latest measurement, under the names that Binance has for its fields."""
+    series = market.open_interest(symbol, INTERVALS["5m"])
+    position = series.end(now_us) - 1
+    row: dict[str, str] = msgspec.json.decode(series.rows(position, position + 1, now_us, TimeUnit.MILLISECOND)[0])
+    return row

@@ -10,6 +10,7 @@ import gzip
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from time import monotonic
@@ -17,15 +18,21 @@ from typing import Final
 
 import msgspec
 
+from exchange_sim.books import BookView
+from exchange_sim.bybit.messages import book_message
 from exchange_sim.bybit.query import INTERVAL_NAMES
 from exchange_sim.clock import SECOND_US
 from exchange_sim.errors import RecordingError
 from exchange_sim.intervals import INTERVALS
-from exchange_sim.market import TimeUnit
+from exchange_sim.message_series import MessageSeries
 from exchange_sim.pages import Page
 from exchange_sim.streaming.feed import Audience, Push, Topic
+from exchange_sim.streaming.recorded_books import RecordedBook, read_update
 
-_NAME: Final = re.compile(r"(?P<futures>usdm_)?[a-z0-9]+_.+\.gz|.+\.jsonl(?:\.gz)?")
+_NAME: Final = re.compile(r"(?P<futures>usdm_)?(?P<symbol>[a-z0-9]+)_.+\.gz|.+\.jsonl(?:\.gz)?")
+_DEPTH_URL: Final = re.compile(
+    r"https://(?P<futures>f)?api\.binance\.(?:com|us)/f?api/v\d/depth\?(?:.*&)?symbol=(?P<symbol>[A-Z0-9]+)(?:&.*)?"
+)
 _LONGEST_PAUSE_US: Final = SECOND_US * 10
 """Between messages. Longer ones lie between recordings, and nobody waits for years."""
 _BINANCE: Final = {
@@ -54,6 +61,7 @@ class _Line(msgspec.Struct):
     conn: str = ""
     ts: float = 0.0
     addr: str = ""
+    url: str = ""
     data: str = ""
 
 
@@ -79,16 +87,11 @@ class _Rows(msgspec.Struct):
     data: list[msgspec.Raw]
 
 
-class _Timed(msgspec.Struct):
-    E: int = 0
-
-
 _line_decoder = msgspec.json.Decoder(_Line)
 _frame_decoder = msgspec.json.Decoder(_Frame)
 _kline_decoder = msgspec.json.Decoder(_Kline)
 _bybit_bar_decoder = msgspec.json.Decoder(_BybitBar)
 _rows_decoder = msgspec.json.Decoder(_Rows)
-_timed_decoder = msgspec.json.Decoder(_Timed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,40 +99,8 @@ class _Captured:
     at_us: int
     topic: Topic
     message: bytes
-
-
-class CapturedSeries:
-    """The items of one stream as a `Series`, by their number; of candles those that were closed."""
-
-    first: Final = 0
-    batch: Final = 1000
-
-    def __init__(self, market: str, symbol: str, kind: str) -> None:
-        self.market = market
-        self.symbol = symbol
-        self.kind = kind
-        self.messages: list[bytes] = []
-
-    def end(self, now_us: int) -> int:
-        """All that have been played so far."""
-        return len(self.messages)
-
-    def settled(self, now_us: int) -> int:
-        """All of them: a recording does not change."""
-        return len(self.messages)
-
-    def position_at(self, time_us: int) -> int:
-        """The first message at or after a moment; those without a time come with the first."""
-        times = (self.time_us(position) for position in range(len(self.messages)))
-        return next((position for position, found in enumerate(times) if found >= time_us), len(self.messages))
-
-    def time_us(self, position: int) -> int:
-        """When the exchange sent it."""
-        return _timed_decoder.decode(self.messages[position]).E * 1000
-
-    def rows(self, first: int, end: int, now_us: int, unit: TimeUnit) -> list[bytes]:
-        """The messages as they were."""
-        return self.messages[first:end]
+    is_snapshot: bool = False
+    """Whether it is the answer to a request for a book, which nobody is sent; its topic is that of the differences."""
 
 
 class CaptureFeed:
@@ -144,7 +115,12 @@ class CaptureFeed:
         """
         self._captured = captured
         self._speed = speed
-        self._series: dict[Topic, CapturedSeries] = {}
+        self._series: dict[Topic, MessageSeries] = {}
+        self._books: dict[tuple[str, str], RecordedBook] = {}
+        for answer in captured:
+            if answer.is_snapshot and (of := _book_of(answer)) not in self._books:
+                self._books[of] = RecordedBook()
+                self._books[of].play(read_update(answer.topic.market, answer.message))
 
     @property
     def waits(self) -> bool:
@@ -161,19 +137,69 @@ class CaptureFeed:
                 await audience.wait()
             elif (early_s := began_s + played_us / SECOND_US / self._speed - monotonic()) > 0:
                 await asyncio.sleep(early_s)
-            yield Push(captured.topic, captured.message, self._page_of(captured))
+            if not captured.is_snapshot:
+                yield self._push(captured)
             await asyncio.sleep(0)
+
+    def book_now(self, market: str, symbol: str, now_us: int) -> BookView | None:
+        """Return a book as far as it has been played; before that as it was in its first snapshot."""
+        book = self._books.get((market, symbol))
+        return None if book is None else book.view()
+
+    def book_at(self, market: str, symbol: str, update_id: int) -> BookView | None:
+        """Return a book as it was after an update, by playing all messages up to that one."""
+        book = RecordedBook()
+        messages = [it for it in self._captured if _is_book(it) and _book_of(it) == (market, symbol)]
+        for captured in sorted(messages, key=lambda it: not it.is_snapshot):
+            if captured.is_snapshot and book.update_id:
+                continue
+            book.play(read_update(market, captured.message))
+            if book.update_id == update_id:
+                return book.view()
+        return None
+
+    def _push(self, captured: _Captured) -> Push:
+        topic, whole = captured.topic, None
+        if _is_book(captured):
+            of = _book_of(captured)
+            book = self._books.get(of)
+            update = read_update(topic.market, captured.message)
+            if book is None and update.is_whole:
+                book = self._books[of] = RecordedBook()
+            if book is not None:
+                book.play(update)
+                if topic.market.startswith("bybit:"):
+                    whole = partial(_whole_book, topic.stream, book)
+        return Push(topic, captured.message, self._page_of(captured), whole)
 
     def _page_of(self, captured: _Captured) -> Page | None:
         """Number the items of a message among those of its stream; None where it has none."""
         symbol, kind, items = _items_of(captured)
         if not items:
             return None
-        series = self._series.setdefault(captured.topic, CapturedSeries(captured.topic.market, symbol, kind))
+        series = self._series.setdefault(captured.topic, MessageSeries(captured.topic.market, symbol, kind))
         first = len(series.messages)
         series.messages += items
         end = len(series.messages)
         return Page(series, range(first, end), items, end)
+
+
+def _is_book(captured: _Captured) -> bool:
+    """Tell whether a message is about an order book, but for one of best prices only."""
+    market, stream = captured.topic
+    if market.startswith("bybit:"):
+        return stream.startswith("orderbook.") and not stream.startswith("orderbook.1.")
+    return stream.partition("@")[2].partition("@")[0] == "depth"
+
+
+def _book_of(captured: _Captured) -> tuple[str, str]:
+    """Tell market and symbol."""
+    market, stream = captured.topic
+    return market, stream.rpartition(".")[2] if market.startswith("bybit:") else stream.partition("@")[0].upper()
+
+
+def _whole_book(topic: str, book: RecordedBook) -> bytes:
+    return book_message(topic, "snapshot", book.view())
 
 
 def _items_of(captured: _Captured) -> tuple[str, str, list[bytes]]:
@@ -225,25 +251,31 @@ def _read_file(path: Path) -> Iterator[_Captured]:
                 if ".jsonl" in path.name:
                     found = _read_object(line, markets)
                 else:
-                    found = _read_timed(line, "binance:um" if name["futures"] else "binance:spot")
+                    found = _read_timed(line, "binance:um" if name["futures"] else "binance:spot", name["symbol"])
                 if found is not None:
                     yield found
     except (OSError, EOFError, ValueError, msgspec.MsgspecError) as exc:
         raise RecordingError(f"{path}, line {read}: not a recorded frame: {exc}") from exc
 
 
-def _read_timed(line: bytes, market: str) -> _Captured | None:
+def _read_timed(line: bytes, market: str, symbol: str) -> _Captured:
     """E.g. `1723161254087896568 {"stream":"btcusdt@trade","data":{…}}`; snapshots of books have no stream."""
     at_ns, _, frame = line.partition(b" ")
     read = _frame_decoder.decode(frame)
     if read.stream is None:
-        return None
+        return _Captured(int(at_ns) // 1000, Topic(market, f"{symbol}@depth"), frame, is_snapshot=True)
     return _Captured(int(at_ns) // 1000, Topic(market, read.stream), bytes(read.data))
 
 
 def _read_object(line: bytes, markets: dict[str, str]) -> _Captured | None:
-    """E.g. `{"t":"recv","conn":"BINANCE.ws.1","ts":1633998512.06,"data":…}`, a frame; other lines give none."""
+    """E.g. `{"t":"recv","conn":"BINANCE.ws.1","ts":1633998512.06,"data":…}`, a frame; other lines give none.
+
+    Of answers to requests only those for a book are taken: `{"t":"http","url":"https://…/depth?symbol=NKNUSDT&…",…}`.
+    """
     kept = _line_decoder.decode(line)
+    if kept.t == "http" and (asked := _DEPTH_URL.fullmatch(kept.url)) is not None:
+        topic = Topic("binance:um" if asked["futures"] else "binance:spot", f"{asked['symbol'].lower()}@depth")
+        return _Captured(int(kept.ts * SECOND_US), topic, kept.data.encode(), is_snapshot=True)
     if kept.t == "connect" and (market := _market_at(kept.addr)) is not None:
         markets[kept.conn] = market
     if kept.t != "recv" or kept.conn not in markets:

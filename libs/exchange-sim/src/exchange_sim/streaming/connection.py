@@ -40,11 +40,12 @@ class Connection:
         """Send no messages for a while; the connection stays open and answers pings, as a dead subscription does."""
         self._silent_until_s = monotonic() + seconds
 
-    async def put(self, push: Push, *, waits: bool) -> None:
-        """Bring a message on its way."""
+    async def put(self, push: Push, *, waits: bool, is_truncated: bool = False) -> None:
+        """Bring a message on its way, whole or its first half."""
         if self._has_ended or monotonic() < self._silent_until_s:
             return
-        item = (self._frame(push), push.page)
+        frame = self._frame(push)
+        item = (frame[: len(frame) // 2] if is_truncated else frame, push.page)
         if waits:
             await self._backlog.put(item)
         elif self._backlog.full():

@@ -1,6 +1,6 @@
 """The port between the exchange's live streams and where their messages come from."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -25,6 +25,8 @@ class Push:
     """JSON, as the exchange sends it."""
     page: Page | None
     """The items that the ledger counts once it is sent; None where the message tells of none."""
+    whole: Callable[[], bytes] | None = None
+    """Makes the message that a new subscriber gets in its place, where that must begin with all there is."""
 
 
 class Audience(Protocol):

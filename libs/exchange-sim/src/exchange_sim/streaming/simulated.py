@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 from exchange_sim.clock import Clock
@@ -25,6 +26,8 @@ class Source:
     wrap: Wrap
     update_every_us: int | None = None
     """How often an item that is still open is sent; None where items are final from the start."""
+    whole: Callable[[int], bytes] | None = None
+    """Position to the message that a new subscriber gets in place of the item's."""
 
 
 class Sources(Protocol):
@@ -62,7 +65,8 @@ class _Tail:
 
     def _push(self, position: int, row: bytes, now_us: int, settled: int) -> Push:
         message = self._source.wrap(row, now_us, position < settled)
-        return Push(self._topic, message, Page(self._source.series, [position], [row], settled))
+        whole = None if self._source.whole is None else partial(self._source.whole, position)
+        return Push(self._topic, message, Page(self._source.series, [position], [row], settled), whole)
 
 
 class SimulatedFeed:

@@ -1,9 +1,18 @@
 """What queue-manager tells tasks (contract section 2), and how a task folds it into one wanted state."""
 
 from enum import StrEnum
+from itertools import pairwise
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+SHARE_MARGIN_S = 10.0
+"""How long a command may be on its way to those who have to use less before others use more."""
+_LONGEST_WINDOW_S = 3_600.0
+"""No exchange has longer ones, for which shares would have to be remembered."""
+
+Shares = tuple[tuple[float, float], ...]
+"""When (Unix seconds) which share was told, the latest last."""
 
 
 class CommandKind(StrEnum):
@@ -53,6 +62,18 @@ class Command(BaseModel):
         until_s = self.options.get("banned_until", 0.0)
         return float(until_s) if isinstance(until_s, int | float) else 0.0
 
+    @property
+    def share(self) -> float | None:
+        """Of a `start`: the share of limits whose use the exchange does not tell, None where none is told."""
+        share = self.options.get("share")
+        return float(share) if isinstance(share, int | float) else None
+
+    @property
+    def rate(self) -> float:
+        """Of a `start`: the share of every limit of the exchange that the task may use at most."""
+        rate = self.options.get("rate", 1.0)
+        return float(rate) if isinstance(rate, int | float) else 1.0
+
     def encode(self) -> bytes:
         """Return the message's value."""
         return self.model_dump_json(exclude_none=True).encode()
@@ -70,6 +91,8 @@ class Wanted(BaseModel):
     stopped: bool = False
     banned_until_s: float = 0.0
     """The latest of what `start` commands say: one that is repeated tells a running task of a ban."""
+    shares: Shares = ()
+    """As `start` commands told them."""
     end_offsets: dict[int, int] | None = None
     """No more input will come than up to here; None while it may."""
 
@@ -78,7 +101,10 @@ class Wanted(BaseModel):
         match command.command:
             case CommandKind.START:
                 until_s = max(self.banned_until_s, command.banned_until_s)
-                return self.model_copy(update={"start": self.start or command, "banned_until_s": until_s})
+                shares = self._shares_with(command)
+                return self.model_copy(
+                    update={"start": self.start or command, "banned_until_s": until_s, "shares": shares}
+                )
             case CommandKind.DRAIN:
                 offsets = {int(partition): offset for partition, offset in (command.end_offsets or {}).items()}
                 return self.model_copy(update={"end_offsets": offsets})
@@ -89,3 +115,30 @@ class Wanted(BaseModel):
                 return self.model_copy(update={"paused": paused, "steered_at_s": command.timestamp})
             case _:
                 return self
+
+    def share(self, window_s: float, now_s: float) -> float:
+        """Return the share of a limit that may be used now, all of it where none was told.
+
+        A smaller share counts at once. A larger one counts when it has been told for a window of the limit: until then
+        what others have sent under their larger shares may lie in the same window.
+
+        Args:
+            window_s: Of the limit.
+            now_s: Unix seconds.
+        """
+        in_force = _in_force_since(now_s - window_s - SHARE_MARGIN_S, self.shares)
+        return min((share for _, share in in_force), default=1.0)
+
+    def _shares_with(self, command: Command) -> Shares:
+        """Return the shares with that of a `start`; one that is told again says nothing."""
+        if command.share is None:
+            return self.shares
+        if self.shares and (command.timestamp < self.shares[-1][0] or command.share == self.shares[-1][1]):
+            return self.shares
+        shares = (*self.shares, (command.timestamp, command.share))
+        return _in_force_since(command.timestamp - _LONGEST_WINDOW_S - SHARE_MARGIN_S, shares)
+
+
+def _in_force_since(since_s: float, shares: Shares) -> Shares:
+    """Return the shares but those in whose place another one was told before a time."""
+    return tuple(it for it, after in pairwise(shares) if after[0] >= since_s) + shares[-1:]

@@ -120,11 +120,18 @@ class Event(BaseModel):
     symbols: list[SymbolReport] | None = None
     """Of the loader of a basket: what is new of single symbols since its last event."""
     gaps: list[StreamGap] | None = None
-    """Of a live loader: what is new since its last event."""
+    """Of a live loader: what is new since its last event, and was not filled."""
+    reconnects: int | None = None
+    """Of a live loader: connections that were opened because one was lost, in all attempts."""
+    filled: int | None = None
+    """Of a live loader: records that were missed and brought afterwards, in all attempts."""
     out_of_range: int | None = None
     """Of a connector: records so far whose time is outside of the dataset's range."""
     banned_until: float | None = None
     """Of a loader: Unix seconds until which the exchange wants nothing from this address."""
+    spent: dict[str, int] | None = None
+    """With a loader's last event: what it has sent within the last window of each limit whose use the exchange does not
+    tell, by the limit's name."""
     archive_file: ArchiveFileNote | None = None
     """Of a loader: the file that the records from here on are from, proven before the first of them."""
     metrics_port: int | None = None

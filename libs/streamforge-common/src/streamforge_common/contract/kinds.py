@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from streamforge_common.contract.baskets import EVERY_SYMBOL
 from streamforge_common.contract.grid import EveryNumber, Grid
 from streamforge_common.contract.intervals import INTERVALS, Interval
 from streamforge_common.contract.records import (
@@ -33,6 +34,7 @@ from streamforge_common.contract.records import (
     record_key_prefix,
 )
 from streamforge_common.errors import RejectedRecordError
+from streamforge_common.ids import SYMBOL_PATTERN
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +277,7 @@ class RecordCheck:
         self._kind = kind
         self._id_of = kind.id_of
         self._dataset = record_key_prefix(exchange, market, symbol, kind.name)
+        self._is_of_all = symbol == EVERY_SYMBOL
         self._prefixes = {it: record_key_prefix(exchange, market, it, kind.name) for it in basket or (symbol,)}
         self._identity = (exchange, market, kind.name)
         self._decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(kind.record)
@@ -292,6 +295,8 @@ class RecordCheck:
         except UnicodeDecodeError as exc:
             raise RejectedRecordError(f"not UTF-8: {exc.reason} at byte {exc.start}") from exc
         prefix = self._prefixes.get(record.symbol)
+        if prefix is None and self._is_of_all:
+            prefix = self._prefix_of(record.symbol)
         if prefix is None or (record.exchange, record.market, record.type) != self._identity:
             raise RejectedRecordError(f"record of {record.key!r} does not belong to {self._dataset!r}")
         if not self._is_key_of(record, prefix):
@@ -299,6 +304,10 @@ class RecordCheck:
         if fault := self._kind.fault_of(record):
             raise RejectedRecordError(fault)
         return record
+
+    def _prefix_of(self, symbol: str) -> str | None:
+        exchange, market, kind = self._identity
+        return record_key_prefix(exchange, market, symbol, kind) if SYMBOL_PATTERN.fullmatch(symbol) else None
 
     def _is_key_of(self, record: Record, prefix: str) -> bool:
         is_named = self._kind.is_named

@@ -13,6 +13,7 @@ from typing import Literal
 
 import msgspec
 
+from streamforge_common.contract.baskets import EVERY_SYMBOL
 from streamforge_common.contract.intervals import INTERVALS
 from streamforge_common.contract.kinds import liquidation_name, record_kind
 from streamforge_common.contract.records import (
@@ -22,6 +23,7 @@ from streamforge_common.contract.records import (
     Depth,
     Liquidation,
     MarkPrice,
+    Record,
     TimeMs,
     Trade,
 )
@@ -41,7 +43,10 @@ from streamforge_common.exchanges.streams import (
 
 _CONNECT_EVERY_S = 1.0
 """300 connections in five minutes are allowed per address."""
+_LIFE_S = 86_400.0
 _SHUTDOWN = "serverShutdown"
+_COIN_M = 2
+"""`st` of contracts with the coin as margin, which all-market streams bring too."""
 _Side = Literal["buy", "sell"]
 _BUSY_SILENCE_S = 60.0
 """Of what even quiet symbols have in a minute; a symbol that has not is connected anew in vain, ever more seldom."""
@@ -150,6 +155,18 @@ class _ForceOrder(msgspec.Struct, frozen=True):
     o: _Order
 
 
+class _Contract(msgspec.Struct, frozen=True):
+    s: str = ""
+
+
+class _Whose(_Contract, frozen=True):
+    """Of an all-market stream: the contract that an item is of. The margin comes since 2026-06-29, with COIN-M's."""
+
+    o: _Contract | None = None
+    """Of an order."""
+    st: int = 1
+
+
 # Not strict: numbers in strings are numbers.
 _frame_decoder = msgspec.json.Decoder(_Frame)
 _trade_decoder = msgspec.json.Decoder(_Trade, strict=False)
@@ -159,6 +176,8 @@ _book_ticker_decoder = msgspec.json.Decoder(_BookTicker, strict=False)
 _depth_decoder = msgspec.json.Decoder(_DepthUpdate, strict=False)
 _mark_price_decoder = msgspec.json.Decoder(_MarkPrice, strict=False)
 _force_order_decoder = msgspec.json.Decoder(_ForceOrder, strict=False)
+_items_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_whose_decoder = msgspec.json.Decoder(_Whose)
 
 
 def _read(frame: bytes) -> Incoming:
@@ -372,7 +391,15 @@ _Parse = Callable[[bytes, Origin, int], Parsed]
 
 
 def _stream(
-    market: str, kind_name: str, path: str, suffix: str, parse: _Parse, silence_s: float | None, *, is_numbered: bool
+    market: str,
+    kind_name: str,
+    path: str,
+    suffix: str,
+    parse: _Parse,
+    silence_s: float | None,
+    *,
+    is_numbered: bool,
+    connections: int = 1,
 ) -> Stream:
     """Declare a stream.
 
@@ -384,6 +411,7 @@ def _stream(
         parse: How its messages are read.
         silence_s: As in `Stream`.
         is_numbered: Whether every id of the kind's grid has a record.
+        connections: As in `Stream`.
     """
     kind = record_kind(kind_name)
 
@@ -400,6 +428,36 @@ def _stream(
         parse_message,
         kind.grid if is_numbered else None,
         silence_s,
+        connections=connections,
+    )
+
+
+def _also_of_all(stream: Stream, name: str) -> Stream:
+    """Declare that there is a stream of every symbol too; a message holds one item or a list of them.
+
+    Sample: `[{"e":"markPriceUpdate","E":1562305380000,"s":"BTCUSDT","p":"11185.87786614",…,"st":1},{…,"s":
+    "BTCUSD_PERP",…,"st":2}]`, from the documentation.
+    """
+
+    def parse(message: bytes, symbol: str, received_ms: int) -> Parsed:
+        if symbol != EVERY_SYMBOL:
+            return stream.parse(message, symbol, received_ms)
+        try:
+            items = _items_decoder.decode(message) if message.startswith(b"[") else [message]
+            contracts = [_whose_decoder.decode(item) for item in items]
+        except UNREADABLE as exc:
+            raise RejectedRecordError(f"not a message of {name}: {exc}") from exc
+        records: list[Record] = []
+        for item, contract in zip(items, contracts, strict=True):
+            if contract.st != _COIN_M:
+                records += stream.parse(bytes(item), (contract.o or contract).s, received_ms).records
+        return Parsed(records)
+
+    return replace(
+        stream,
+        name=lambda symbol: name if symbol == EVERY_SYMBOL else stream.name(symbol),
+        parse=parse,
+        is_of_all=True,
     )
 
 
@@ -458,14 +516,15 @@ def _market(market: str, base_url_setting: str, streams: Sequence[Stream], lacks
         unsubscribe=lambda name: msgspec.json.encode({"method": "UNSUBSCRIBE", "params": [name], "id": 1}),
         read=_read,
         connect_every_s=_CONNECT_EVERY_S,
+        life_s=_LIFE_S,
         lacks=lacks,
     )
 
 
 _STREAM, _PUBLIC, _MARKET = "/stream", "/public/stream", "/market/stream"
 _POLLED = "the exchange does not push it; ask for api_funding_rate, or ws_mark_price, which carries it"
-_SPOT_BOOKS = BookRules(_spot_follows, _spot_joins, snapshot_limit=5_000, levels_max=_BOOK_LEVELS_MAX)
-_UM_BOOKS = BookRules(_um_follows, _um_joins, snapshot_limit=1_000, levels_max=_BOOK_LEVELS_MAX)
+_SPOT_BOOKS = BookRules(_spot_follows, _spot_joins, snapshot_limit=5_000, levels_max=_BOOK_LEVELS_MAX, is_linked=True)
+_UM_BOOKS = BookRules(_um_follows, _um_joins, snapshot_limit=1_000, levels_max=_BOOK_LEVELS_MAX, is_linked=True)
 # Documented are 100, 250 and 500 ms; every update as it happens is what collectors of futures ask for.
 
 SPOT = _market(
@@ -487,13 +546,20 @@ UM = _market(
     "um",
     "binance_futures_ws_url",
     [
-        _stream("um", "trades", _PUBLIC, "trade", _parse_trade, _BUSY_SILENCE_S, is_numbered=True),
+        # Over REST there are the latest of them only.
+        _stream("um", "trades", _PUBLIC, "trade", _parse_trade, _BUSY_SILENCE_S, is_numbered=True, connections=2),
         _stream("um", "agg_trades", _MARKET, "aggTrade", _parse_agg_trade, _BUSY_SILENCE_S, is_numbered=True),
         _stream("um", "book_ticker", _PUBLIC, "bookTicker", _parse_book_ticker, _BUSY_SILENCE_S, is_numbered=False),
-        _stream(
-            "um", "mark_price", _MARKET, "markPrice@1s", _parse_mark_price, _MARK_PRICE_SILENCE_S, is_numbered=False
+        _also_of_all(
+            _stream(
+                "um", "mark_price", _MARKET, "markPrice@1s", _parse_mark_price, _MARK_PRICE_SILENCE_S, is_numbered=False
+            ),
+            "!markPrice@arr@1s",
         ),
-        _stream("um", "liquidations", _MARKET, "forceOrder", _parse_force_order, None, is_numbered=False),
+        _also_of_all(
+            _stream("um", "liquidations", _MARKET, "forceOrder", _parse_force_order, None, is_numbered=False),
+            "!forceOrder@arr",
+        ),
         *_books("um", _PUBLIC, "depth@0ms", _UM_BOOKS),
         *_klines("um", _MARKET, [name for name in INTERVALS if name != "1s"]),
     ],

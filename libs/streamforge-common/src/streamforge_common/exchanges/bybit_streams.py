@@ -338,7 +338,14 @@ _Parse = Callable[[bytes, Origin], Sequence[Record]]
 
 
 def _stream(
-    market: str, kind_name: str, topic: str, parse: _Parse, silence_s: float | None, *, is_numbered: bool = False
+    market: str,
+    kind_name: str,
+    topic: str,
+    parse: _Parse,
+    silence_s: float | None,
+    *,
+    is_numbered: bool = False,
+    connections: int = 1,
 ) -> Stream:
     """Declare a stream; `is_numbered` says whether every id of the kind's grid has a record."""
     kind = record_kind(kind_name)
@@ -356,6 +363,7 @@ def _stream(
         parse_message,
         kind.grid if is_numbered else None,
         silence_s,
+        connections=connections,
     )
 
 
@@ -364,7 +372,7 @@ def _follows(update: Depth, book_id: int) -> bool:
     return update.last_update_id == book_id + 1
 
 
-_BOOKS = BookRules(_follows, _follows, snapshot_limit=None, levels_max=_LEVELS)
+_BOOKS = BookRules(_follows, _follows, snapshot_limit=None, levels_max=_LEVELS, is_linked=False)
 
 
 def _market(market: str, streams: Sequence[Stream], lacks: Mapping[str, str]) -> StreamMarket:
@@ -373,7 +381,8 @@ def _market(market: str, streams: Sequence[Stream], lacks: Mapping[str, str]) ->
         for ours, theirs in INTERVALS.items()
     ]
     both = [
-        _stream(market, "trades", "publicTrade", _parse_trades, _BUSY_SILENCE_S),
+        # Over REST there are the latest of them only.
+        _stream(market, "trades", "publicTrade", _parse_trades, _BUSY_SILENCE_S, connections=2),
         _stream(market, "book_ticker", "orderbook.1", _parse_book_ticker, _QUOTES_SILENCE_S),
     ]
     depth = replace(_stream(market, "depth", f"orderbook.{_LEVELS}", _parse_depth, _BUSY_SILENCE_S), book=_BOOKS)

@@ -128,6 +128,11 @@ class History:
     reach: Reach | None = None
     """None where the exchange answers however old the range is."""
 
+    @property
+    def pool(self) -> Pool:
+        """What its pages are counted in, whatever page is asked for."""
+        return self.request("", 0, 0).pool
+
 
 @dataclass(frozen=True, slots=True)
 class Poll:
@@ -189,6 +194,11 @@ class RestMarket:
     """Kind to how it is asked for as it is now."""
     lacks: Mapping[str, str] = field(default_factory=dict)
     """Kind that the exchange does not give over REST to why, and what to ask for instead."""
+
+    def untold_pools_of(self, kind: str) -> frozenset[Pool]:
+        """Return the pools that loading a kind may use and whose use the exchange does not tell."""
+        pools = {self.pool, *([self.histories[kind].pool] if kind in self.histories else [])}
+        return frozenset(pool for pool in pools if pool.used_header is None)
 
     def fault_of_reach(self, kind: str, start_ms: int, now_ms: int) -> str | None:
         """Say why the records of a kind from a time on cannot be had, None where they can or there is no such kind."""

@@ -62,6 +62,8 @@ class BookRules:
     """How many levels of each side a snapshot over REST is asked for; None where the stream itself begins with one."""
     levels_max: int
     """Of each side that can be followed, through what a market moves meanwhile."""
+    is_linked: bool
+    """Whether a difference tells which update is before it, so that stored ones prove that none is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,10 @@ class Stream:
     """Where the ids lie one behind the other, so that a hole is seen; None where nothing tells."""
     silence_s: float | None
     """Without a message for so long the connection is stale; None where silence is normal."""
+    is_of_all: bool = False
+    """Whether there is also one of every symbol of the market, to be named and parsed as that of the symbol `ALL`."""
+    connections: int = 1
+    """To be kept at once: more than one where what is missed cannot be asked for, or not all of it."""
     book: BookRules | None = None
     """Of order books and their differences."""
 
@@ -102,6 +108,8 @@ class StreamMarket:
     """A frame to what it is. Raises RejectedRecordError."""
     connect_every_s: float
     """Connections may follow each other at this pace for ever."""
+    life_s: float | None = None
+    """After which the exchange cuts a connection; None where it does not."""
     ping: bytes | None = None
     """What the client has to send every `ping_every_s`; None where the protocol's own pings, sent by both, will do."""
     ping_every_s: float = 0.0

@@ -31,7 +31,7 @@ from streamforge_common.exchanges.rest import (
     RestMarket,
     SpacingRequest,
 )
-from streamforge_common.history.budget import Budget
+from streamforge_common.history.budget import Budget, DividedBudget, PoolBudget
 from streamforge_common.history.ends import judge_first, judge_last
 from streamforge_common.history.pages import Page, PageContent, judge_page
 from streamforge_common.history.trials import Trials
@@ -49,6 +49,8 @@ _SHORT_WAIT_S = 5
 """A wait that a restart takes anyway; only of longer ones others have to know."""
 _SAME_BAN_S = 1
 """Requests that were under way are told of the same ban, with what is left of it in whole seconds."""
+_GLANCE_S = 5.0
+"""How often a wait looks up: a ban may have come, or a larger share."""
 _DIGITS_MAX = 9
 """Of a number in a header; a longer one means nothing."""
 _NO_RETRY_AFTER_S = 60
@@ -65,6 +67,8 @@ class ExchangeClient:
         *,
         attempts: int | None,
         ban_of_others: Callable[[], float] = lambda: 0.0,
+        share: Callable[[float], float] = lambda _: 1.0,
+        bound: float = 1.0,
     ) -> None:
         """Prepare a client.
 
@@ -73,12 +77,15 @@ class ExchangeClient:
             base_url: Scheme, host and port.
             attempts: How often one request is sent before the exchange counts as lost; None: it never does.
             ban_of_others: Until when (Unix seconds) other loaders of this address were told to leave it alone.
+            share: A window's length, seconds, to the share that this process now has of a limit whose use the exchange
+                does not tell.
+            bound: The share of every limit that this process may use at most.
         """
         self._market = market
         self._base_url = base_url.rstrip("/")
         self._trials = Trials(attempts)
         self._ban_of_others = ban_of_others
-        self._budgets = {pool: _budget_of(pool) for pool in (market.pool, *market.other_pools)}
+        self._budgets = {pool: _budget_of(pool, share, bound) for pool in (market.pool, *market.other_pools)}
         self._banned_until_s = 0.0
         self._ban = asyncio.Event()
         self._kept: dict[str, bytes] = {}
@@ -104,6 +111,11 @@ class ExchangeClient:
     def trouble(self) -> str:
         """Why the latest request was not answered and is sent again; empty where it was."""
         return self._trials.trouble
+
+    def spent(self) -> dict[str, int]:
+        """Return what was sent within the last window of limits whose use the exchange does not tell, by their names."""
+        divided = {pool.name: it for pool, it in self._budgets.items() if isinstance(it, DividedBudget)}
+        return {name: used for name, budget in divided.items() if (used := budget.used(monotonic()))}
 
     def close_until(self, until_s: float) -> None:
         """Send nothing until then, Unix seconds; what an earlier process or another loader was told."""
@@ -248,10 +260,10 @@ class ExchangeClient:
             if wait_s <= 0:
                 budget.spend(request.weight, now_s)
                 return now_s
-            await asyncio.sleep(wait_s)
+            await asyncio.sleep(min(wait_s, _GLANCE_S))
 
     @property
-    def _main_budget(self) -> Budget:
+    def _main_budget(self) -> PoolBudget:
         return self._budgets[self._market.pool]
 
     def _close(self, until_s: float) -> None:
@@ -300,8 +312,10 @@ class ExchangeClient:
             self._ban.set()
 
 
-def _budget_of(pool: Pool) -> Budget:
-    return Budget(pool.limit, pool.window_s, is_told=pool.used_header is not None)
+def _budget_of(pool: Pool, share: Callable[[float], float], bound: float) -> PoolBudget:
+    if pool.used_header is not None:
+        return Budget(pool.limit, pool.window_s, bound=bound)
+    return DividedBudget(pool.limit, pool.window_s, lambda window_s: min(bound, share(window_s)))
 
 
 def _number_in(response: aiohttp.ClientResponse, header: str) -> int | None:

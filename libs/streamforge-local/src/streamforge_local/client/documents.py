@@ -29,6 +29,7 @@ class Dataset(msgspec.Struct, frozen=True):
     time_range: str
     kafka_topic: str
     collection_name: str
+    options: Raw = {}
 
     @property
     def has_ids(self) -> bool:
@@ -43,7 +44,8 @@ class Dataset(msgspec.Struct, frozen=True):
             time_range = TimeRange.parse(self.time_range)
         except ValueError:
             return None
-        return interval.count(time_range.start_ms, time_range.end_ms)
+        symbols = len(self.options.get("symbols", ())) or 1
+        return symbols * interval.count(time_range.start_ms, time_range.end_ms)
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -135,6 +137,21 @@ class Gap(msgspec.Struct, frozen=True):
     """None where nobody can know."""
     cause: str
     """`exchange` (asked twice, it did not give them) or `unexplained`."""
+    symbol: str = ""
+    """Of a basket: whose."""
+
+
+class SymbolQuality(msgspec.Struct, frozen=True):
+    """One symbol's part of a basket's."""
+
+    symbol: str
+    verdict: str
+    expected: int | None
+    stored: int
+    missing: int
+    rejected: int
+    error: TaskError | None = None
+    """Why it could not be loaded."""
 
 
 class Anomaly(msgspec.Struct, frozen=True):
@@ -167,6 +184,8 @@ class DatasetQuality(msgspec.Struct, frozen=True):
     rejected: int
     gaps: list[Gap]
     gaps_total: int
+    symbols: list[SymbolQuality] = []
+    """Of a basket."""
     anomalies: list[Anomaly] | None = None
     """The first price jumps; None until the workflow has ended and was examined."""
     anomalies_total: int | None = None

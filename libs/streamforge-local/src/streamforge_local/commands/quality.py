@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from streamforge_local.client.documents import Anomaly, Dataset, Gap, Quality, Workflow
+from streamforge_local.client.documents import Anomaly, Dataset, Gap, Quality, SymbolQuality, Workflow
 from streamforge_local.commands import options
 from streamforge_local.commands.connection import Connection
 from streamforge_local.commands.failures import FAILED, fails_readably
@@ -15,6 +15,7 @@ from streamforge_local.commands.output import count, plain_table, screen, write_
 from streamforge_local.commands.verdict import COMPLETE, verdict_text, verdict_with_numbers
 
 _GAPS_SHOWN = 10
+_SYMBOLS_SHOWN = 20
 _ANOMALIES_SHOWN = 5
 _CAUSES = {"exchange": "the exchange does not have them", "unexplained": "unexplained"}
 
@@ -50,12 +51,13 @@ def _print_report(console: Console, workflow: Workflow, report: Quality) -> None
     )
     for each in report.datasets:
         counts = (each.stored, each.missing, each.repeated, each.out_of_range, each.rejected)
-        expected = "unknown" if each.expected is None else count(each.expected)
         name = f"{datasets[each.n].symbol} {datasets[each.n].type}"
-        table.add_row(name, expected, *map(count, counts), verdict_text(each.verdict))
+        table.add_row(name, _expected(each.expected), *map(count, counts), verdict_text(each.verdict))
     console.print()
     console.print(table)
     for each in report.datasets:
+        if each.symbols:
+            _print_symbols(console, each.symbols)
         if each.gaps:
             _print_gaps(console, datasets[each.n], each.gaps, each.gaps_total)
         if each.anomalies:
@@ -67,14 +69,35 @@ def _print_report(console: Console, workflow: Workflow, report: Quality) -> None
         console.print(told, style="bold red" if check.differing else "")
 
 
+def _print_symbols(console: Console, symbols: list[SymbolQuality]) -> None:
+    """Show those of a basket of which there is something to say."""
+    told = [symbol for symbol in symbols if symbol.verdict != COMPLETE or symbol.error is not None]
+    if not told:
+        return
+    table = plain_table("SYMBOL", ">EXPECTED", ">STORED", ">MISSING", ">REJECTED", "VERDICT", "WHY")
+    for each in told[:_SYMBOLS_SHOWN]:
+        counts = map(count, (each.stored, each.missing, each.rejected))
+        why = each.error.detail if each.error else ""
+        table.add_row(each.symbol, _expected(each.expected), *counts, verdict_text(each.verdict), why)
+    console.print()
+    console.print(table)
+    if len(told) > _SYMBOLS_SHOWN:
+        console.print(f"and {count(len(told) - _SYMBOLS_SHOWN)} more symbols; --json lists all", style="dim")
+
+
+def _expected(number: int | None) -> str:
+    return "unknown" if number is None else count(number)
+
+
 def _print_gaps(console: Console, dataset: Dataset, gaps: list[Gap], total: int) -> None:
     # Where nobody can know how many are missing, nothing is numbered.
     has_ids = dataset.has_ids and gaps[0].missing is not None
-    table = plain_table(f"GAP FROM ({'ID' if has_ids else 'UTC'})", "TO (EXCLUSIVE)", ">MISSING", "CAUSE")
+    of_basket = ["SYMBOL"] if gaps[0].symbol else []
+    table = plain_table(*of_basket, f"GAP FROM ({'ID' if has_ids else 'UTC'})", "TO (EXCLUSIVE)", ">MISSING", "CAUSE")
     for gap in gaps[:_GAPS_SHOWN]:
         edges = (str(edge) if has_ids else _moment(edge) for edge in (gap.start, gap.end))
         missing = "unknown" if gap.missing is None else count(gap.missing)
-        table.add_row(*edges, missing, _CAUSES.get(gap.cause, gap.cause))
+        table.add_row(*[gap.symbol for _ in of_basket], *edges, missing, _CAUSES.get(gap.cause, gap.cause))
     console.print()
     console.print(table)
     if total > _GAPS_SHOWN:

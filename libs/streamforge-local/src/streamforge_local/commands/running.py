@@ -17,7 +17,10 @@ from streamforge_local.commands.progress import show_progress
 
 @fails_readably
 def run(
-    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="As the exchange names it, e.g. BTCUSDT.")],
+    symbol: Annotated[
+        str,
+        typer.Argument(metavar="SYMBOL", help="As the exchange names it, e.g. BTCUSDT; or several: BTCUSDT,ETHUSDT."),
+    ],
     type_: Annotated[str, typer.Argument(metavar="TYPE", help="What to load and how, e.g. api_candles_5m.")],
     time_range: Annotated[
         str,
@@ -33,6 +36,24 @@ def run(
     duration: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="Of a live type: how long; else until it is stopped.")
     ] = None,
+<<<<<<< HEAD
+    source: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Of an api type: rest, dump (archives) or auto; else auto.")
+    ] = None,
+=======
+>>>>>>> c-fill
+    backfill: Annotated[
+        str | None,
+        typer.Option(
+            metavar="START", help="Of a live type: history first, from an instant on or so many seconds back."
+        ),
+<<<<<<< HEAD
+=======
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Of an api type: rest, dump (archives) or auto; else auto.")
+>>>>>>> c-fill
+    ] = None,
     is_followed: Annotated[
         bool, typer.Option("--follow/--no-follow", help="Show the progress until it has ended, or only start it.")
     ] = True,
@@ -46,7 +67,7 @@ def run(
     line each time it has changed.
     """
     request: dict[str, object] = {
-        "symbol": symbol,
+        **({"symbols": symbol.split(",")} if "," in symbol else {"symbol": symbol}),
         "type": type_,
         "time_range": time_range,
         "exchange": exchange,
@@ -54,8 +75,13 @@ def run(
     }
     if collection is not None:
         request["collection_name"] = collection
-    if duration is not None:
-        request["options"] = {"duration": duration}
+    choices = {
+        "duration": duration,
+        "source": source,
+        "backfill": float(backfill) if backfill is not None and backfill.isdecimal() else backfill,
+    }
+    if chosen := {option: choice for option, choice in choices.items() if choice is not None}:
+        request["options"] = chosen
     connection = Connection(url, home)
     with connection.open() as manager:
         workflow = manager.submit(request)

@@ -29,6 +29,7 @@ def _told(dataset: DatasetQuality) -> str:
     for number, what in (
         (dataset.missing, "missing" if dataset.verdict != COMPLETE else "that the exchange does not have"),
         (dataset.rejected, "rejected"),
+        (sum(symbol.error is not None for symbol in dataset.symbols), "symbols that could not be loaded"),
     ):
         if number:
             told.append(f"{count(number)} {what}")

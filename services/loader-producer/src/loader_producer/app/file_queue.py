@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import time
 from types import TracebackType
@@ -98,7 +98,7 @@ class FileQueue:
         self._archives = archives
         self._group = group
         self._now_ms = int(time() * 1000)
-        self._wanted = deque(plan_files(dataset.archive, start_ms, dataset.time_range.end_ms, self._now_ms))
+        self._wanted = deque(_plan(dataset, start_ms, self._now_ms))
         self._ahead: asyncio.Task[Found] | None = None
 
     def __enter__(self) -> Self:
@@ -137,6 +137,9 @@ class FileQueue:
             self._ahead = self._group.create_task(self._fetch(self._wanted.popleft()))
 
     async def _fetch(self, period: Period) -> Found:
+        rest_from_ms = self._dataset.rest_from_ms
+        if rest_from_ms is not None and period.start_ms >= rest_from_ms:
+            return period, Lack(f"what is younger than {period.name} is not asked of the archive")
         path = self._dataset.archive.path(self._dataset.symbol, period)
         if period.end_ms > self._now_ms:
             return period, Lack(f"{name_of(path)} cannot be out before its time is over")
@@ -147,6 +150,14 @@ class FileQueue:
                 raise
             return period, Lack(f"{name_of(path)} is not what it should be", exc)
         return period, Lack(f"the archive has no {name_of(path)}") if file is None else file
+
+
+def _plan(dataset: ArchiveDataset, start_ms: int, now_ms: int) -> Iterator[Period]:
+    """Yield the files, and behind them what is left to REST as one period."""
+    end_ms, rest_from_ms = dataset.time_range.end_ms, dataset.rest_from_ms
+    yield from plan_files(dataset.archive, start_ms, end_ms if rest_from_ms is None else rest_from_ms, now_ms)
+    if rest_from_ms is not None:
+        yield Period(max(start_ms, rest_from_ms), end_ms, is_month=False)
 
 
 def name_of(path: str) -> str:

@@ -72,7 +72,18 @@ class BasketPlace(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.encode(self).decode()
 
 
-AnyPlace = TypeVar("AnyPlace", Place, ArchivePlace, BasketPlace)
+class _AnyPlace(msgspec.Struct, frozen=True):
+    """What tells the places of files from those of pages."""
+
+    start_ms: int | None = None
+
+
+def is_of_files(text: str) -> bool:
+    """Say whether a checkpoint is that of a loading from files; raises as `decode_place` does."""
+    return decode_place(text, _AnyPlace).start_ms is not None
+
+
+AnyPlace = TypeVar("AnyPlace", Place, ArchivePlace, BasketPlace, _AnyPlace)
 
 
 def decode_place(text: str, kind: type[AnyPlace]) -> AnyPlace:

@@ -42,7 +42,7 @@ class DifferenceSequence:
         must, self._must_resubscribe = self._must_resubscribe, False
         return must
 
-    def note_reconnect(self) -> None:
+    def note_break(self, _since_ms: int | None, _until_ms: int | None = None) -> None:
         """The next difference tells whether anything was missed."""
 
     def admit(self, difference: Record, _received_ms: int) -> Verdict:
@@ -50,7 +50,7 @@ class DifferenceSequence:
         assert isinstance(difference, Depth)
         if not self._seen.is_new(difference.key):
             return False, None
-        first, end = self.mark
+        first, end = self.mark.first, self.mark.last
         if self._is_late(difference):
             return True, None
         follows = self._last is not None and self._rules.follows(difference, self._last.last_update_id)
@@ -124,14 +124,14 @@ class BookSequence:
         """The stream as if the exchange pushed books."""
         return replace(self._stream, parse=self._parse)
 
-    def note_reconnect(self) -> None:
+    def note_break(self, _since_ms: int | None, _until_ms: int | None = None) -> None:
         """The next difference tells whether anything was missed."""
         self._unanswered = 0
 
     def admit(self, book: Record, _received_ms: int) -> Verdict:
         """Take the next book, and tell for how long there was none before it."""
         assert isinstance(book, OrderBook)
-        first, _ = self.mark
+        first = self.mark.first
         self.mark = Mark(book.event_time if first is None else first, book.event_time)
         if not self._is_apart:
             return True, None

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from loader_ws.app.holes import Hole
 from loader_ws.app.sequence import Mark
 from streamforge_common.errors import FatalError
 
@@ -18,11 +19,17 @@ class Place(msgspec.Struct, frozen=True):
     first: int | None = None
     """As in `Mark`."""
     last: int | None = None
+    holes: tuple[tuple[int, int], ...] = ()
+    """As in `Hole`: what is not on the topic and may still come."""
+    reconnects: int = 0
+    filled: int = 0
+    banned_until_s: float = 0.0
+    """Unix seconds: the exchange asked to be left alone until then, which holds for the next process too."""
 
     @property
     def mark(self) -> Mark:
         """From where to where records are on the topic."""
-        return Mark(self.first, self.last)
+        return Mark(self.first, self.last, tuple(Hole(*hole) for hole in self.holes))
 
     def encode(self) -> str:
         """Return the checkpoint's text."""

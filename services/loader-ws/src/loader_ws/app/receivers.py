@@ -6,6 +6,8 @@ from loader_ws.app.backlog import Backlog
 from loader_ws.app.book_receiving import BookReceiving
 from loader_ws.app.books import BookSequence, DifferenceSequence
 from loader_ws.app.dataset import Dataset
+from loader_ws.app.filled_receiving import FilledReceiving
+from loader_ws.app.filling import FillingExchange
 from loader_ws.app.receiving import Exchange, Receiving
 from loader_ws.app.sequence import Mark, sequence_of
 from streamforge_common.contract.records import DepthSnapshot, OrderBook, Record
@@ -13,7 +15,7 @@ from streamforge_common.exchanges import REST_MARKETS
 from streamforge_common.exchanges.rest import Poll
 
 
-class Rest(Protocol):
+class Rest(FillingExchange, Protocol):
     """The same market over REST."""
 
     async def poll(self, poll: Poll, symbol: str, limit: int) -> Record:
@@ -24,7 +26,7 @@ def receiver_of(dataset: Dataset, exchange: Exchange, rest: Rest, backlog: Backl
     """Return the receiver of a dataset, which goes on behind what an earlier process has published."""
     rules = dataset.stream.book
     if rules is None:
-        return Receiving(dataset, exchange, backlog, sequence_of(dataset.stream, mark))
+        return FilledReceiving(dataset, exchange, backlog, sequence_of(dataset.stream, mark), rest)
     if dataset.stream.kind.record is not OrderBook:
         return Receiving(dataset, exchange, backlog, DifferenceSequence(rules, mark))
     books = BookSequence(dataset.stream, dataset.levels, dataset.every_s, mark)

@@ -1,46 +1,37 @@
-"""The way of a frame: read, checked, put into the backlog; and when to connect anew.
+"""When to connect, and when anew: a stream has one line, or several; on each one connection follows the other.
 
-Frames are taken one by one, each only when there is room for what it holds, and judged without a pause in between: so
-whoever ends the receiving between two frames loses nothing of either.
+Where the end of a connection is foreseen (the exchange cuts it after a time, or says that the server is about to
+leave) the next one is opened before: both bring the same for a while, and what comes twice is dropped. Lines of one
+stream bring the same too: what one of them misses comes on another.
 """
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
+import random
+from collections.abc import Sequence as Run
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from time import monotonic
 from typing import Protocol
 
-import msgspec
 import stamina
 from loguru import logger
 
-from loader_ws.app.backlog import Backlog, Outgoing
+from loader_ws.app.backlog import Backlog
 from loader_ws.app.dataset import Dataset
+from loader_ws.app.intake import Intake
+from loader_ws.app.listening import Connection, Listening
 from loader_ws.app.sequence import Mark, Sequence
 from streamforge_common.contract.events import ExchangeGap, StreamGap
-from streamforge_common.contract.records import RECEIPT_TIME_HEADER, REJECTED_HEADER, Headers
-from streamforge_common.errors import FatalError, RejectedRecordError, TransientError
-from streamforge_common.exchanges.streams import Answered, Heartbeat, Leaving, Pushed
-from streamforge_common.telemetry import MESSAGES
+from streamforge_common.errors import TransientError
 
-_ANSWER_WITHIN_S = 10.0
-"""A connection that does not even answer the subscription is dead."""
 _LONGEST_SILENCE_S = 600.0
 """Each connection in a row that brings nothing is given twice as long, up to this: the symbol may just be quiet."""
 _MOST_DOUBLINGS = 10
 """More than it takes to get there; a number of them that grows for months would overflow."""
 _WAIT_MAX_S, _WAIT_JITTER_S = 30.0, 1.0
-
-_encode = msgspec.json.Encoder().encode
-
-
-class Connection(Protocol):
-    """One connection that has asked for the stream."""
-
-    async def next_frame(self, within_s: float | None) -> tuple[bytes, int]:
-        """Return the next frame and its receipt time, Unix ms. Raises TransientError: it is lost, or silent."""
-
-    async def ask_anew(self, dataset: Dataset) -> None:
-        """Ask for the stream once more, as if it had not been asked for. Raises TransientError."""
+_RELIEVED_AT = (0.8, 0.95)
+"""Parts of a connection's life after which the next one is opened: by chance, so that not all loaders do it at once."""
+_OVERLAP_S = 5.0
+"""How long a connection is listened to after the next one was granted: what was under way to it arrives by then."""
 
 
 class Exchange(Protocol):
@@ -51,34 +42,50 @@ class Exchange(Protocol):
 
 
 class Receiving:
-    """Receives one dataset for as long as it is let."""
+    """Receives one stream for as long as it is let."""
 
     def __init__(self, dataset: Dataset, exchange: Exchange, backlog: Backlog, sequence: Sequence) -> None:
-        self.connections = 0
-        """That were opened."""
-        self.repeated = 0
-        """Records that were received before."""
+        self.reconnects = 0
+        """Connections that were opened because one was lost."""
         self.trouble = ""
         """Why there is no connection; empty where there is one."""
-        self.last_received_s: float | None = None
-        """When the latest message came, Unix seconds; None where none has."""
-        self.untold_gaps: list[StreamGap] = []
-        """What was missed since it was last told."""
-        self.untold_passed_over: list[ExchangeGap] = []
-        """Ids that the exchange gave to no record, since they were last told."""
+        self.intake = Intake(dataset, backlog, sequence)
         self._dataset = dataset
         self._exchange = exchange
         self._backlog = backlog
-        self._sequence = sequence
         self._connected_s = -dataset.market.connect_every_s
-        self._silent_connections = 0
-        """In a row, that have brought nothing (yet)."""
-        self._messages = MESSAGES.labels(dataset.stream_name)
+        self._granted: list[Listening] = []
+        """The connections that there are."""
+
+    @property
+    def untold_gaps(self) -> Run[StreamGap]:
+        """What is missing for good, since it was last told."""
+        return self.intake.untold_gaps
+
+    @property
+    def untold_exchange_gaps(self) -> Run[ExchangeGap]:
+        """What the exchange does not have, since it was last told."""
+        return self.intake.untold_exchange_gaps
+
+    @property
+    def last_received_s(self) -> float | None:
+        """When the latest message came, Unix seconds; None where none has."""
+        return self.intake.last_received_s
+
+    @property
+    def repeated(self) -> int:
+        """Records that were received before."""
+        return self.intake.repeated
 
     @property
     def mark(self) -> Mark:
         """From where to where records are in the backlog or published."""
-        return self._sequence.mark
+        return self.intake.sequence.mark
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the stream is granted on any connection."""
+        return bool(self._granted)
 
     @property
     def why_nothing_comes(self) -> str:
@@ -88,12 +95,23 @@ class Receiving:
     @property
     def counts(self) -> list[tuple[int, str]]:
         """What has happened so far: how often, and what."""
-        return [(self.repeated, "received before"), (max(0, self.connections - 1), "times connected anew")]
+        return [(self.repeated, "received before")]
 
-    def forget_told(self, gaps: int, passed_over: int) -> None:
-        """The first ones of what was missed have been told; more may have come meanwhile."""
-        del self.untold_gaps[:gaps]
-        del self.untold_passed_over[:passed_over]
+    @property
+    def filled(self) -> int:
+        """Records that were missed and brought afterwards: none of a stream that only goes on."""
+        return 0
+
+    def forget_told(self, gaps: int, exchange_gaps: int) -> None:
+        """The first ones of what is missing have been told; more may have come meanwhile."""
+        del self.intake.untold_gaps[:gaps]
+        del self.intake.untold_exchange_gaps[:exchange_gaps]
+
+    async def fill(self) -> None:
+        """Bring what was missed: nothing of a stream that only goes on."""
+
+    def give_up_holes(self) -> None:
+        """What is still missing stays so: of a stream that only goes on that was told before."""
 
     async def receive(self) -> None:
         """Receive for ever.
@@ -101,116 +119,145 @@ class Receiving:
         Raises:
             FatalError: The exchange refuses the stream.
         """
-        while True:
-            # Each round begins with the shortest wait: only connections that bring nothing make it longer.
-            async for attempt in stamina.retry_context(
-                on=TransientError,
-                attempts=None,
-                timeout=None,
-                wait_initial=self._dataset.market.connect_every_s,
-                wait_max=_WAIT_MAX_S,
-                wait_jitter=_WAIT_JITTER_S,
-            ):
-                with attempt:
-                    await self._listen()
+        # Where receiving was ended before, for a pause, all connections were.
+        self._granted.clear()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._dataset.stream.connections):
+                line = _Line(self, self._dataset, self._exchange, self._backlog)
+                group.create_task(line.keep_up())
 
-    async def _listen(self) -> None:
-        """Receive on one connection until it is lost. Raises TransientError: it brought nothing."""
+    async def wait_for_turn(self) -> None:
+        """Return when another connection may be opened."""
         every_s = self._dataset.market.connect_every_s
-        await asyncio.sleep(max(0.0, self._connected_s + every_s - monotonic()))
-        self._connected_s = monotonic()
-        received_before_s = self.last_received_s
-        try:
-            async with self._exchange.connect(self._dataset) as connection:
-                self._sequence.note_reconnect()
-                self.connections += 1
-                self.trouble = ""
-                self._silent_connections += 1
-                await self._take_all(connection)
-        except TransientError as exc:
-            self.trouble = str(exc)
-            if self.last_received_s == received_before_s:
-                raise
-            logger.warning("connecting anew: {}", exc)
+        self._connected_s = max(monotonic(), self._connected_s + every_s)
+        await asyncio.sleep(self._connected_s - monotonic())
 
-    async def _take_all(self, connection: Connection) -> None:
-        """Take frames until the server says that it is leaving."""
-        silence_s = self._dataset.stream.silence_s
-        if silence_s is not None:
-            doublings = min(self._silent_connections - 1, _MOST_DOUBLINGS)
-            silence_s = min(silence_s * 2**doublings, _LONGEST_SILENCE_S)
-        heard_s, is_answered = monotonic(), False
-        while True:
-            # What the broker takes longer is not the exchange's silence.
-            waiting_s = monotonic()
-            await self._backlog.wait_for_room()
-            heard_s += monotonic() - waiting_s
-            patience_s = silence_s if is_answered else _ANSWER_WITHIN_S
-            within_s = None if patience_s is None else max(0.0, heard_s + patience_s - monotonic())
-            frame, received_ms = await connection.next_frame(within_s)
+    def note_granted(self, listening: Listening, *, is_anew: bool) -> None:
+        """The exchange has granted the stream; `is_anew` where that is in the place of a connection that was lost."""
+        self.trouble = ""
+        self.reconnects += is_anew
+        if not self.is_connected:
+            self.intake.sequence.note_break(self.intake.sequence.mark.last)
+        self._granted.append(listening)
+
+    def note_ended(self, listening: Listening, why: str) -> None:
+        """A connection is no more, or was not granted."""
+        if listening in self._granted:
+            self._granted.remove(listening)
+        if not self.is_connected:
+            self.trouble = why
+        elif listening.last_ms is not None:
+            firsts = [other.first_ms for other in self._granted if other.first_ms is not None]
+            # What was under way to this one is not older than its last record: who began before then brings it.
+            if not firsts or min(firsts) > listening.last_ms:
+                self.intake.sequence.note_break(listening.last_ms, min(firsts, default=None))
+
+    def note_unreachable(self, why: str) -> None:
+        """There is one connection less than there should be."""
+        if not self.is_connected:
+            self.trouble = why
+
+
+class _Line:
+    """One connection after the other."""
+
+    def __init__(self, receiving: Receiving, dataset: Dataset, exchange: Exchange, backlog: Backlog) -> None:
+        self._receiving = receiving
+        self._dataset = dataset
+        self._exchange = exchange
+        self._backlog = backlog
+        self._silent_connections = 0
+        """In a row, that have brought nothing (yet)."""
+        self._is_broken = False
+        """Whether the latest connection was lost."""
+        self._retiring: asyncio.Timeout | None = None
+        """Of a connection that listens until the next one is granted."""
+
+    async def keep_up(self) -> None:
+        """Receive for ever. Raises FatalError."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                # Each round begins with the shortest wait: only connections that bring nothing make it longer.
+                async for attempt in stamina.retry_context(
+                    on=TransientError,
+                    attempts=None,
+                    timeout=None,
+                    wait_initial=self._dataset.market.connect_every_s,
+                    wait_max=_WAIT_MAX_S,
+                    wait_jitter=_WAIT_JITTER_S,
+                ):
+                    with attempt:
+                        await self._connect(group)
+
+    async def _connect(self, group: asyncio.TaskGroup) -> None:
+        """Listen on a connection until it is lost, or is to be followed by the next one.
+
+        Raises:
+            TransientError: It has brought nothing.
+        """
+        await self._receiving.wait_for_turn()
+        async with AsyncExitStack() as stack:
             try:
-                incoming = self._dataset.market.read(frame)
-            except RejectedRecordError as exc:
-                self._refuse(frame, received_ms, str(exc))
-                continue
-            match incoming:
-                case Pushed(stream, message):
-                    heard_s, is_answered, self._silent_connections = monotonic(), True, 0
-                    self._take(stream, message, received_ms)
-                    if self._sequence.must_resubscribe():
-                        await connection.ask_anew(self._dataset)
-                case Answered(refusal):
-                    if refusal is not None:
-                        raise FatalError(
-                            f"{self._dataset.market.exchange} refuses {self._dataset.stream_name!r}: {refusal}",
-                            code="exchange_refused",
-                        )
-                    heard_s, is_answered = monotonic(), True
-                case Leaving():
-                    logger.info("the server is about to go; connecting anew")
-                    return
-                case Heartbeat():
-                    pass
+                connection = await stack.enter_async_context(self._exchange.connect(self._dataset))
+            except TransientError as exc:
+                self._receiving.note_unreachable(str(exc))
+                raise
+            self._silent_connections += 1
+            listening = Listening(
+                self._dataset,
+                connection,
+                self._backlog,
+                self._receiving.intake,
+                silence_s=self._silence_s(),
+                on_answer=lambda: self._take_over(listening),
+            )
+            try:
+                await self._listen(listening)
+            except TransientError as exc:
+                self._is_broken = True
+                self._receiving.note_ended(listening, str(exc))
+                if not listening.has_brought:
+                    raise
+                logger.warning("connecting anew: {}", exc)
+                return
+            finally:
+                if listening.has_brought:
+                    self._silent_connections = 0
+            logger.info("connecting anew before the connection ends")
+            group.create_task(self._retire(listening, stack.pop_all()))
 
-    def _take(self, stream: str, message: bytes, received_ms: int) -> None:
-        """Bring what a message holds on its way."""
-        dataset = self._dataset
-        self.last_received_s = received_ms / 1000
-        self._messages.inc()
-        try:
-            if stream != dataset.stream_name:
-                raise RejectedRecordError(f"a message of {stream!r}, asked for was {dataset.stream_name!r}")
-            parsed = dataset.stream.parse(message, dataset.symbol, received_ms)
-            for record in parsed.records:
-                if fault := dataset.stream.kind.fault_of(record):
-                    raise RejectedRecordError(fault)
-        except RejectedRecordError as exc:
-            self._refuse(message, received_ms, str(exc))
-            return
-        headers: Headers = [_receipt(received_ms)]
-        outgoing: list[Outgoing] = []
-        for record in parsed.records:
-            is_new, gap = self._sequence.admit(record, received_ms)
-            self._note(gap)
-            if is_new:
-                outgoing.append((dataset.stream.kind.message_key(record), _encode(record), headers))
-            else:
-                self.repeated += 1
-        for record_id in parsed.passed_over:
-            self._note(self._sequence.pass_over(record_id))
-            self.untold_passed_over.append(ExchangeGap(start=record_id, end=record_id + 1, missing=1))
-        self._backlog.add(outgoing)
+    async def _listen(self, listening: Listening) -> None:
+        """Listen until the end is near."""
+        life_s = self._dataset.market.life_s
+        # Chance, not secrecy.
+        relieved_after_s = None if life_s is None else life_s * random.uniform(*_RELIEVED_AT)  # noqa: S311
+        with suppress(TimeoutError):
+            async with asyncio.timeout(relieved_after_s):
+                await listening.take_all()
 
-    def _refuse(self, refused: bytes, received_ms: int, reason: str) -> None:
-        """Keep what is no record, as it came."""
-        logger.warning("refused a message: {}", reason)
-        self._backlog.add([(b"", refused, [_receipt(received_ms), (REJECTED_HEADER, reason.encode())])])
+    async def _retire(self, listening: Listening, connection: AsyncExitStack) -> None:
+        """Listen on until the connection is lost, or the next one has taken over."""
+        async with connection:
+            with suppress(TransientError, TimeoutError):
+                async with asyncio.timeout(None) as retiring:
+                    self._retiring = retiring
+                    while True:
+                        await listening.take_all()
+        if self._retiring is retiring:
+            self._retiring = None
+        self._receiving.note_ended(listening, "the server has left")
 
-    def _note(self, gap: StreamGap | None) -> None:
-        if gap is not None:
-            logger.warning("missed {} to {}, {} records", gap.start, gap.end, gap.missing)
-            self.untold_gaps.append(gap)
+    def _take_over(self, listening: Listening) -> None:
+        """Let the connection before end soon, now that this one brings the same."""
+        self._receiving.note_granted(listening, is_anew=self._is_broken)
+        self._is_broken = False
+        if self._retiring is not None:
+            self._retiring.reschedule(asyncio.get_running_loop().time() + _OVERLAP_S)
+            self._retiring = None
 
-
-def _receipt(received_ms: int) -> tuple[str, bytes]:
-    return RECEIPT_TIME_HEADER, str(received_ms).encode()
+    def _silence_s(self) -> float | None:
+        silence_s = self._dataset.stream.silence_s
+        if silence_s is None:
+            return None
+        doublings = min(self._silent_connections - 1, _MOST_DOUBLINGS)
+        return min(silence_s * float(2**doublings), _LONGEST_SILENCE_S)

@@ -14,7 +14,9 @@ from typing import Any
 from arango.database import StandardDatabase
 
 from queue_manager.adapters.findings import CHECKS, FINDINGS
+from queue_manager.app.catalog import LOADERS
 from queue_manager.app.ports import ChangedMeanwhileError, Stored, Submission, SuffixTakenError, WorkflowFilter
+from queue_manager.app.shares import RunningLoader
 from queue_manager.app.workflow import AuditItem, Workflow, WorkflowStatus
 from streamforge_common.arango.database import (
     CONFLICT,
@@ -259,6 +261,16 @@ class ArangoWorkflowStore:
         """Return until when each exchange wants nothing, also what is over."""
         rows = await self._query("FOR ban IN @@bans RETURN [SPLIT(ban._key, ':'), ban.until]")
         return {(exchange, market): float(until_s) for (exchange, market), until_s in rows}
+
+    async def running_loaders(self) -> Sequence[RunningLoader]:
+        """List the loaders of all workflows that were started and have not ended."""
+        rows = await self._query(
+            "FOR w IN @@workflows FILTER w.control.settled == false FOR t IN w.tasks "
+            "FILTER t.target IN @loaders AND t.started_since_ms != null AND t.finished == false "
+            "FOR d IN w.datasets FILTER d.n == t.n RETURN [d.exchange, d.market, d.type]",
+            loaders=sorted(LOADERS),
+        )
+        return [RunningLoader.of(*row) for row in rows]
 
     async def counts(self) -> dict[str, int]:
         """Count the workflows by status."""

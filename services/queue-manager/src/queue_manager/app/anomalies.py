@@ -30,6 +30,8 @@ class Anomaly(BaseModel):
     previous: float
     """Price of the record before; of candles the close."""
     price: float
+    symbol: str | None = None
+    """Of a basket: whose."""
 
 
 class Anomalies(BaseModel):
@@ -42,6 +44,18 @@ class Anomalies(BaseModel):
 
 async def find_anomalies(dataset: Dataset, series: Series) -> Anomalies:
     """Find the price jumps of a dataset; none where its records are no series of prices."""
+    if not dataset.symbols:
+        return await _find_of_one(dataset, series)
+    listed: list[Anomaly] = []
+    total = 0
+    for symbol in dataset.symbols:
+        found = await _find_of_one(dataset.of_symbol(symbol), series)
+        listed += [anomaly.model_copy(update={"symbol": symbol}) for anomaly in found.listed]
+        total += found.total
+    return Anomalies(listed=listed[:_LISTED], total=total)
+
+
+async def _find_of_one(dataset: Dataset, series: Series) -> Anomalies:
     kind = record_kind(DataType.parse(dataset.type).kind)
     bounds = None if kind.price_field is None else await range_of(dataset, kind, series)
     found: list[Jump] = []

@@ -13,10 +13,12 @@ from loguru import logger
 from pydantic import BaseModel
 
 from queue_manager.app.anomalies import Anomalies, find_anomalies
-from queue_manager.app.cross_checks import CrossCheck, are_comparable, cross_check
+from queue_manager.app.cross_checks import CANDLES, TRADES, CrossCheck, are_comparable, cross_check
 from queue_manager.app.quality import DatasetQuality, QualityReport
 from queue_manager.app.series import Series
 from queue_manager.app.workflow import Dataset, Workflow
+from streamforge_common.contract.baskets import BASKET, EVERY_SYMBOL
+from streamforge_common.contract.data_types import DataType
 from streamforge_common.errors import FatalError, TransientError
 from streamforge_common.ids import QueueId
 
@@ -32,7 +34,7 @@ class Findings(BaseModel):
     finished_at: str
     """The end of the workflow after which that was."""
     anomalies: dict[int, Anomalies]
-    """By the dataset's number."""
+    """By the dataset's number; nobody looks through every symbol of a market."""
 
 
 class FindingsStore(Protocol):
@@ -47,8 +49,8 @@ class FindingsStore(Protocol):
     async def checks_of(self, queue_id: QueueId) -> Sequence[CrossCheck]:
         """Return the cross-checks that a workflow is part of, whichever of the two was examined."""
 
-    async def ended_datasets(self, symbol: str) -> Sequence[Counterpart]:
-        """Return the datasets of all workflows of a symbol that have ended, newest first."""
+    async def ended_datasets(self, symbol: str, family: str) -> Sequence[Counterpart]:
+        """Return the datasets of workflows that have ended, of a symbol and a family of kinds, newest first."""
 
 
 class WorkflowReader(Protocol):
@@ -94,7 +96,7 @@ class Examiner:
         if findings is None or findings.finished_at != workflow.finished_at:
             self.ask(workflow.queue_id)
             return report
-        datasets = [_with_anomalies(dataset, findings.anomalies[dataset.n]) for dataset in report.datasets]
+        datasets = [_with_anomalies(dataset, findings.anomalies.get(dataset.n)) for dataset in report.datasets]
         checks = await self._store.checks_of(workflow.queue_id)
         return report.model_copy(update={"datasets": datasets, "cross_checks": list(checks)})
 
@@ -106,7 +108,11 @@ class Examiner:
         before = await self._store.get(queue_id)
         if before is not None and before.finished_at == workflow.finished_at:
             return
-        anomalies = {dataset.n: await find_anomalies(dataset, self._series) for dataset in workflow.datasets}
+        anomalies = {
+            dataset.n: await find_anomalies(dataset, self._series)
+            for dataset in workflow.datasets
+            if dataset.symbol != EVERY_SYMBOL
+        }
         checks = [
             await cross_check(candles, trades, self._series)
             for dataset in workflow.datasets
@@ -116,13 +122,20 @@ class Examiner:
         logger.bind(queue_id=queue_id).info("examined")
 
     async def _pairs_with(self, one: Counterpart) -> list[tuple[Counterpart, Counterpart]]:
-        """Return (candles, trades) that a dataset is one of."""
-        others = await self._store.ended_datasets(one[1].symbol)
+        """Return (candles, trades) that a dataset of one symbol is one of."""
+        if one[1].symbol in (BASKET, EVERY_SYMBOL):
+            return []
+        is_candles = DataType.parse(one[1].type).family == CANDLES
+        others = await self._store.ended_datasets(one[1].symbol, TRADES if is_candles else CANDLES)
         pairs = [(one, other) if are_comparable(one[1], other[1]) else (other, one) for other in others]
         return [(candles, trades) for candles, trades in pairs if are_comparable(candles[1], trades[1])][
             :_COMPARED_WITH
         ]
 
 
-def _with_anomalies(dataset: DatasetQuality, found: Anomalies) -> DatasetQuality:
-    return dataset.model_copy(update={"anomalies": found.listed, "anomalies_total": found.total})
+def _with_anomalies(dataset: DatasetQuality, found: Anomalies | None) -> DatasetQuality:
+    return (
+        dataset
+        if found is None
+        else dataset.model_copy(update={"anomalies": found.listed, "anomalies_total": found.total})
+    )

@@ -22,9 +22,9 @@ from queue_manager.app.actions import (
     SetRetention,
     Tell,
 )
-from queue_manager.app.catalog import LOADER
 from queue_manager.app.instances import note_instance
 from queue_manager.app.ports import Job, JobSpec, JobStatus
+from queue_manager.app.shares import Share
 from queue_manager.app.workflow import Deletion, Span, Task, Wish, Workflow, WorkflowStatus, rfc3339
 from streamforge_common.contract.commands import Command, CommandKind
 from streamforge_common.contract.data_types import DataType
@@ -46,6 +46,21 @@ class Seen:
     """Whether there is room for another running workflow."""
     banned_until_s: float = 0.0
     """Until when (Unix seconds) the dataset's exchange wants nothing; 0 where it has not said so."""
+    share: Share | None = None
+    """What the loader may use of limits whose use the exchange does not tell; None where it tells all."""
+
+
+_TOLD_FIELDS = (
+    "end_offsets",
+    "first_id",
+    "last_id",
+    "spacing_ms",
+    "metrics_port",
+    "out_of_range",
+    "reconnects",
+    "filled",
+)
+"""Of events: what a task remembers until it is told anew."""
 
 
 # --- events of tasks ----------------------------------------------------------------------------------------------
@@ -70,11 +85,13 @@ def note_event(workflow: Workflow, event: Event, partition: int, offset: int, no
     task.message = event.message
     task.finished = event.finished
     task.error = event.error
-    for field in ("end_offsets", "first_id", "last_id", "spacing_ms", "metrics_port", "out_of_range"):
+    for field in _TOLD_FIELDS:
         if (told := getattr(event, field)) is not None:
             setattr(task, field, told)
     for gap in event.exchange_gaps or ():
         workflow.note_exchange_gap(Span(n=task.n, start=gap.start, end=gap.end))
+    for report in event.symbols or ():
+        workflow.note_symbol(task.n, report)
     for hole in event.gaps or ():
         # Where ids lie one behind the other the database tells what is missing, and better.
         if hole.missing is None:
@@ -104,6 +121,7 @@ def note_told(workflow: Workflow, command: Command, appended_ms: int) -> None:
     match command.command:
         case CommandKind.START:
             task.told_ban_until_s = command.banned_until_s
+            task.told_share = command.share
             if task.started_since_ms is None:
                 task.started_since_ms = appended_ms
         case CommandKind.DRAIN:
@@ -139,8 +157,14 @@ def note_ends(workflow: Workflow, ends: Mapping[int, int]) -> None:
 
 
 def needs_judgement(workflow: Workflow, jobs: Mapping[str, Job]) -> bool:
-    """Say whether a job has ended without its last event having been noted: only reading all events can tell why."""
-    return not workflow.status.is_terminal and any(
+    """Say whether a job has ended, or gets nowhere, without its last event having been noted.
+
+    Only reading all events can tell why.
+    """
+    if workflow.status.is_terminal:
+        return False
+    is_hopeless = any(job.is_stuck or job.has_failed for job in jobs.values())
+    return is_hopeless or any(
         task.launched and not task.finished and not _is_live(task, jobs) for task in workflow.tasks
     )
 
@@ -170,7 +194,7 @@ def advance(workflow: Workflow, seen: Seen, now: datetime, stop_grace_s: float) 
     if workflow.control.wish.winds_down:
         actions += _wind_down(workflow, seen.jobs, now, stop_grace_s)
     elif seen.may_start:
-        actions += _run(workflow, seen.banned_until_s, now)
+        actions += _run(workflow, seen, now)
     actions += _drain(workflow, seen.jobs, now)
     for action in actions:
         if isinstance(action, Tell):
@@ -266,24 +290,27 @@ def _fail_with_its_tasks(workflow: Workflow, now: datetime) -> None:
         workflow.set_wish(Wish.FAIL, now)
 
 
-def _run(workflow: Workflow, banned_until_s: float, now: datetime) -> list[Action]:
-    """Topic, then `start`, then the job; pause and resume; a ban that came later, by a repeated `start`."""
+def _run(workflow: Workflow, seen: Seen, now: datetime) -> list[Action]:
+    """Topic, then `start`, then the job; pause and resume; a ban or a share that came later, by a repeated `start`."""
     topic = workflow.datasets[0].kafka_topic
     if not workflow.control.topic_created:
         workflow.control.topic_asked_for = True
         return [CreateTopic(topic)]
     if workflow.control.topic_expires:
         return [SetRetention(topic, expires=False)]
+    begins = any(task.is_loader and task.started_since_ms is None and not task.finished for task in workflow.tasks)
+    if begins and seen.share is not None and not seen.share.may_begin:
+        return []
     actions: list[Action] = []
     wants_pause = workflow.control.wish is Wish.PAUSE
     for task in workflow.tasks:
         if task.finished:
             continue
         if task.started_since_ms is None:
-            actions.append(_start(workflow, task, banned_until_s, now))
+            actions.append(_start(workflow, task, seen, now))
             continue
-        if task.target == LOADER and banned_until_s > max(task.told_ban_until_s, now.timestamp()):
-            actions.append(_start(workflow, task, banned_until_s, now))
+        if task.is_loader and _is_news(task, seen, now):
+            actions.append(_start(workflow, task, seen, now))
         if not task.launched:
             actions.append(Launch(_job_spec(workflow, task, task.started_since_ms)))
         if wants_pause != task.told_pause:
@@ -330,12 +357,20 @@ def _drain(workflow: Workflow, jobs: Mapping[str, Job], now: datetime) -> list[A
     return [_tell(workflow, task, CommandKind.DRAIN, now, workflow.control.drain_offsets) for task in waiting]
 
 
-def _start(workflow: Workflow, task: Task, banned_until_s: float, now: datetime) -> Tell:
-    """Tell a task to start, and of a ban that lasts."""
+def _is_news(task: Task, seen: Seen, now: datetime) -> bool:
+    """Say whether a loader that runs has to be told more of its exchange."""
+    is_banned = seen.banned_until_s > max(task.told_ban_until_s, now.timestamp())
+    return is_banned or (seen.share is not None and seen.share.now != task.told_share)
+
+
+def _start(workflow: Workflow, task: Task, seen: Seen, now: datetime) -> Tell:
+    """Tell a task to start; a loader also of a ban that lasts, and of its share."""
     told = _tell(workflow, task, CommandKind.START, now)
-    if banned_until_s <= now.timestamp():
-        return told
-    options = {**told.command.options, "banned_until": banned_until_s}
+    options = dict(told.command.options)
+    if seen.banned_until_s > now.timestamp():
+        options["banned_until"] = seen.banned_until_s
+    if task.is_loader and seen.share is not None:
+        options["share"] = seen.share.at_first if task.started_since_ms is None else seen.share.now
     return Tell(task.telemetry_id, told.command.model_copy(update={"options": options}))
 
 

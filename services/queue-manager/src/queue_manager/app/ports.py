@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from queue_manager.app.shares import RunningLoader
 from queue_manager.app.workflow import AuditItem, Workflow, WorkflowStatus
 from streamforge_common.contract.commands import Command
 from streamforge_common.errors import StreamForgeError
@@ -179,6 +180,9 @@ class WorkflowStore(Protocol):
 
     async def bans(self) -> dict[tuple[str, str], float]:
         """Return (exchange, market) to until when (Unix seconds) it wants nothing, also what is over."""
+
+    async def running_loaders(self) -> Sequence[RunningLoader]:
+        """List the loaders of all workflows that were started and have not ended."""
 
     async def counts(self) -> dict[str, int]:
         """Count the workflows by status."""

@@ -1,15 +1,19 @@
 """What a person asks for, checked: from the body of `POST /workflows` to a dataset that can be loaded."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from queue_manager.app.catalog import Offer, offers_of
+from queue_manager.app.catalog import Offer, is_archived, offers_of
+from streamforge_common.contract.backfill import BACKFILL_OPTION, backfill_range
+from streamforge_common.contract.baskets import BASKET, EVERY_SYMBOL, FEWEST, MOST, SYMBOLS_OPTION
 from streamforge_common.contract.data_types import DataType, Source
+from streamforge_common.contract.source_choice import SOURCE_OPTION, SourceChoice
 from streamforge_common.contract.time_range import TimeRange
-from streamforge_common.exchanges import REST_MARKETS
+from streamforge_common.exchanges import REST_MARKETS, STREAM_MARKETS
+from streamforge_common.exchanges.options import option_faults, options_of
 from streamforge_common.ids import COLLECTION_PATTERN, SYMBOL_PATTERN
 
 Fault = Callable[[str, str], None]
@@ -41,8 +45,10 @@ class WorkflowRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 
-    symbol: str
-    """As the exchange names it, e.g. `BTCUSDT`; lower case is raised."""
+    symbol: str | None = None
+    """As the exchange names it, e.g. `BTCUSDT`; lower case is raised. Either this or `symbols`."""
+    symbols: list[str] | None = None
+    """A basket of 2 to 1,000 symbols, each once: one topic, one collection, one loader."""
     type: str
     """`<source>_<kind>`, e.g. `api_candles_5m`; `GET /catalog` lists all."""
     time_range: str = ""
@@ -54,7 +60,24 @@ class WorkflowRequest(BaseModel):
     collection_name: str | None = None
     """Where to store; named after the dataset when absent."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """Live types: `duration`, after how many seconds the workflow is complete; without it, it runs until stopped."""
+<<<<<<< HEAD
+    """`rate`: the share of the exchange's limits to use at most, up to 1.
+
+    Live types: `duration`, after how many seconds the workflow is complete (without it, it runs until stopped);
+    `backfill`, history comes first, from so many seconds before now on or from an RFC 3339 instant on. Order books:
+    `levels` of each side, `every` so many seconds; what is polled: `every`; depth snapshots: `limit`.
+
+    Types with a time range: `source`, where `api_` records come from: `rest`, `dump` (the archives, REST for what they
+    lack) or `auto`, the default (REST as far as it reaches and is quick enough, the archives for what is older).
+=======
+    """`rate`: the share of the exchange's limits to use at most, up to 1. Live types: `duration`, after how many
+    seconds the workflow is complete; without it, it runs until stopped; `backfill`, history comes first, from so many
+    seconds before now on, or from an RFC 3339 instant on. Order books: `levels` of each side, `every` so many seconds;
+    what is polled: `every`; depth snapshots: `limit`. Types with a time range: `source`, where `api_` records come
+    from: `rest`, `dump` (the archives, REST for what they lack) or `auto`, the default (REST as far as it reaches and
+    is quick enough, the archives for what is older).
+>>>>>>> c-fill
+    """
 
 
 class CheckedRequest(BaseModel):
@@ -65,6 +88,7 @@ class CheckedRequest(BaseModel):
     exchange: str
     market: str
     symbol: str
+    """`MULTI` for a basket, whose symbols are among the options."""
     type: str
     time_range: str
     start: datetime
@@ -84,15 +108,15 @@ def check_request(request: WorkflowRequest, now: datetime) -> CheckedRequest:
     def fault(field: str, detail: str) -> None:
         errors.append(FieldError(pointer=f"#/{field}", detail=detail))
 
-    symbol = request.symbol.upper()
-    if not SYMBOL_PATTERN.fullmatch(symbol):
-        fault("symbol", f"{request.symbol!r} is not a symbol such as BTCUSDT: it must match {SYMBOL_PATTERN.pattern}")
+    symbols = _check_symbols(request, fault)
     if request.collection_name is not None and not COLLECTION_PATTERN.fullmatch(request.collection_name):
         fault("collection_name", f"must match {COLLECTION_PATTERN.pattern}")
     data_type = _check_combination(request, fault)
+    if data_type is not None and request.symbols is None and symbols == [EVERY_SYMBOL]:
+        _check_every_symbol(request, data_type, fault)
     if data_type is not None and data_type.source.is_live:
         start = now
-        _check_live(request, fault)
+        _check_live(request, data_type, now, fault)
     else:
         start = _check_bounded(request, data_type, now, fault)
     if errors:
@@ -100,13 +124,70 @@ def check_request(request: WorkflowRequest, now: datetime) -> CheckedRequest:
     return CheckedRequest(
         exchange=request.exchange,
         market=request.market,
-        symbol=symbol,
+        symbol=BASKET if request.symbols is not None else symbols[0],
         type=request.type,
         time_range=request.time_range,
         start=start,
         collection_name=request.collection_name,
-        options=request.options,
+        options={**request.options, **({} if request.symbols is None else {SYMBOLS_OPTION: symbols})},
     )
+
+
+def _check_symbols(request: WorkflowRequest, fault: Fault) -> list[str]:
+    """Return the symbols that are asked for, in capitals; where they are wrong it does not matter which."""
+    if request.symbol is not None and request.symbols is not None:
+        fault("symbols", "ask for one symbol or for several symbols, not for both")
+    elif request.symbols is not None:
+        return _check_basket(request.symbols, fault)
+    elif request.symbol is not None:
+        return [_check_one_symbol(request.symbol.upper(), fault)]
+    else:
+        fault("symbol", "nothing is asked for; name a symbol here, or several in symbols")
+    return []
+
+
+def _check_one_symbol(symbol: str, fault: Fault) -> str:
+    if symbol == BASKET:
+        fault("symbol", f"{BASKET} stands for a basket; list its symbols in symbols")
+    elif symbol == EVERY_SYMBOL:
+        return symbol
+    elif why := _why_no_symbol(symbol):
+        fault("symbol", why)
+    return symbol
+
+
+def _check_every_symbol(request: WorkflowRequest, data_type: DataType, fault: Fault) -> None:
+    of_all = {
+        (market.exchange, market.market, str(DataType(Source.WS, stream.kind.name)))
+        for market in STREAM_MARKETS.values()
+        for stream in market.streams.values()
+        if stream.is_of_all
+    }
+    if (request.exchange, request.market, str(data_type)) not in of_all:
+        there = ", ".join(" ".join(it) for it in sorted(of_all))
+        fault("symbol", f"there is no stream of all symbols of that, but of {there}; or list the symbols in symbols")
+
+
+def _check_basket(symbols: Sequence[str], fault: Fault) -> list[str]:
+    if not FEWEST <= len(symbols) <= MOST:
+        fault("symbols", f"a basket has {FEWEST} to {MOST:,} symbols, not {len(symbols):,}; one is asked for in symbol")
+        return []
+    raised: dict[str, None] = {}
+    for at, symbol in enumerate(map(str.upper, symbols)):
+        if symbol in (BASKET, EVERY_SYMBOL):
+            fault(f"symbols/{at}", f"{symbol} is the name of no single symbol")
+        elif why := _why_no_symbol(symbol):
+            fault(f"symbols/{at}", why)
+        elif symbol in raised:
+            fault(f"symbols/{at}", f"{symbol} is listed already")
+        raised[symbol] = None
+    return list(raised)
+
+
+def _why_no_symbol(symbol: str) -> str | None:
+    if SYMBOL_PATTERN.fullmatch(symbol):
+        return None
+    return f"{symbol!r} is not a symbol such as BTCUSDT: it must match {SYMBOL_PATTERN.pattern}"
 
 
 def _check_combination(request: WorkflowRequest, fault: Fault) -> DataType | None:
@@ -149,26 +230,95 @@ def _why(data_type: DataType, offers: Mapping[Source, Offer]) -> str:
     return f"not in this version; ask for one of {', '.join(dict.fromkeys(names))}"
 
 
-def _check_live(request: WorkflowRequest, fault: Fault) -> None:
+def _check_rate(value: Any, fault: Fault) -> None:  # noqa: ANN401
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        fault("options/rate", "expected the share of the exchange's limits to use at most, more than 0 and at most 1")
+
+
+def _check_live(request: WorkflowRequest, data_type: DataType, now: datetime, fault: Fault) -> None:
+    if request.symbols is not None:
+        fault("symbols", "live types take one symbol in this version; ask for a workflow for each")
     if request.time_range:
         fault("time_range", "live types have none: they begin now; leave it out, or ask for the api type of the kind")
+    known = options_of(request.exchange, request.market, data_type)
     for option, value in request.options.items():
-        if option != "duration":
-            fault(f"options/{option}", "unknown option; live types take duration, in seconds")
+        if option in known:
+            continue
+        if option == "rate":
+            _check_rate(value, fault)
+        elif option == BACKFILL_OPTION:
+            _check_backfill(request, data_type.kind, now, fault)
+        elif option != "duration":
+<<<<<<< HEAD
+            taken = ", ".join(["duration (seconds)", "rate", BACKFILL_OPTION, *known])
+=======
+            taken = ", ".join(["duration (seconds)", "rate", "backfill", *known])
+>>>>>>> c-fill
+            fault(f"options/{option}", f"unknown option; such types take {taken}")
         elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST_S:
             fault("options/duration", f"expected seconds, more than 0 and at most {_LONGEST_S}")
+    for option, detail in option_faults(known, request.options):
+        fault(f"options/{option}", detail)
+
+
+def _check_backfill(request: WorkflowRequest, kind: str, now: datetime, fault: Fault) -> None:
+    """Refuse history that the exchange does not give over REST."""
+    market = REST_MARKETS[request.exchange, request.market]
+    if kind not in market.histories:
+        fault(f"options/{BACKFILL_OPTION}", market.lacks.get(kind, f"the exchange gives no history of {kind}"))
+        return
+    try:
+        time_range = backfill_range(request.options[BACKFILL_OPTION], now)
+    except ValueError as exc:
+        fault(f"options/{BACKFILL_OPTION}", str(exc))
+        return
+    if why := market.fault_of_reach(kind, time_range.start_ms, time_range.end_ms):
+        fault(f"options/{BACKFILL_OPTION}", why)
 
 
 def _check_bounded(request: WorkflowRequest, data_type: DataType | None, now: datetime, fault: Fault) -> datetime:
     """Return the start of the range; now where that is not known."""
-    for option in request.options:
-        fault(f"options/{option}", "unknown option; types with a time range take none in this version")
+    known = {} if data_type is None else options_of(request.exchange, request.market, data_type)
+    for option, value in request.options.items():
+        if option == "rate":
+            _check_rate(value, fault)
+        elif option in known:
+            continue
+        elif option != SOURCE_OPTION or known:
+            taken = ", ".join(["rate", *known]) if known else "rate, and source: auto, rest or dump"
+            fault(f"options/{option}", f"unknown option; types with a time range take {taken}")
+    for option, detail in option_faults(known, request.options):
+        fault(f"options/{option}", detail)
+    if data_type is not None and _is_momentary(request, data_type):
+        time_range = _check_time_range(request.time_range, now, fault) if request.time_range else None
+        return now if time_range is None else time_range.start
+    is_over_rest = data_type is not None and _check_source(request, data_type, fault)
     time_range = _check_time_range(request.time_range, now, fault)
     if time_range is None:
         return now
-    if data_type is not None and data_type.source is Source.API:
+    if data_type is not None and is_over_rest:
         _check_reach(request, data_type.kind, time_range.start_ms, now, fault)
     return time_range.start
+
+
+def _is_momentary(request: WorkflowRequest, data_type: DataType) -> bool:
+    """Say whether the record is of the moment of loading: a time range may be given, and is of no account."""
+    poll = REST_MARKETS[request.exchange, request.market].polls.get(data_type.kind)
+    return data_type.source is Source.API and poll is not None and poll.kind.is_momentary
+
+
+def _check_source(request: WorkflowRequest, data_type: DataType, fault: Fault) -> bool:
+    """Say whether REST alone is left to load it."""
+    has_files = is_archived(request.exchange, request.market, data_type.kind)
+    try:
+        choice = SourceChoice.of(data_type.source, request.options)
+    except ValueError as exc:
+        fault(f"options/{SOURCE_OPTION}", str(exc))
+        return False
+    if choice is SourceChoice.DUMP and data_type.source is Source.API and not has_files:
+        detail = f"{request.exchange} {request.market} has no {data_type.kind} in archives; leave it out"
+        fault(f"options/{SOURCE_OPTION}", detail)
+    return choice is SourceChoice.REST or (choice is SourceChoice.AUTO and not has_files)
 
 
 def _check_reach(request: WorkflowRequest, kind: str, start_ms: int, now: datetime, fault: Fault) -> None:

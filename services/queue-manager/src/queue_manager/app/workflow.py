@@ -8,9 +8,10 @@ from pydantic import BaseModel, Field
 
 from queue_manager.app.catalog import LOADERS, targets_of
 from queue_manager.app.requests import CheckedRequest
+from streamforge_common.contract.baskets import basket_symbols
 from streamforge_common.contract.commands import Command
 from streamforge_common.contract.data_types import DataType
-from streamforge_common.contract.events import TaskError, TaskStatus
+from streamforge_common.contract.events import SymbolReport, TaskError, TaskStatus
 from streamforge_common.contract.repair import Repair
 from streamforge_common.ids import (
     QueueId,
@@ -71,7 +72,16 @@ class Dataset(BaseModel):
     kafka_topic: str
     collection_name: str
     options: dict[str, Any] = Field(default_factory=dict)
-    """As requested."""
+    """As requested; of a basket also its symbols."""
+
+    @property
+    def symbols(self) -> list[str]:
+        """Those of a basket; none where `symbol` is the only one, or stands for every one."""
+        return basket_symbols(self.symbol, self.options)
+
+    def of_symbol(self, symbol: str) -> "Dataset":
+        """Return what a basket would be if it had this symbol alone."""
+        return self.model_copy(update={"symbol": symbol})
 
 
 class Instance(BaseModel):
@@ -112,11 +122,17 @@ class Task(BaseModel):
     """Of a loader of records that lie on no grid: how far apart two neighbours may be, as the exchange names it."""
     out_of_range: int = 0
     """Records on the topic whose time is outside of the dataset's range, as its connector counts them."""
+    reconnects: int | None = None
+    """Of a live loader: connections that were opened because one was lost."""
+    filled: int | None = None
+    """Of a live loader: records that were missed and brought afterwards."""
     metrics_port: int | None = None
     started_since_ms: int | None = None
     """Append time of its `start` command; None until that is on `queue-control`."""
     told_ban_until_s: float = 0.0
     """Until when (Unix seconds) its exchange wants nothing, as the latest `start` told it."""
+    told_share: float | None = None
+    """Its share of limits whose use the exchange does not tell, as the latest `start` told it."""
     told_pause: bool = False
     told_stop: bool = False
     told_drain: bool = False
@@ -173,6 +189,23 @@ class Span(BaseModel):
     """Inclusive, Unix milliseconds or an id."""
     end: int
     """Exclusive."""
+    symbol: str = ""
+    """Of a basket: whose."""
+
+
+class SymbolState(BaseModel):
+    """What the loader of a basket has told of one symbol, in whatever attempt: what was loaded stays loaded."""
+
+    n: int
+    symbol: str
+    first_id: int | None = None
+    """As in `Task`."""
+    last_id: int | None = None
+    spacing_ms: int | None = None
+    is_loaded: bool = False
+    """All of it is on the topic; without a `last_id` there is nothing of it in the range."""
+    error: TaskError | None = None
+    """Why it cannot be loaded."""
 
 
 class AuditItem(BaseModel):
@@ -207,7 +240,9 @@ class Control(BaseModel):
     drain_offsets: dict[str, int] | None = None
     """Ends of the data topic, read after a loader that did not complete was gone."""
     exchange_gaps: list[Span] = Field(default_factory=list)
-    """Sorted, without overlaps in one dataset."""
+    """Sorted, without overlaps in one dataset, of a basket in one symbol of it."""
+    symbols: list[SymbolState] = Field(default_factory=list)
+    """Of baskets, in the order in which they were told of."""
     stream_gaps: list[Span] = Field(default_factory=list)
     """Of records that nothing numbers: the latest times, in ms, at which a live loader may have missed some."""
     stream_gaps_total: int = 0
@@ -244,6 +279,14 @@ class Workflow(BaseModel):
         """Find a task by its identity."""
         return next((task for task in self.tasks if task.telemetry_id == telemetry_id), None)
 
+    def loader_of(self, dataset: Dataset) -> Task | None:
+        """Return the task that loads a dataset."""
+        return next((task for task in self.tasks if task.n == dataset.n and task.is_loader), None)
+
+    def launched_jobs(self) -> set[str]:
+        """Name the jobs of the current attempts that were created."""
+        return {task.job_name for task in self.tasks if task.launched}
+
     def dataset_of(self, task: Task) -> Dataset:
         """Find the dataset that a task works on."""
         return next(dataset for dataset in self.datasets if dataset.n == task.n)
@@ -252,11 +295,28 @@ class Workflow(BaseModel):
         """Remember what the exchange does not have, joined to what it touches."""
         apart: list[Span] = []
         for span in self.control.exchange_gaps:
-            if span.n == gap.n and span.start <= gap.end and gap.start <= span.end:
-                gap = Span(n=gap.n, start=min(span.start, gap.start), end=max(span.end, gap.end))
+            is_same = (span.n, span.symbol) == (gap.n, gap.symbol)
+            if is_same and span.start <= gap.end and gap.start <= span.end:
+                joined = {"start": min(span.start, gap.start), "end": max(span.end, gap.end)}
+                gap = gap.model_copy(update=joined)
             else:
                 apart.append(span)
-        self.control.exchange_gaps = sorted([*apart, gap], key=lambda span: (span.n, span.start))
+        self.control.exchange_gaps = sorted([*apart, gap], key=lambda span: (span.n, span.symbol, span.start))
+
+    def note_symbol(self, n: int, report: SymbolReport) -> None:
+        """Remember what the loader of a basket has told of one symbol."""
+        states = self.control.symbols
+        state = next((it for it in states if (it.n, it.symbol) == (n, report.symbol)), None)
+        if state is None:
+            state = SymbolState(n=n, symbol=report.symbol)
+            states.append(state)
+        for field in ("first_id", "last_id", "spacing_ms"):
+            if (told := getattr(report, field)) is not None:
+                setattr(state, field, told)
+        if report.is_loaded or report.error is not None:
+            state.is_loaded, state.error = report.is_loaded, report.error
+        for gap in report.exchange_gaps or ():
+            self.note_exchange_gap(Span(n=n, start=gap.start, end=gap.end, symbol=report.symbol))
 
     def note_stream_gap(self, gap: Span) -> None:
         """Remember when a live loader may have missed something that nobody can count."""
