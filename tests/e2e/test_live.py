@@ -138,14 +138,14 @@ def test_three_disconnects_and_a_kill_leave_no_hole(simulated, workflows, databa
 
 
 @pytest.mark.timeout(300)
-def test_a_live_workflow_with_a_duration_completes_by_itself(simulated, workflows):
-    body = {"symbol": "BTCUSDT", "type": "ws_candles_1s", "options": {"duration": 3}}
+def test_a_live_workflow_with_a_duration_and_history_before_completes_by_itself(simulated, workflows):
+    body = {"symbol": "BTCUSDT", "type": "ws_candles_1s", "options": {"duration": 3, "backfill": 600}}
     began = time.monotonic()
     ended = workflows.wait_ended(workflows.submit(body)["queue_id"], ENDS_WITHIN_S)
     quality = workflows.find(ended["queue_id"], "/quality")
     assert time.monotonic() - began >= 3
     assert (ended["status"], quality["verdict"]) == ("completed", "complete")
-    assert quality["datasets"][0]["stored"] > 1
+    assert quality["datasets"][0]["stored"] > 600
 
 
 def lose_a_message(platform: Platform, stream: str) -> None:
