@@ -210,3 +210,22 @@ def test_stored_differences_are_complete_but_where_one_was_lost(simulated, workf
     quality = workflows.find(ended["queue_id"], "/quality")
     assert (ended["status"], quality["verdict"]) == ("completed", "complete"), (ended, quality)
     assert quality["datasets"][0]["expected"] == quality["datasets"][0]["stored"] > 10
+
+
+@pytest.mark.timeout(300)
+def test_what_there_is_at_this_moment_is_loaded_once_or_again_and_again(simulated, workflows):
+    moment = {"symbol": "BTCUSDT", "exchange": "bybit", "market": "linear", "type": "api_depth_snapshot"}
+    polled = {"symbol": "BTCUSDT", "market": "um", "type": "poll_open_interest", "options": {"every": 1, "duration": 5}}
+    submitted = [workflows.submit(body)["queue_id"] for body in (moment, polled)]
+    for queue_id in submitted:
+        ended = workflows.wait_ended(queue_id, ENDS_WITHIN_S)
+        (dataset,) = ended["datasets"]
+        kind = dataset["type"].partition("_")[2]
+        for database in opened(simulated):
+            stored = read_documents(database, dataset["collection_name"])
+        query = {"symbol": "BTCUSDT", "market": f"{dataset['exchange']}:{dataset['market']}", "kind": kind}
+        pushed = httpx.get(f"{simulated.exchange_url}/_sim/served", params=query).text.splitlines()
+        quality = workflows.find(queue_id, "/quality")["datasets"][0]
+        assert (ended["status"], quality["verdict"], quality["stored"]) == ("completed", "unproven", len(stored))
+        # What was on its way when the time was over is not part of it.
+        assert 1 <= len(stored) <= len(pushed) <= len(stored) + 1
