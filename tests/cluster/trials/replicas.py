@@ -22,7 +22,7 @@ WORKFLOWS = 50
 _CANDLES = {"symbol": "BTCUSDT", "type": "api_candles_5m", "time_range": "2024-08-01:2024-08-02"}
 _VALUES = {"queueManager": {"maxRunningWorkflows": 5}}
 """Per replica: as many pods as one node bears."""
-_BETWEEN_KILLS_S = (5.0, 20.0)
+_BETWEEN_KILLS_S = (20.0, 60.0)
 _END_WITHIN_S = 1_500.0
 _LOOK_EVERY_S = 2.0
 
