@@ -231,3 +231,29 @@ async def test_after_a_kill_in_the_middle_every_symbol_goes_on_and_the_dead_one_
     last = (await driver.events())[-1]
     assert (last.status, last.symbol, last.end_offsets) == (TaskStatus.COMPLETED, "MULTI", {"0": len(keys)})
     assert "symbols under way" in await asyncio.to_thread(job.log)
+
+
+async def test_a_repair_loads_of_the_symbols_it_names_the_ranges_that_each_lacks(
+    kafka_broker: Broker, simulated_exchange: str, tmp_path: Path
+) -> None:
+    start_ms, minute_ms = 1_722_470_400_000, 60_000
+    holes = {
+        "ETHUSDT": [(start_ms + 3 * minute_ms, start_ms + 5 * minute_ms)],
+        "LTCUSDT": [(start_ms, start_ms + minute_ms), (start_ms + 9 * minute_ms, start_ms + 10 * minute_ms)],
+    }
+    driver = driver_of(kafka_broker, "api_candles_1m", "2024-08-01:2024-08-02")
+    await driver.create_topics()
+    await driver.tell(CommandKind.START, options={"symbols": SYMBOLS, "repair": {"number": 2, "symbols": holes}})
+
+    async with driver.job(tmp_path / "loader.log", BINANCE_SPOT_REST_URL=simulated_exchange) as job:
+        assert await job.exit_code() == 0, job.log()
+
+    keys = {message.key.decode() for message in await driver.read(driver.kafka_topic)}
+    assert keys == {
+        f"binance:spot:{symbol}:candles_1m:{open_time}"
+        for symbol, ranges in holes.items()
+        for start, end in ranges
+        for open_time in range(start, end, minute_ms)
+    }
+    # What was known of a symbol before stays what it was.
+    assert not any(report.is_loaded or report.last_id for report in told_of(await driver.events()).values())

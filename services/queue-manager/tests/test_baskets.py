@@ -3,14 +3,16 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import arangolite
 from queue_manager.adapters.evidence import ArangoEvidence
 from queue_manager.app.lifecycle import note_event
 from queue_manager.app.quality import Cause, Verdict, report_quality
+from queue_manager.app.repairs import find_missing
 from queue_manager.app.requests import InvalidRequestError, WorkflowRequest, check_request
+from queue_manager.app.wishes import NotPossibleError, repair
 from queue_manager.app.workflow import Workflow, WorkflowStatus, new_workflow
 from streamforge_common.arango.database import ensure_collection, ensure_database, open_database
 from streamforge_common.contract.events import Event
@@ -29,6 +31,7 @@ def request(**fields: object) -> WorkflowRequest:
 names = st.text(alphabet="AbZ09_-é ", max_size=32) | st.sampled_from(["BTCUSDT", "btcusdt", "ETHUSDT", "MULTI", "all"])
 
 
+@example(["all", "all"])
 @given(st.lists(names, max_size=6))
 def test_any_list_of_symbols_is_a_basket_or_refused_with_every_fault_named(symbols: list[str]) -> None:
     try:
@@ -57,6 +60,7 @@ def test_any_list_of_symbols_is_a_basket_or_refused_with_every_fault_named(symbo
         ({"symbols": [f"S{number}" for number in range(1_001)]}, "#/symbols", "2 to 1,000 symbols, not 1,001"),
         ({"symbols": ["BTCUSDT", "ETHUSDT", "btcusdt"]}, "#/symbols/2", "BTCUSDT is listed already"),
         ({"symbols": ["BTCUSDT", "B"]}, "#/symbols/1", "not a symbol such as BTCUSDT"),
+        ({"symbols": ["BTCUSDT", "ALL"]}, "#/symbols/1", "no single symbol"),
         ({"symbol": "MULTI"}, "#/symbol", "list its symbols in symbols"),
         ({"symbol": "ALL"}, "#/symbol", "binance um ws_mark_price; or list the symbols in symbols"),
         ({"symbol": "all", "type": "ws_trades", "time_range": ""}, "#/symbol", "binance um ws_liquidations"),
@@ -177,6 +181,27 @@ async def test_every_symbol_is_judged_for_itself_and_the_dataset_is_their_sum(da
     shown = report.model_dump(mode="json", by_alias=True)["datasets"][0]
     assert shown["symbols"][3]["error"] == ERROR
     assert set(shown["symbols"][1]["gaps"][0]) == {"from", "to", "missing", "cause"}
+
+
+async def test_a_repair_of_a_basket_loads_of_each_symbol_what_it_lacks(database) -> None:
+    symbols = ["WHOLEUSDT", "HOLEDUSDT", "DEADUSDT", "NEVERUSDT"]
+    ends = {"first_id": START_MS, "last_id": START_MS + (DAY - 1) * MINUTE_MS, "is_loaded": True}
+    reports = [{"symbol": "WHOLEUSDT", **ends}, {"symbol": "HOLEDUSDT", **ends}, {"symbol": "DEADUSDT", "error": ERROR}]
+    workflow = workflow_of(symbols, *reports)
+    ids = {"WHOLEUSDT": minutes((0, DAY)), "HOLEDUSDT": minutes((0, 7), (9, DAY))}
+    await store(database, workflow, ids, "open_time")
+
+    missing = await find_missing(workflow, ArangoEvidence(database))
+    repair(workflow, NOW, missing)
+
+    told = workflow.tasks[0].repair
+    hole = (START_MS + 7 * MINUTE_MS, START_MS + 9 * MINUTE_MS)
+    assert told is not None
+    assert (told.number, told.ranges) == (2, [])
+    assert told.symbols == {"HOLEDUSDT": [hole], "NEVERUSDT": [(START_MS, START_MS + DAY * MINUTE_MS)]}
+    of_trades = workflow_of(["AUSDT", "BUSDT"], data_type="api_agg_trades")
+    with pytest.raises(NotPossibleError, match="nobody can say"):
+        repair(of_trades, NOW, await find_missing(of_trades, ArangoEvidence(database)))
 
 
 async def test_trades_of_a_basket_are_judged_by_the_ids_of_each_symbol(database) -> None:

@@ -615,13 +615,22 @@ def test_a_loader_of_a_limit_that_nobody_counts_is_told_its_share_and_every_chan
     def shares():
         return [it.share for it in platform.log.commands if it.command is CommandKind.START and it.share]
 
-    assert shares() == [0.125, 0.5]
+    assert shares() == [0.075, 0.5]
     assert [it.target for it in platform.log.commands if it.share] == ["loader-producer"] * 2
-    platform.controller._shares.count([RunningLoader("bybit", "linear", "candles_1m")] * 4)
+    platform.controller._shares.count([RunningLoader.of("bybit", "linear", "api_candles_1m")] * 4)
     platform.look()
     platform.look()
-    assert shares() == [0.125, 0.5, 0.125]
+    assert shares() == [0.075, 0.5, 0.125]
     assert platform.launcher.ever_launched == [task.job_name for task in platform.workflow.tasks]
+
+
+def test_a_workflow_whose_loader_would_have_next_to_nothing_of_a_limit_waits(monkeypatch):
+    monkeypatch.setattr("queue_manager.app.shares._LEAST", 0.1)
+    platform = Platform(request={**HISTORY, "exchange": "bybit"})
+    assert (platform.told(), platform.workflow.status) == ([], WorkflowStatus.PENDING)
+    monkeypatch.undo()
+    platform.look()
+    assert len(platform.launcher.ever_launched) == 2
 
 
 HOLES = [(1_722_470_400_000, 1_722_471_000_000), (1_722_500_100_000, 1_722_500_400_000)]

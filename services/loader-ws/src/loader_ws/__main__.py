@@ -8,7 +8,8 @@ import uvloop
 
 from loader_ws.adapters.websocket import StreamClient
 from loader_ws.app.dataset import Dataset
-from loader_ws.app.loading import Loading
+from loader_ws.app.loading import Loading, Receivers
+from loader_ws.app.polling import PollDataset, Polling, is_polled
 from loader_ws.app.receivers import receiver_of
 from loader_ws.settings import Settings
 from streamforge_common.exchanges import REST_MARKETS
@@ -34,8 +35,7 @@ def main() -> None:
 
 
 async def _load(settings: Settings, run: JobRun) -> Ending:
-    dataset = Dataset.of(run.start)
-    exchange = StreamClient(getattr(settings, dataset.market.base_url_setting))
+    dataset = PollDataset.of(run.start) if is_polled(run.start) else Dataset.of(run.start)
     market = REST_MARKETS[dataset.market.exchange, dataset.market.market]
     rest = ExchangeClient(
         market,
@@ -45,6 +45,7 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
         share=run.share,
         bound=run.start.rate,
     )
+    run.spent = rest.spent
     writer = RecordWriter(settings, dataset.kafka_topic, delivery_timeout_s=settings.outage_seconds)
     checkpoint = Checkpoint(
         settings, dataset.kafka_topic, settings.telemetry_id, outage_seconds=settings.outage_seconds
@@ -57,9 +58,16 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
     async with AsyncExitStack() as stack:
         for client in (rest, writer, checkpoint, topics):
             await connect(stack, client, settings.outage_seconds)
-        receivers = partial(receiver_of, dataset, exchange, rest)
+        receivers = _receivers(settings, dataset, rest)
         loading = Loading(run, dataset, receivers=receivers, rest=rest, data_topic=writer, places=checkpoint)
         return await loading.load(end_offsets)
+
+
+def _receivers(settings: Settings, dataset: Dataset | PollDataset, rest: ExchangeClient) -> Receivers:
+    if isinstance(dataset, PollDataset):
+        return partial(Polling, dataset, rest)
+    exchange = StreamClient(getattr(settings, dataset.market.base_url_setting))
+    return partial(receiver_of, dataset, exchange, rest)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """What a repair loads: the ranges of ids that a dataset lacks, carried by the `options` of a `start` command."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from streamforge_common.contract.commands import Command
 
@@ -11,6 +11,8 @@ RANGES_MAX = 200
 
 IdRange = tuple[int, int]
 """Ids in [from, to)."""
+IdRanges = Annotated[list[IdRange], Field(max_length=RANGES_MAX)]
+"""Sorted, without overlaps."""
 
 
 class Repair(BaseModel):
@@ -20,8 +22,20 @@ class Repair(BaseModel):
 
     number: int
     """The attempt that began it: what goes on with it, after a `retry`, knows the place by this number."""
-    ranges: Annotated[list[IdRange], Field(min_length=1, max_length=RANGES_MAX)]
-    """Sorted, without overlaps."""
+    ranges: IdRanges = []
+    """None of a basket."""
+    symbols: dict[str, IdRanges] = {}
+    """Of a basket: those that lack something, in its order, each with its ranges."""
+
+    @model_validator(mode="after")
+    def _says_what_to_load(self) -> Self:
+        if not self.ranges and not (self.symbols and all(self.symbols.values())):
+            raise ValueError("a repair needs ranges, of a basket symbols with theirs")
+        return self
+
+    def of_symbol(self, symbol: str) -> "Repair":
+        """Return a basket's repair as that of one of its symbols."""
+        return Repair(number=self.number, ranges=self.symbols[symbol])
 
     @classmethod
     def of(cls, start: Command) -> "Repair | None":

@@ -36,8 +36,23 @@ def run(
     duration: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="Of a live type: how long; else until it is stopped.")
     ] = None,
+<<<<<<< HEAD
     source: Annotated[
         str | None, typer.Option(metavar="SOURCE", help="Of an api type: rest, dump (archives) or auto; else auto.")
+    ] = None,
+=======
+>>>>>>> c-fill
+    backfill: Annotated[
+        str | None,
+        typer.Option(
+            metavar="START", help="Of a live type: history first, from an instant on or so many seconds back."
+        ),
+<<<<<<< HEAD
+=======
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Of an api type: rest, dump (archives) or auto; else auto.")
+>>>>>>> c-fill
     ] = None,
     is_followed: Annotated[
         bool, typer.Option("--follow/--no-follow", help="Show the progress until it has ended, or only start it.")
@@ -60,7 +75,11 @@ def run(
     }
     if collection is not None:
         request["collection_name"] = collection
-    choices = {"duration": duration, "source": source}
+    choices = {
+        "duration": duration,
+        "source": source,
+        "backfill": float(backfill) if backfill is not None and backfill.isdecimal() else backfill,
+    }
     if chosen := {option: choice for option, choice in choices.items() if choice is not None}:
         request["options"] = chosen
     connection = Connection(url, home)

@@ -15,6 +15,7 @@ from typing import Protocol
 import msgspec
 from loguru import logger
 
+from loader_producer.app.dataset import repair_of
 from loader_producer.app.loading import EndOffsets
 from loader_producer.app.place import BasketPlace, decode_place
 from loader_producer.app.publishing import DataTopic, PlaceStore, rest_while_paused
@@ -207,7 +208,9 @@ class Part:
         """Note that all of the symbol is on the topic."""
         self.is_over = True
         gaps = list(done.exchange_gaps) or None
-        self._note(first_id=done.first_id, last_id=done.last_id, exchange_gaps=gaps, is_loaded=True)
+        # What a repair does not load is as it was before.
+        is_whole = repair_of(self.start) is None
+        self._note(first_id=done.first_id, last_id=done.last_id, exchange_gaps=gaps, is_loaded=is_whole)
 
     def note_told(self, news: SymbolReport) -> None:
         """Forget what has been told, unless there is more by now."""

@@ -1,6 +1,6 @@
 """What the `start` command asks for, checked against what the exchanges have."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from streamforge_common.contract.baskets import basket_symbols
 from streamforge_common.contract.commands import Command
@@ -45,6 +45,13 @@ class Dataset:
             raise _unsupported(f"{start.exchange!r} {start.market!r} has no {kind!r}")
         return cls(market, history, start.symbol, time_range, start.type, start.kafka_topic, repair)
 
+    def of_symbol(self, symbol: str) -> "Dataset":
+        """Return a basket as if it had this symbol alone; what has one symbol is that."""
+        repair = self.repair
+        if repair is not None and repair.symbols:
+            repair = repair.of_symbol(symbol)
+        return replace(self, symbol=symbol, repair=repair)
+
 
 @dataclass(frozen=True, slots=True)
 class ArchiveDataset:
@@ -81,6 +88,10 @@ class ArchiveDataset:
         rest = REST_MARKETS[key]
         history = rest.histories.get(kind)
         return cls(market, rest, archive, history, start.symbol, time_range, start.type, start.kafka_topic)
+
+    def of_symbol(self, symbol: str) -> "ArchiveDataset":
+        """Return a basket as if it had this symbol alone."""
+        return replace(self, symbol=symbol)
 
     @property
     def ends(self) -> EndRequests | None:
@@ -124,15 +135,17 @@ def repair_of(start: Command) -> Repair | None:
 
 
 def basket_of(start: Command) -> list[str]:
-    """Return the symbols of a basket; none where the dataset has one.
+    """Return the symbols of a basket, in a repair those that lack something; none where the dataset has one.
 
     Raises:
         FatalError: It is a basket and does not say of which symbols (`unsupported_dataset`).
     """
     try:
-        return basket_symbols(start.symbol, start.options)
+        symbols = basket_symbols(start.symbol, start.options)
     except ValueError as exc:
         raise _unsupported(str(exc)) from exc
+    repair = repair_of(start)
+    return symbols if repair is None or not symbols else list(repair.symbols)
 
 
 def _parse(start: Command, *sources: Source) -> tuple[str, TimeRange]:

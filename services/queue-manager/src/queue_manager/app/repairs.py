@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import pairwise
 
 from queue_manager.app.catalog import is_archived, offers_of
-from queue_manager.app.quality import Evidence, Gap, find_gaps
+from queue_manager.app.quality import Evidence, Gap, find_gaps, find_gaps_of_basket
 from queue_manager.app.workflow import Dataset, Workflow
 from streamforge_common.contract.data_types import DataType, Source
 from streamforge_common.contract.kinds import record_kind
@@ -17,39 +17,51 @@ from streamforge_common.contract.repair import RANGES_MAX, IdRange
 from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.exchanges import REST_MARKETS
 
-Missing = Mapping[int, Sequence[IdRange] | None]
-"""Number of a dataset to what it lacks, sorted; None where nobody can say which ids there are, and of baskets."""
+Lacks = Sequence[IdRange] | Mapping[str, Sequence[IdRange]]
+"""Sorted ranges; of a basket those of each symbol that lacks something."""
+Missing = Mapping[int, Lacks | None]
+"""Number of a dataset to what it lacks; None where nobody can say which ids there are."""
 
 
 async def find_missing(workflow: Workflow, evidence: Evidence) -> Missing:
     """Look into the database for what every dataset lacks."""
-    missing: dict[int, Sequence[IdRange] | None] = {}
-    for dataset in workflow.datasets:
-        if dataset.symbols:
-            missing[dataset.n] = None
-            continue
-        gaps = await find_gaps(workflow, dataset, evidence)
-        missing[dataset.n] = None if gaps is None else ranges_of(gaps)
-    return missing
+    return {
+        dataset.n: await (_find_of_basket if dataset.symbols else _find_of_one)(workflow, dataset, evidence)
+        for dataset in workflow.datasets
+    }
 
 
-def ranges_of(gaps: Sequence[Gap]) -> list[IdRange]:
-    """Return the ranges that gaps lie in, at most `RANGES_MAX`.
+async def _find_of_one(workflow: Workflow, dataset: Dataset, evidence: Evidence) -> Lacks | None:
+    gaps = await find_gaps(workflow, dataset, evidence)
+    return None if gaps is None else ranges_of(gaps)
 
-    Of more than that the nearest neighbours are one range, with what is stored between them.
+
+async def _find_of_basket(workflow: Workflow, dataset: Dataset, evidence: Evidence) -> Lacks | None:
+    gaps = await find_gaps_of_basket(workflow, dataset, evidence)
+    if gaps is None:
+        return None
+    most = max(1, RANGES_MAX // max(1, len(gaps)))
+    return {symbol: ranges_of(of_symbol, most) for symbol, of_symbol in gaps.items()}
+
+
+def ranges_of(gaps: Sequence[Gap], most: int = RANGES_MAX) -> list[IdRange]:
+    """Return the ranges that gaps lie in.
+
+    Of more than so many the nearest neighbours are one range, with what is stored between them.
 
     Args:
         gaps: In order, without overlaps.
+        most: Ranges.
     """
     distances = [after.start - before.end for before, after in pairwise(gaps)]
     apart = [place for place, distance in enumerate(distances) if distance > 0]
-    cuts = sorted(sorted(apart, key=distances.__getitem__, reverse=True)[: RANGES_MAX - 1])
+    cuts = sorted(sorted(apart, key=distances.__getitem__, reverse=True)[: most - 1])
     firsts = [0, *(place + 1 for place in cuts)]
     lasts = [*cuts, len(gaps) - 1]
     return [(gaps[first].start, gaps[last].end) for first, last in zip(firsts, lasts, strict=True)] if gaps else []
 
 
-def fault_of_repair(dataset: Dataset, ranges: Sequence[IdRange], now: datetime) -> str | None:
+def fault_of_repair(dataset: Dataset, lacks: Lacks, now: datetime) -> str | None:
     """Say why a dataset's missing records cannot be loaded, and what to do instead; None where they can.
 
     What archives have is not refused: what REST does not reach comes from the files.
@@ -68,7 +80,9 @@ def fault_of_repair(dataset: Dataset, ranges: Sequence[IdRange], now: datetime) 
     if not is_archived(dataset.exchange, dataset.market, data_type.kind):
         kind = record_kind(data_type.kind)
         is_timed = kind.id_field == kind.time_field
-        start_ms = ranges[0][0] if is_timed else TimeRange.parse(dataset.time_range).start_ms
+        each = [lacks] if isinstance(lacks, Sequence) else lacks.values()
+        firsts = [ranges[0][0] for ranges in each]
+        start_ms = min(firsts) if is_timed else TimeRange.parse(dataset.time_range).start_ms
         market = REST_MARKETS[dataset.exchange, dataset.market]
         return market.fault_of_reach(kind.name, start_ms, int(now.timestamp() * 1000))
     return None

@@ -1,9 +1,10 @@
 """What a person may wish of a workflow: each wish changes the document, and `lifecycle` brings it about."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from queue_manager.app.repairs import Missing, fault_of_repair
-from queue_manager.app.workflow import Dataset, Deletion, Wish, Workflow, WorkflowStatus
+from queue_manager.app.repairs import Lacks, Missing, fault_of_repair
+from queue_manager.app.workflow import Deletion, Wish, Workflow, WorkflowStatus
 from streamforge_common.contract.events import TaskStatus
 from streamforge_common.contract.repair import Repair
 
@@ -83,23 +84,23 @@ def repair(workflow: Workflow, now: datetime, missing: Missing) -> None:
     if workflow.control.delete is not None:
         raise NotPossibleError(f"{workflow.queue_id!r} is being deleted")
     for dataset in workflow.datasets:
-        ranges = missing[dataset.n]
-        if ranges is None:
-            raise NotPossibleError(_why_unknown(dataset))
-        if ranges and (why := fault_of_repair(dataset, ranges, now)):
+        lacks = missing[dataset.n]
+        if lacks is None:
+            raise NotPossibleError(f"nobody can say which {dataset.type} of {dataset.symbol} there should be")
+        if lacks and (why := fault_of_repair(dataset, lacks, now)):
             raise NotPossibleError(why)
     if not any(missing.values()):
         return
     for position, task in enumerate(workflow.tasks):
-        if ranges := missing[task.n]:
-            workflow.tasks[position] = task.next_repair(Repair(number=task.attempt + 1, ranges=list(ranges)))
+        if lacks := missing[task.n]:
+            workflow.tasks[position] = task.next_repair(_repair_of(lacks, task.attempt + 1))
     _begin_again(workflow, now)
 
 
-def _why_unknown(dataset: Dataset) -> str:
-    if dataset.symbols:
-        return "a basket is not repaired in this version: load what its report names, symbol by symbol"
-    return f"nobody can say which {dataset.type} of {dataset.symbol} there should be"
+def _repair_of(lacks: Lacks, number: int) -> Repair:
+    if isinstance(lacks, Sequence):
+        return Repair(number=number, ranges=list(lacks))
+    return Repair(number=number, symbols={symbol: list(ranges) for symbol, ranges in lacks.items()})
 
 
 def _begin_again(workflow: Workflow, now: datetime) -> None:
