@@ -38,7 +38,9 @@ def run(
     ] = None,
     backfill: Annotated[
         str | None,
-        typer.Option(metavar="START", help="Of a live type: history too, from an instant on or so many seconds back."),
+        typer.Option(
+            metavar="START", help="Of a live type: history first, from an instant on or so many seconds back."
+        ),
     ] = None,
     source: Annotated[
         str | None, typer.Option(metavar="SOURCE", help="Of an api type: rest, dump (archives) or auto; else auto.")
