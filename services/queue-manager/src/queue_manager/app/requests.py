@@ -60,7 +60,6 @@ class WorkflowRequest(BaseModel):
     collection_name: str | None = None
     """Where to store; named after the dataset when absent."""
     options: dict[str, Any] = Field(default_factory=dict)
-<<<<<<< HEAD
     """`rate`: the share of the exchange's limits to use at most, up to 1.
 
     Live types: `duration`, after how many seconds the workflow is complete (without it, it runs until stopped);
@@ -69,14 +68,6 @@ class WorkflowRequest(BaseModel):
 
     Types with a time range: `source`, where `api_` records come from: `rest`, `dump` (the archives, REST for what they
     lack) or `auto`, the default (REST as far as it reaches and is quick enough, the archives for what is older).
-=======
-    """`rate`: the share of the exchange's limits to use at most, up to 1. Live types: `duration`, after how many
-    seconds the workflow is complete; without it, it runs until stopped; `backfill`, history comes first, from so many
-    seconds before now on, or from an RFC 3339 instant on. Order books: `levels` of each side, `every` so many seconds;
-    what is polled: `every`; depth snapshots: `limit`. Types with a time range: `source`, where `api_` records come
-    from: `rest`, `dump` (the archives, REST for what they lack) or `auto`, the default (REST as far as it reaches and
-    is quick enough, the archives for what is older).
->>>>>>> c-fill
     """
 
 
@@ -249,11 +240,7 @@ def _check_live(request: WorkflowRequest, data_type: DataType, now: datetime, fa
         elif option == BACKFILL_OPTION:
             _check_backfill(request, data_type.kind, now, fault)
         elif option != "duration":
-<<<<<<< HEAD
             taken = ", ".join(["duration (seconds)", "rate", BACKFILL_OPTION, *known])
-=======
-            taken = ", ".join(["duration (seconds)", "rate", "backfill", *known])
->>>>>>> c-fill
             fault(f"options/{option}", f"unknown option; such types take {taken}")
         elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST_S:
             fault("options/duration", f"expected seconds, more than 0 and at most {_LONGEST_S}")
