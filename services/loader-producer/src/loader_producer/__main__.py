@@ -65,6 +65,7 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
         share=run.share,
         bound=run.start.rate,
     )
+    run.spent = exchange.spent
     writer = RecordWriter(settings, run.start.kafka_topic, delivery_timeout_s=settings.outage_seconds)
     places = _places_group(settings.telemetry_id, repair_of(run.start))
     checkpoint = Checkpoint(settings, run.start.kafka_topic, places, outage_seconds=settings.outage_seconds)

@@ -45,6 +45,7 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
         share=run.share,
         bound=run.start.rate,
     )
+    run.spent = rest.spent
     writer = RecordWriter(settings, dataset.kafka_topic, delivery_timeout_s=settings.outage_seconds)
     checkpoint = Checkpoint(
         settings, dataset.kafka_topic, settings.telemetry_id, outage_seconds=settings.outage_seconds

@@ -36,14 +36,14 @@ def run(
     duration: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="Of a live type: how long; else until it is stopped.")
     ] = None,
-    source: Annotated[
-        str | None, typer.Option(metavar="SOURCE", help="Of an api type: rest, dump (archives) or auto; else auto.")
-    ] = None,
     backfill: Annotated[
         str | None,
         typer.Option(
             metavar="START", help="Of a live type: history first, from an instant on or so many seconds back."
         ),
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Of an api type: rest, dump (archives) or auto; else auto.")
     ] = None,
     is_followed: Annotated[
         bool, typer.Option("--follow/--no-follow", help="Show the progress until it has ended, or only start it.")

@@ -35,7 +35,7 @@ from streamforge_common import telemetry
 from streamforge_common.contract.events import Event
 from streamforge_common.errors import FatalError, TransientError
 from streamforge_common.exchanges import at_the_same_address
-from streamforge_common.ids import QueueId
+from streamforge_common.ids import QueueId, make_job_name
 
 _WORKERS = 8
 """Workflows that are looked at side by side; each waits mostly for the database."""
@@ -151,6 +151,7 @@ class Controller:
             return False
         for event, _, _ in events:
             await self._note_ban(workflow, event)
+            self._note_spent(workflow, event)
         # Short jobs are seldom scraped, so their records are counted here too.
         for (target, data_type), records in written.items():
             telemetry.RECORDS.labels(target, data_type, "written").inc(records)
@@ -169,6 +170,13 @@ class Controller:
             if is_news:
                 for queue_id, _ in await self._store.unsettled():
                     self.wake(queue_id)
+
+    def _note_spent(self, workflow: Workflow, event: Event) -> None:
+        task = workflow.task_of(event.producer)
+        if task is not None and event.spent is not None:
+            loader = _loader_of(workflow.dataset_of(task))
+            job = make_job_name(task.telemetry_id, event.attempt)
+            self._shares.note_ended(loader, job, event.spent, self._clock().timestamp())
 
     def _banned_until(self, dataset: Dataset) -> float:
         return self._bans.get((dataset.exchange, dataset.market), 0.0)
@@ -336,7 +344,8 @@ class Controller:
                 appended_ms = await self._log.tell(command)
                 task = workflow.task_of(telemetry_id)
                 if task is not None and task.started_since_ms is None and command.share is not None:
-                    self._shares.note_begun(_loader_of(workflow.dataset_of(task)), command.timestamp)
+                    loader = _loader_of(workflow.dataset_of(task))
+                    self._shares.note_begun(loader, task.job_name, command.share, command.timestamp)
                 lifecycle.note_told(workflow, command, appended_ms)
                 logger.bind(queue_id=workflow.queue_id).info("told {} to {}", telemetry_id, command.command)
 

@@ -298,6 +298,9 @@ def _run(workflow: Workflow, seen: Seen, now: datetime) -> list[Action]:
         return [CreateTopic(topic)]
     if workflow.control.topic_expires:
         return [SetRetention(topic, expires=False)]
+    begins = any(task.is_loader and task.started_since_ms is None and not task.finished for task in workflow.tasks)
+    if begins and seen.share is not None and not seen.share.may_begin:
+        return []
     actions: list[Action] = []
     wants_pause = workflow.control.wish is Wish.PAUSE
     for task in workflow.tasks:
