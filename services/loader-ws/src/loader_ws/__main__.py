@@ -7,9 +7,9 @@ from functools import partial
 import uvloop
 
 from loader_ws.adapters.websocket import StreamClient
-from loader_ws.app.dataset import Dataset
-from loader_ws.app.loading import Loading
-from loader_ws.app.receivers import receiver_of
+from loader_ws.app.dataset import Dataset, basket_of
+from loader_ws.app.loading import Loading, Receivers
+from loader_ws.app.receivers import basket_receiver_of, receiver_of
 from loader_ws.settings import Settings
 from streamforge_common.exchanges import REST_MARKETS
 from streamforge_common.history.client import ExchangeClient
@@ -57,7 +57,10 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
     async with AsyncExitStack() as stack:
         for client in (rest, writer, checkpoint, topics):
             await connect(stack, client, settings.outage_seconds)
-        receivers = partial(receiver_of, dataset, exchange, rest)
+        symbols = basket_of(run.start)
+        receivers: Receivers = partial(receiver_of, dataset, exchange, rest)
+        if symbols:
+            receivers = partial(basket_receiver_of, dataset, symbols, exchange, rest)
         loading = Loading(run, dataset, receivers=receivers, rest=rest, data_topic=writer, places=checkpoint)
         return await loading.load(end_offsets)
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from queue_manager.app.catalog import Offer, is_archived, offers_of
-from streamforge_common.contract.baskets import BASKET, EVERY_SYMBOL, FEWEST, MOST, SYMBOLS_OPTION
+from streamforge_common.contract.baskets import BASKET, EVERY_SYMBOL, FEWEST, MOST, MOST_LIVE, SYMBOLS_OPTION
 from streamforge_common.contract.data_types import DataType, Source
 from streamforge_common.contract.source_choice import SOURCE_OPTION, SourceChoice
 from streamforge_common.contract.time_range import TimeRange
@@ -101,7 +101,7 @@ def check_request(request: WorkflowRequest, now: datetime) -> CheckedRequest:
         _check_every_symbol(request, data_type, fault)
     if data_type is not None and data_type.source.is_live:
         start = now
-        _check_live(request, fault)
+        _check_live(request, data_type.source, fault)
     else:
         start = _check_bounded(request, data_type, now, fault)
     if errors:
@@ -220,9 +220,11 @@ def _check_rate(value: Any, fault: Fault) -> None:  # noqa: ANN401
         fault("options/rate", "expected the share of the exchange's limits to use at most, more than 0 and at most 1")
 
 
-def _check_live(request: WorkflowRequest, fault: Fault) -> None:
-    if request.symbols is not None:
-        fault("symbols", "live types take one symbol in this version; ask for a workflow for each")
+def _check_live(request: WorkflowRequest, source: Source, fault: Fault) -> None:
+    if request.symbols is not None and source is not Source.WS:
+        fault("symbols", "polled types take one symbol in this version; ask for a workflow for each")
+    elif request.symbols is not None and len(request.symbols) > MOST_LIVE:
+        fault("symbols", f"live types take {MOST_LIVE} symbols in this version; ask for several workflows")
     if request.time_range:
         fault("time_range", "live types have none: they begin now; leave it out, or ask for the api type of the kind")
     for option, value in request.options.items():
