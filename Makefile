@@ -51,7 +51,7 @@ chaos: setup ## Break everything while it works, and prove that nothing is lost 
 	@.venv/bin/python -m tests.chaos --trials "$(TRIALS)" --lanes "$(LANES)" $(if $(SEED),--seed "$(SEED)") $(if $(KINDS),--only $(KINDS))
 
 .PHONY: bench
-bench: setup ## Measure against ceilings of the same run, some 20 minutes [BENCH=--quick]
+bench: setup ## Measure against ceilings of the same run, some 30 minutes [BENCH=--quick]
 	@scripts/sync --group bench
 	@.venv/bin/python -m bench $(BENCH)
 

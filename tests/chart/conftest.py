@@ -82,3 +82,12 @@ def jobs_of(objects: list[Object]) -> dict[str, Object]:
     plan = KubernetesLauncherSettings(**told).plan(Settings(**told))
     specs = (JobSpec(f"{target}-a-1", "wf-a", target, f"{target}__a", 1, 0) for target in plan.targets)
     return {spec.target: job_manifest(spec, plan) for spec in specs}
+
+
+def with_jobs(rendered: str) -> str:
+    """What is rendered, and the Jobs that queue-manager makes when it is told so, for tools that look at all of it."""
+    jobs = list(jobs_of(objects_of(rendered)).values())
+    for job in jobs:
+        # Helm names no namespace when it only renders.
+        del job["metadata"]["namespace"]
+    return f"{rendered}---\n{yaml.safe_dump_all(jobs)}"

@@ -27,6 +27,7 @@ from tests.chart.conftest import (
     variables_of,
 )
 from tests.cluster.conftest import KEDA_RULES, RULES
+from tests.compose.test_kafka import PROMISED
 
 ROOT = Path(__file__).parents[2]
 FROM_SECRETS = {"arango_password", "kafka_sasl_password"}
@@ -216,6 +217,13 @@ def test_what_is_watched_selects_queue_manager_and_its_jobs(render):
     assert selects(monitor["selector"], pod["metadata"]["labels"])
     (port,) = pod["spec"]["containers"][0]["ports"]
     assert port["name"] == monitor["podMetricsEndpoints"][0]["port"]
+
+
+def test_a_kafka_that_is_made_here_is_what_the_contract_asks_for(render):
+    spec = find(objects_of(render("full")), "Kafka", "kafka")["spec"]["kafka"]
+
+    assert {name: yaml.safe_load(value) for name, value in PROMISED.items()}.items() <= spec["config"].items()
+    assert all(listener["tls"] and listener["authentication"] for listener in spec["listeners"])
 
 
 def test_the_chart_has_the_version_of_the_project():

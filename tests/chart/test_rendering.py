@@ -7,10 +7,10 @@ import yaml
 from inline_snapshot import external_file, snapshot
 
 from tests import programs
-from tests.chart.conftest import CHART, VALUES, jobs_of, objects_of, template
+from tests.chart.conftest import CHART, VALUES, template
 
-OPERATORS_KINDS = ("ServiceMonitor", "PodMonitor")
-"""Of the Prometheus operator: no part of Kubernetes' API, so their schema is not checked here."""
+OPERATORS_KINDS = ("ServiceMonitor", "PodMonitor", "Kafka", "KafkaNodePool", "KafkaUser", "ArangoDeployment")
+"""No part of Kubernetes' API, so their schema is not checked here."""
 
 
 def test_least_is_rendered_as_it_was(render):
@@ -81,26 +81,3 @@ def test_a_value_that_means_nothing_is_refused_by_its_name(wrong, told):
 @pytest.mark.parametrize("values", ["minimal", "full"])
 def test_every_object_keeps_to_the_schemas_of_the_api(render, values):
     programs.assert_keeps_to_the_schemas(render(values), skip=",".join(OPERATORS_KINDS))
-
-
-@pytest.mark.parametrize("values", ["minimal", "full"])
-def test_a_policy_checker_has_nothing_critical_to_say(render, values):
-    """Of what is rendered and of the jobs that queue-manager makes then; what it is not asked about has its reason."""
-    rendered = render(values)
-    jobs = list(jobs_of(objects_of(rendered)).values())
-    for job in jobs:
-        # Helm names no namespace when it only renders.
-        del job["metadata"]["namespace"]
-    not_asked = [
-        # A tag is never given twice; who reuses one says `Always`.
-        "container-image-pull-policy",
-        # Pods write to /tmp alone, which has a limit of its own.
-        "container-ephemeral-storage-request-and-limit",
-    ]
-    asked = ["--ignore-test", ",".join(not_asked), "--enable-optional-test", "container-seccomp-profile"]
-    # A limit of the CPU would only slow a pod down where there is CPU to spare.
-    asked += ["--ignore-container-cpu-limit", "--kubernetes-version", "v1.34", "--output-format", "ci"]
-    checked = programs.run("kube-score", "score", *asked, "-", given=f"{rendered}---\n{yaml.safe_dump_all(jobs)}")
-
-    assert checked.returncode == 0, "\n".join(line for line in checked.stdout.splitlines() if "CRITICAL" in line)
-    assert "[OK] loader-producer-a-1 batch/v1/Job" in checked.stdout

@@ -1,13 +1,8 @@
 """What docker-compose.yml tells queue-manager and job-runner is enough: as processes, they load and prove a day."""
 
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
-import httpx
 import pytest
 
 import arangolite
@@ -15,33 +10,12 @@ from streamforge_local.ports import LOOPBACK, PortClaims
 from tests.compose.test_platform import environment_of
 from tests.embedded.processes import wait_until
 from tests.embedded.workflows import Workflows
+from tests.servers import answers, process
 
 SECRET = "s" * 32
 """What `environment_of` puts in place of every secret."""
 A_DAY = {"symbol": "BTCUSDT", "type": "api_candles_5m", "time_range": "2024-08-01:2024-08-02"}
 WITHIN_S = 60
-
-
-@contextmanager
-def process(module: str, *arguments: str, **told: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a module with what it is told and nothing else of ours."""
-    environment = {name: os.environ[name] for name in ("PATH", "HOME")} | told  # noqa: TID251  # of a child
-    running = subprocess.Popen(
-        [sys.executable, "-m", module, *arguments], env=environment, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        yield running
-    finally:
-        running.terminate()
-        assert running.wait(30) == 0
-        running.stdout.close()
-
-
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=5).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 @pytest.fixture

@@ -138,11 +138,75 @@ def test_three_disconnects_and_a_kill_leave_no_hole(simulated, workflows, databa
 
 
 @pytest.mark.timeout(300)
-def test_a_live_workflow_with_a_duration_completes_by_itself(simulated, workflows):
-    body = {"symbol": "BTCUSDT", "type": "ws_candles_1s", "options": {"duration": 3}}
+def test_a_live_workflow_with_a_duration_and_history_before_completes_by_itself(simulated, workflows):
+    body = {"symbol": "BTCUSDT", "type": "ws_candles_1s", "options": {"duration": 3, "backfill": 600}}
     began = time.monotonic()
     ended = workflows.wait_ended(workflows.submit(body)["queue_id"], ENDS_WITHIN_S)
     quality = workflows.find(ended["queue_id"], "/quality")
     assert time.monotonic() - began >= 3
     assert (ended["status"], quality["verdict"]) == ("completed", "complete")
-    assert quality["datasets"][0]["stored"] > 1
+    assert quality["datasets"][0]["stored"] > 600
+
+
+def lose_a_message(platform: Platform, stream: str) -> None:
+    plan = [{"path": stream, "kind": "lost_message"}]
+    assert httpx.put(f"{platform.exchange_url}/_sim/faults", json=plan).status_code == 200
+    wait_until(lambda: httpx.get(f"{platform.exchange_url}/_sim/faults").json()[0]["fired"] == 1, 30, "the loss")
+
+
+def true_book(platform: Platform, market: str, book: Document) -> Document:
+    """The exchange's own book at the update of a stored one, as it must be stored."""
+    query = {"market": market, "symbol": "BTCUSDT", "update_id": book["update_id"]}
+    true = httpx.get(f"{platform.exchange_url}/_sim/book", params=query).json()
+    sides = {side: [[*map(float, level)] for level in true[side][: book["levels"]]] for side in ("bids", "asks")}
+    return {**book, "event_time": true["time_us"] // 1000, **sides}
+
+
+@pytest.mark.timeout(300)
+def test_every_stored_book_is_the_exchanges_own_and_the_report_tells_when_there_was_none(
+    simulated, workflows, database
+):
+    options = {"levels": 10, "every": 1}
+    body = {"symbol": "BTCUSDT", "market": "um", "type": "ws_order_book", "options": options}
+    submitted = workflows.submit(body)
+    queue_id, collection = submitted["queue_id"], submitted["datasets"][0]["collection_name"]
+    wait_for_more(database, collection, 20)
+    lose_a_message(simulated, "btcusdt@depth*")
+    wait_for_more(database, collection, 20)
+    workflows.steer(queue_id, "stop")
+    workflows.wait_ended(queue_id, ENDS_WITHIN_S)
+
+    stored = read_documents(database, collection)
+    assert stored == {key: true_book(simulated, "binance:um", book) for key, book in stored.items()}
+    assert set(stored) == {f"binance:um:BTCUSDT:order_book:{book['update_id']}-10" for book in stored.values()}
+    (quality,) = workflows.find(queue_id, "/quality")["datasets"]
+    times = [book["event_time"] for book in stored.values()]
+    assert (quality["verdict"], quality["gaps_total"], quality["stored"]) == ("unproven", 1, len(stored))
+    (gap,) = quality["gaps"]
+    assert gap["to"] in times
+    assert not any(gap["from"] < time_ms < gap["to"] for time_ms in times)
+
+
+@pytest.mark.timeout(300)
+def test_stored_differences_are_complete_but_where_one_was_lost(simulated, workflows, database):
+    submitted = workflows.submit({"symbol": "BTCUSDT", "type": "ws_depth"})
+    queue_id, collection = submitted["queue_id"], submitted["datasets"][0]["collection_name"]
+    wait_for_more(database, collection, 50)
+    lose_a_message(simulated, "btcusdt@depth*")
+    wait_for_more(database, collection, 50)
+    workflows.steer(queue_id, "stop")
+    workflows.wait_ended(queue_id, ENDS_WITHIN_S)
+
+    stored = read_documents(database, collection)
+    (quality,) = workflows.find(queue_id, "/quality")["datasets"]
+    assert (quality["verdict"], quality["repeated"], quality["rejected"]) == ("incomplete", 0, 0)
+    times = sorted(record["event_time"] for record in stored.values())
+    (gap,) = quality["gaps"]
+    assert (gap["to"] - gap["from"], gap["missing"]) == (200, None)
+    assert sorted([*times, gap["from"] + 100]) == list(range(times[0], times[-1] + 1, 100))
+
+    body = {"symbol": "BTCUSDT", "type": "ws_depth", "options": {"duration": 5}, "collection_name": "whole_depth"}
+    ended = workflows.wait_ended(workflows.submit(body)["queue_id"], ENDS_WITHIN_S)
+    quality = workflows.find(ended["queue_id"], "/quality")
+    assert (ended["status"], quality["verdict"]) == ("completed", "complete"), (ended, quality)
+    assert quality["datasets"][0]["expected"] == quality["datasets"][0]["stored"] > 10

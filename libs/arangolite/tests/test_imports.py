@@ -64,6 +64,24 @@ def test_the_same_record_again_changes_nothing_but_the_revision(load: Importer, 
     assert list(db.aql.execute("FOR d IN things FILTER d.t == 5 RETURN d._key")) == ["a"]
 
 
+@pytest.mark.parametrize("mode", ["update", "replace"])
+def test_new_unchanged_and_changed_documents_of_one_import_are_told_apart(
+    load: Importer, db: StandardDatabase, mode: str
+) -> None:
+    things = db.collection("things")
+    things.add_index({"type": "persistent", "fields": ["x"]})
+    wanted = {"collection": "things", "type": "documents", "onDuplicate": mode}
+    load('{"_key":"a","x":1}\n{"_key":"b","x":1,"y":1}', **wanted)
+    before = things.get("a")["_rev"]
+    again = load('{"_key":"a","x":1}\n{"_key":"b","x":2}\n{"_key":"c","x":2}', **wanted)
+    assert counts(again) == {"created": 1, "updated": 2}
+    assert things.get("a")["_rev"] != before
+    assert things.get("b").get("y") == (1 if mode == "update" else None)
+    assert counts(load('{"_key":"a","x":1}\n{"_key":"d","x":2}', **wanted)) == {"created": 1, "updated": 1}
+    found = db.aql.execute("FOR d IN things FILTER d.x == 2 SORT d._key RETURN d._key")
+    assert list(found) == ["b", "c", "d"]
+
+
 def test_refused_documents_are_told_in_arangodbs_words(load: Importer) -> None:
     body = '{"_key":"a"}\n[1]\n{"broken\n{"_key":"a"}\n{"_key":"no good"}\n'
     answer = load(body, collection="things", type="documents", details="true")

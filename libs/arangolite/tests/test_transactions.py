@@ -97,6 +97,21 @@ def test_two_transactions_cannot_change_the_same_document(db: StandardDatabase, 
     assert numbers(db) == {"a": 10, "b": 20, "new": 1}
 
 
+@pytest.mark.parametrize("mode", ["update", "replace", "error"])
+def test_an_import_leaves_what_a_transaction_has_written(
+    db: StandardDatabase, c: StandardCollection, mode: str
+) -> None:
+    inside = db.begin_transaction(write="c")
+    inside.collection("c").update({"_key": "a", "n": 10})
+    inside.collection("c").insert({"_key": "new", "n": 11})
+    documents = [{"_key": "a", "n": 0}, {"_key": "new", "n": 0}, {"_key": "other", "n": 3}]
+    outcome = c.import_bulk(documents, on_duplicate=mode, halt_on_error=False)
+    assert (outcome["created"], outcome["errors"]) == (1, 2)
+    assert "write-write conflict" in outcome["details"][0]
+    inside.commit_transaction()
+    assert numbers(db) == {"a": 10, "b": 2, "new": 11, "other": 3}
+
+
 def test_what_changed_after_the_beginning_is_a_conflict(db: StandardDatabase, c: StandardCollection) -> None:
     inside = db.begin_transaction(write="c")
     c.update({"_key": "a", "n": 5})
@@ -130,17 +145,6 @@ def test_a_value_or_key_taken_meanwhile_refuses_the_commit_as_a_whole(
     assert refusal(inside.commit_transaction) == (409, 1200)
     assert inside.transaction_status() == "aborted"
     assert numbers(db) == {"a": 1, "b": 2}
-
-
-def test_an_import_goes_before_an_open_transaction_whose_commit_is_then_refused(
-    db: StandardDatabase, c: StandardCollection
-) -> None:
-    inside = db.begin_transaction(write="c")
-    inside.collection("c").insert({"_key": "x", "n": 3})
-    inside.collection("c").update({"_key": "a", "n": 10})
-    assert c.import_bulk([{"_key": "x", "n": 4}, {"_key": "a", "n": 11}], on_duplicate="update")["errors"] == 0
-    assert refusal(inside.commit_transaction) == (409, 1200)
-    assert numbers(db) == {"b": 2, "x": 4, "a": 11}
 
 
 def test_an_index_made_meanwhile_holds_what_the_transaction_wrote(db: StandardDatabase, c: StandardCollection) -> None:

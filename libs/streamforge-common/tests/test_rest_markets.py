@@ -3,15 +3,16 @@
 import json
 from contextlib import suppress
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streamforge_common.contract.data_types import DataType
-from streamforge_common.contract.kinds import record_kind
+from streamforge_common.contract.kinds import RecordCheck, record_kind
 from streamforge_common.errors import RejectedRecordError
 from streamforge_common.exchanges import REST_MARKETS
-from streamforge_common.exchanges.rest import History, Reach, RestMarket
+from streamforge_common.exchanges.rest import History, Poll, Reach, RestMarket
 from streamforge_common.settings import ExchangeSettings
 
 MARKETS = [pytest.param(market, id=f"{market.exchange}-{market.market}") for market in REST_MARKETS.values()]
@@ -23,9 +24,16 @@ HISTORIES = [
 ]
 """One interval stands for all of its family."""
 
+POLLS = [
+    pytest.param(market, poll, id=f"{market.exchange}-{market.market}-{kind}")
+    for market in REST_MARKETS.values()
+    for kind, poll in market.polls.items()
+]
+NAMES = ["result", "list", "retCode", "symbol", "time", "lastUpdateId", "bids", "asks", "s", "b", "a", "u", "ts"]
+
 bodies = st.binary() | st.recursive(
     st.none() | st.integers() | st.floats() | st.text(),
-    lambda it: st.lists(it) | st.dictionaries(st.sampled_from(["result", "list", "retCode", "symbol", "time"]), it),
+    lambda it: st.lists(it) | st.dictionaries(st.sampled_from(NAMES), it),
     max_leaves=8,
 ).map(lambda it: json.dumps(it).encode())
 
@@ -77,6 +85,27 @@ def test_every_request_counts_in_a_pool_of_the_market(market: RestMarket, histor
     assert all(0 < request.weight <= request.pool.limit for request in requests)
 
 
+@pytest.mark.parametrize(("market", "poll"), POLLS)
+@given(body=bodies)
+def test_any_body_is_what_there_is_now_or_rejected(market: RestMarket, poll: Poll, body: bytes) -> None:
+    check = RecordCheck(market.exchange, market.market, "BTCUSDT", poll.kind)
+    with suppress(RejectedRecordError):
+        record = poll.parse(body, "BTCUSDT", 5, 1_722_470_400_000)
+        if poll.kind.fault_of(record) is None:
+            assert check.check(msgspec.json.encode(record)) == record
+
+
+@pytest.mark.parametrize(("market", "poll"), POLLS)
+def test_what_is_polled_counts_in_a_pool_of_the_market_with_every_limit(market: RestMarket, poll: Poll) -> None:
+    assert market.polls[poll.kind.name] is poll
+    assert record_kind(poll.kind.name) is poll.kind
+    assert not poll.limits or poll.default_limit in poll.limits
+    for limit in poll.limits or [0]:
+        request = poll.request("BTCUSDT", limit)
+        assert request.pool in {market.pool, *market.other_pools}
+        assert 0 < request.weight <= request.pool.limit
+
+
 @pytest.mark.parametrize("market", MARKETS)
 def test_the_latest_records_are_asked_for_where_there_is_no_history(market: RestMarket) -> None:
     assert not market.latest.keys() & market.histories.keys()
@@ -100,3 +129,47 @@ def test_what_lies_behind_the_reach_is_refused_with_what_to_ask_for_instead() ->
     fault = reach.fault_of("agg_trades", 8_999, 10_000)
     assert fault is not None
     assert "dump_agg_trades" in fault
+
+
+def polled(exchange: str, market: str, kind: str, body: object, limit: int = 5) -> dict[str, object]:
+    """Read an answer, and return the record as it is published, without its identity."""
+    poll = REST_MARKETS[exchange, market].polls[kind]
+    record = poll.parse(json.dumps(body).encode(), "BTCUSDT", limit, 1_722_470_400_000)
+    assert poll.kind.fault_of(record) is None
+    fields = json.loads(msgspec.json.encode(record))
+    return {name: fields[name] for name in fields if name not in ("exchange", "market", "symbol", "type")}
+
+
+def test_documented_answers_of_what_there_is_now_are_read_under_the_names_of_the_contract() -> None:
+    sides = {"bids": [["4.00000000", "431.00000000"]], "asks": [["4.00000200", "12.00000000"]]}
+    levels = {"limit": 5, "bids": [[4.0, 431.0]], "asks": [[4.000002, 12.0]]}
+    assert polled("binance", "spot", "depth_snapshot", {"lastUpdateId": 1027024, **sides}) == {
+        "_key": "binance:spot:BTCUSDT:depth_snapshot:1027024-5",
+        "update_id": 1027024,
+        **levels,
+        "receipt_time": 1_722_470_400_000,
+    }
+    of_futures = {"lastUpdateId": 7, "E": 1589436922972, "T": 1589436922959, **sides}
+    assert polled("binance", "um", "depth_snapshot", of_futures)["event_time"] == 1589436922972
+    assert polled("binance", "spot", "depth_snapshot", {"lastUpdateId": -1, "bids": [], "asks": []})["update_id"] == -1
+    book = {"s": "BTCUSDT", "b": sides["bids"], "a": sides["asks"], "ts": 1709891679000, "u": 1234567, "seq": 9876543}
+    assert polled("bybit", "linear", "depth_snapshot", {"retCode": 0, "retMsg": "OK", "result": book}) == {
+        "_key": "bybit:linear:BTCUSDT:depth_snapshot:1234567-5",
+        "update_id": 1234567,
+        **levels,
+        "event_time": 1709891679000,
+    }
+    held = {"openInterest": "10659.509", "symbol": "BTCUSDT", "time": 1589437530011}
+    assert polled("binance", "um", "open_interest", held) == {
+        "_key": "binance:um:BTCUSDT:open_interest:1589437530011",
+        "time": 1589437530011,
+        "open_interest": 10659.509,
+    }
+    ticker = {"symbol": "BTCUSDT", "openInterest": "59891.732", "openInterestValue": "3899996265.01"}
+    answer = {"retCode": 0, "result": {"category": "linear", "list": [ticker]}, "time": 1786310818183}
+    assert polled("bybit", "linear", "open_interest", answer) == {
+        "_key": "bybit:linear:BTCUSDT:open_interest:1786310818183",
+        "time": 1786310818183,
+        "open_interest": 59891.732,
+        "open_interest_value": 3899996265.01,
+    }

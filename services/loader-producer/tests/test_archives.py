@@ -119,7 +119,6 @@ async def test_what_the_archive_lacks_comes_over_rest_and_the_checksum_of_each_f
         {"path": f"{SPOT}/monthly/*", "kind": "missing_file", "count": 1_000},
         {"path": f"{CANDLES}2.zip*", "kind": "missing_file", "count": 1_000},
         {"path": f"{CANDLES}3.zip*", "kind": "wrong_checksum", "count": 1_000},
-        {"path": f"{CANDLES}4.zip*", "kind": "corrupt_zip", "count": 1_000},
     )
     driver = driver_of(kafka_broker, time_range="2024-08-01:2024-09-01")
     await driver.create_topics()
@@ -132,9 +131,9 @@ async def test_what_the_archive_lacks_comes_over_rest_and_the_checksum_of_each_f
     *events, last = await driver.events()
     assert (last.status, last.exchange_gaps) == (TaskStatus.COMPLETED, None)
     told = [event.message for event in events if event.message.endswith(": REST has it")]
-    assert ["08-02" in told[0], "08-03" in told[1], "08-04" in told[2]] == [True, True, True]
+    assert ["08-02" in told[0], "08-03" in told[1], len(told)] == [True, True, 2]
     files = [event.archive_file for event in events if event.archive_file is not None]
-    assert len(files) == 28
+    assert len(files) == 29
     for file in files[:2]:
         assert (await fetch(simulated_exchange, f"{file.path}.CHECKSUM")).startswith(file.sha256)
 
@@ -192,7 +191,7 @@ async def test_what_rest_does_not_reach_comes_from_the_archives_and_the_rest_ove
     assert last.exchange_gaps is None
     plan = next(event.message for event in events if event.status is TaskStatus.LOADING)
     assert f"from {start:%Y-%m-%dT%H:%M:%SZ} 32 files of the archive" in plan
-    assert f"from {yesterday:%Y-%m-%dT%H:%M:%SZ} over REST: " in plan
+    assert f"from {yesterday:%Y-%m-%dT%H:%M:%SZ} over REST, 4 pages at once: " in plan
     requests = await ask(simulated_exchange, "/_sim/requests")
     asked = [dict(parse_qsl(it["query"])) for it in requests if it["path"] == "/futures/data/openInterestHist"]
     assert min(int(query["startTime"]) for query in asked) == ms(yesterday)

@@ -1,5 +1,6 @@
 """The plan of parts: they are the range, each from a source that has it, and REST is not kept busy for long."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -50,7 +51,7 @@ def test_the_parts_are_the_range_and_each_has_a_source_that_can_give_it(
         assert rest_cost(means.history, "BTCUSDT", ends).seconds <= 600
 
 
-def check(means: Means, time_range: TimeRange, parts: list[Part]) -> None:
+def check(means: Means, time_range: TimeRange, parts: Sequence[Part]) -> None:
     assert (parts[0].time_range.start_ms, parts[-1].time_range.end_ms) == (time_range.start_ms, time_range.end_ms)
     assert all(part.time_range.start_ms < part.time_range.end_ms for part in parts)
     for one, behind in pairwise(parts):
@@ -68,8 +69,20 @@ def check(means: Means, time_range: TimeRange, parts: list[Part]) -> None:
 @pytest.mark.parametrize(
     ("name", "start", "end", "records", "plan"),
     [
-        ("spot candles_1m", "2024-08-01", "2024-08-08", None, ["08-01T00:00:00Z over REST: 11 requests, weight 22"]),
-        ("um funding_rate", "2020-01-01", "2026-11-01", None, ["01-01T00:00:00Z over REST: 61 requests, weight 61"]),
+        (
+            "spot candles_1m",
+            "2024-08-01",
+            "2024-08-08",
+            None,
+            ["08-01T00:00:00Z over REST, 4 pages at once: 11 requests, weight 22"],
+        ),
+        (
+            "um funding_rate",
+            "2020-01-01",
+            "2026-11-01",
+            None,
+            ["01-01T00:00:00Z over REST, 4 pages at once: 61 requests, weight 61"],
+        ),
         ("spot candles_1s", "2024-08-01", "2025-08-01", None, ["08-01T00:00:00Z 12 files of the archive"]),
         ("spot agg_trades", "2024-08-01", "2024-09-01", 2_000_000, ["2000 requests, weight 8000, 80 s"]),
         ("spot agg_trades", "2024-08-01", "2024-09-01", 30_000_000, ["1 files of the archive, one fetched ahead"]),
@@ -78,19 +91,25 @@ def check(means: Means, time_range: TimeRange, parts: list[Part]) -> None:
             "2026-11-20",
             "2026-11-25",
             9_000_000,
-            ["11-20T00:00:00Z 4 files", "11-24T00:00:00Z over REST"],
+            ["11-20T00:00:00Z 4 files", "11-24T00:00:00Z over REST, 4 pages"],
         ),
-        ("um agg_trades", "2026-11-23T18:00:00", "2026-11-25T12:00:00", 5_000, ["11-23T18:00:00Z over REST"]),
-        ("um agg_trades", "2026-11-20T12:00:00", "2026-11-25T12:00:00", None, ["4 files", "11-24T00:00:00Z over REST"]),
+        ("um agg_trades", "2026-11-23T18:00:00", "2026-11-25T12:00:00", 5_000, ["11-23T18:00:00Z over REST, 4 pages"]),
+        (
+            "um agg_trades",
+            "2026-11-20T12:00:00",
+            "2026-11-25T12:00:00",
+            None,
+            ["4 files", "11-24T00:00:00Z over REST, 4 pages"],
+        ),
         ("um agg_trades", "2026-11-20T12:00:00", "2026-11-20T13:00:00", None, ["1 files"]),
         (
             "um open_interest_5m",
             "2026-10-20",
             "2026-11-25",
             None,
-            ["35 files", "11-24T00:00:00Z over REST: 1 requests"],
+            ["35 files", "11-24T00:00:00Z over REST, 4 pages at once: 1 requests"],
         ),
-        ("um open_interest_5m", "2026-10-30", "2026-11-25", None, ["over REST: 15 requests"]),
+        ("um open_interest_5m", "2026-10-30", "2026-11-25", None, ["over REST, 4 pages at once: 15 requests"]),
     ],
 )
 def test_rest_has_what_it_reaches_and_is_quick_with_and_the_archives_the_rest(

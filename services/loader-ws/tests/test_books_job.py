@@ -1,5 +1,6 @@
 """Order books by the whole loader, between a real broker and an exchange that loses, repeats and spoils messages."""
 
+import asyncio
 import gzip
 import json
 import secrets
@@ -36,14 +37,6 @@ FAULTS = [
 LOSSES = 3
 
 
-async def load(broker: Broker, url: str, log: Path, **fields: object) -> tuple[list[dict[str, Any]], list[Event]]:
-    """Run the loader for its duration, and return its records and events."""
-    driver = await driver_of(broker, **fields)
-    async with driver.job(log, **addresses(url)) as job:
-        assert await job.exit_code() == 0, job.log()
-    return await published(driver), await driver.events()
-
-
 async def driver_of(broker: Broker, **fields: object) -> TaskDriver:
     fields = {"symbol": "BTCUSDT", "time_range": "", **fields}
     driver = TaskDriver(broker.bootstrap_servers, "loader-ws", secrets.token_hex(3), **fields)
@@ -74,6 +67,16 @@ async def get(url: str, path: str, **query: str) -> list[Any]:
         return [json.loads(line) for line in (await response.text()).splitlines()]
 
 
+async def plan(url: str, faults: list[dict[str, object]]) -> None:
+    async with aiohttp.ClientSession() as session, session.put(f"{url}/_sim/faults", json=faults) as response:
+        assert response.status == 200, await response.text()
+
+
+async def fired(url: str) -> list[int]:
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/_sim/faults") as response:
+        return [fault["fired"] for fault in await response.json()]
+
+
 async def true_book(url: str, market: str, record: dict[str, Any]) -> dict[str, Any]:
     """The exchange's own book at the update of a record, as it must be published."""
     query = {"market": market, "symbol": "BTCUSDT", "update_id": str(record["update_id"])}
@@ -97,19 +100,21 @@ def told(events: list[Event]) -> list[tuple[int, int]]:
 async def test_every_book_is_the_exchanges_own_at_that_update_and_the_time_without_one_is_told(
     kafka_broker: Broker, tmp_path: Path, exchange: str, market: str, stream: str
 ) -> None:
-    fields = {"exchange": exchange, "market": market, "type": "ws_order_book"}
-    async with exchange_served("--speed", FASTER) as url, aiohttp.ClientSession() as session:
-        async with session.put(f"{url}/_sim/faults", json=[{"path": stream, **fault} for fault in FAULTS]) as response:
-            assert response.status == 200
-        options = {"duration": 5, "levels": 20, "every": 1}
-        records, events = await load(kafka_broker, url, tmp_path / "log", **fields, options=options)
-        where = f"{exchange}:{market}"
+    options, where = {"levels": 20, "every": 1}, f"{exchange}:{market}"
+    driver = await driver_of(kafka_broker, exchange=exchange, market=market, type="ws_order_book", options=options)
+    async with exchange_served("--speed", FASTER) as url:
+        await plan(url, [{"path": stream, **fault} for fault in FAULTS])
+        async with driver.job(tmp_path / "log", **addresses(url)) as job:
+            while await fired(url) != [fault.get("count", 1) for fault in FAULTS]:  # noqa: ASYNC110  # it tells nobody
+                await asyncio.sleep(0.1)
+            so_far = (await driver.events())[-1].records_written
+            await driver.wait_for(TaskStatus.LOADING, lambda event: event.records_written > so_far + 5)
+            await driver.tell(CommandKind.STOP)
+            assert await job.exit_code() == 0, job.log()
+        records, events = await published(driver), await driver.events()
         truth = [await true_book(url, where, record) for record in records]
         served = await get(url, "/_sim/served", market=where, kind="depth", symbol="BTCUSDT")
-        async with session.get(f"{url}/_sim/faults") as response:
-            assert [fault["fired"] for fault in await response.json()] == [fault.get("count", 1) for fault in FAULTS]
 
-    assert len(records) > 20
     assert [shown(record) for record in records] == truth
     times = [record["event_time"] for record in records]
     assert times == sorted(set(times))
@@ -164,10 +169,13 @@ async def test_every_recorded_difference_is_published_once_in_order(
 async def test_books_of_a_replay_are_made_of_the_recorded_snapshot(
     kafka_broker: Broker, capture: Path, tmp_path: Path
 ) -> None:
-    fields = {"exchange": "binance", "market": "um", "type": "ws_order_book"}
+    options = {"levels": 10, "every": 2}
+    driver = await driver_of(kafka_broker, exchange="binance", market="um", type="ws_order_book", options=options)
     async with exchange_served("--replay", str(capture), "--speed", "20") as url:
-        options = {"duration": 4, "levels": 10, "every": 2}
-        records, _ = await load(kafka_broker, url, tmp_path / "log", **fields, options=options)
+        async with driver.job(tmp_path / "log", **addresses(url)) as job:
+            await driver.wait_for(TaskStatus.LOADING, lambda event: event.records_written > 10)
+            await driver.tell(CommandKind.STOP)
+            assert await job.exit_code() == 0, job.log()
+        records = await published(driver)
         truth = [await true_book(url, "binance:um", record) for record in records[:20]]
-    assert len(truth) > 10
     assert [shown(record) for record in records[:20]] == truth

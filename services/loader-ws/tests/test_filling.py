@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from time import time
 
 import pytest
 
@@ -13,7 +12,7 @@ from loader_ws.app.backlog import Backlog
 from loader_ws.app.dataset import Dataset
 from loader_ws.app.filled_receiving import FilledReceiving
 from loader_ws.app.holes import Hole
-from loader_ws.app.listening import Connection
+from loader_ws.app.listening import Connection, Listening
 from loader_ws.app.sequence import Mark, sequence_of
 from streamforge_common.contract.commands import Command, CommandKind
 from streamforge_common.contract.records import AggTrade, Record, Trade
@@ -46,11 +45,20 @@ class NoStreams:
         raise AssertionError("nothing is received here")
 
 
+class NoFrames:
+    async def next_frame(self, within_s: float | None) -> tuple[bytes, int]:
+        raise AssertionError("nothing is received here")
+
+    async def ask_anew(self, dataset: Dataset) -> None:
+        raise AssertionError("nothing is received here")
+
+
 class ScriptedExchange:
     """Gives what it has; answers come in order, the last one stays."""
 
     trouble = ""
     closed_for_s = 0.0
+    time_ms = 0
 
     def __init__(self, *answers: Sequence[int] | FatalError) -> None:
         self.asked: list[tuple[int, int] | str] = []
@@ -66,7 +74,7 @@ class ScriptedExchange:
         self.asked.append("limits")
 
     async def learn_time(self) -> int:
-        return int(time() * 1000)
+        return self.time_ms
 
     async def fetch(self, history: History, symbol: str, page: Page) -> PageContent:
         self.asked.append((page.first, page.last))
@@ -128,6 +136,29 @@ async def test_the_latest_are_asked_for_until_they_reach_the_end_of_the_hole() -
     assert filled == [6, 7, 9, 10]
     assert [(gap.start, gap.end) for gap in receiving.untold_gaps] == [(5, 6)], "beyond the reach"
     assert [(gap.start, gap.end) for gap in receiving.untold_exchange_gaps] == [(8, 9)], "left out between two others"
+
+
+async def test_candles_that_closed_while_nobody_listened_are_asked_for_before_the_next_one_closes() -> None:
+    hour_ms = 3_600_000
+    dataset, backlog = dataset_of("spot", "ws_candles_1h"), Backlog()
+    exchange = ScriptedExchange([])
+    exchange.time_ms = 5 * hour_ms + 1
+    sequence = sequence_of(dataset.stream, Mark(0, hour_ms))
+    receiving = FilledReceiving(dataset, NoStreams(), backlog, sequence, exchange)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(receiving.fill())
+        await asyncio.sleep(0)
+        assert exchange.asked == []
+        listening = Listening(dataset, NoFrames(), backlog, receiving.intake, silence_s=None, on_answer=lambda: None)
+        receiving.note_granted(listening, is_anew=True)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        task.cancel()
+    assert exchange.asked[0:2] == ["limits", (2 * hour_ms, 4 * hour_ms)]
+    assert [(gap.start, gap.end, gap.missing) for gap in receiving.untold_exchange_gaps] == [
+        (2 * hour_ms, 5 * hour_ms, 3)
+    ]
+    assert receiving.mark == (0, 4 * hour_ms, ())
 
 
 async def test_what_the_exchange_refuses_is_a_gap_and_not_the_end() -> None:

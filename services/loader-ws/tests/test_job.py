@@ -7,6 +7,7 @@ import re
 import secrets
 import signal
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -261,7 +262,9 @@ async def test_for_its_duration_it_loads_what_happens_and_then_is_complete(
     # What was on its way when the time was over is not part of it.
     assert keys == list(rows)[: len(keys)]
     assert [record["price"] for record in records] == [float(rows[key]["p"]) for key in keys]
-    last = (await driver.events())[-1]
+    events = await driver.events()
+    assert [event.status for event in events] == ["starting", "loading", "loading", "completed"], "progress is rare"
+    last = events[-1]
     assert (last.status, last.finished, last.end_offsets) == (TaskStatus.COMPLETED, True, {"0": len(records)})
     assert (last.first_id, last.last_id) == (records[0]["agg_trade_id"], records[-1]["agg_trade_id"])
 
@@ -317,6 +320,39 @@ async def test_what_was_missed_is_brought_afterwards_in_full(
     assert not [gap for event in events for gap in event.gaps or ()]
     assert (events[-1].status, events[-2].reconnects) == (TaskStatus.COMPLETED, 2)
     assert events[-2].filled
+
+
+async def test_history_and_what_is_pushed_make_one_dataset_without_a_seam(
+    kafka_broker: Broker, twenty_times_faster: str, log: Path
+) -> None:
+    time_ms = json.loads(await text_of(f"{twenty_times_faster}/api/v3/time"))["serverTime"]
+    start_ms = time_ms - 300_000
+    start = datetime.fromtimestamp(start_ms / 1000, UTC).isoformat()
+    driver = await driver_of(kafka_broker, type="ws_agg_trades", options={"duration": 4, "backfill": start})
+    async with driver.job(log, **address(twenty_times_faster)) as job:
+        assert await job.exit_code() == 0, job.log()
+
+    ids = sorted(record["agg_trade_id"] for record in await published(driver))
+    query = f"symbol=BTCUSDT&startTime={start_ms}&limit=1"
+    (oldest,) = json.loads(await text_of(f"{twenty_times_faster}/api/v3/aggTrades?{query}"))
+    assert ids == list(range(oldest["a"], ids[-1] + 1))
+    last = (await driver.events())[-1]
+    assert (last.first_id, last.last_id) == (ids[0], ids[-1])
+
+
+async def test_candles_from_before_are_there_before_the_next_one_closes(
+    kafka_broker: Broker, simulated: str, log: Path
+) -> None:
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    start = hour - timedelta(hours=2)
+    fields = {"exchange": "bybit", "market": "linear", "type": "ws_candles_1h"}
+    driver = await driver_of(kafka_broker, **fields, options={"duration": 3, "backfill": start.isoformat()})
+    async with driver.job(log, **address(simulated)) as job:
+        assert await job.exit_code() == 0, job.log()
+
+    start_ms = int(start.timestamp()) * 1000
+    # The hour may have ended meanwhile.
+    assert [record["open_time"] for record in await published(driver)][:2] == [start_ms, start_ms + 3_600_000]
 
 
 async def test_where_nothing_can_be_asked_for_a_reconnect_is_a_gap_in_time(

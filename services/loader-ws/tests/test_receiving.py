@@ -11,9 +11,11 @@ import stamina
 
 from loader_ws.app.backlog import Backlog
 from loader_ws.app.dataset import Dataset
+from loader_ws.app.listening import Listening
 from loader_ws.app.receiving import Receiving
 from loader_ws.app.sequence import Mark, sequence_of
 from streamforge_common.contract.commands import Command, CommandKind
+from streamforge_common.contract.records import Trade
 from streamforge_common.errors import FatalError, TransientError
 
 GRANTED = {"result": None, "id": 1}
@@ -52,6 +54,15 @@ class ScriptedConnection:
             return frame if isinstance(frame, bytes) else json.dumps(frame).encode(), 17
         self._exchange.patience_s.append(within_s)
         raise TransientError("silent")
+
+
+NO_MATTER = {"silence_s": None, "on_answer": lambda: None}
+
+
+def bybit_trade(time_ms: int) -> Trade:
+    identity = {"key": f"k{time_ms}", "exchange": "bybit", "market": "spot", "symbol": "BTCUSDT", "type": "trades"}
+    values = {"trade_id": f"{time_ms}", "price": 1.0, "quantity": 1.0}
+    return Trade(**identity, **values, trade_time=time_ms, is_buyer_maker=True)
 
 
 def dataset_of(**fields: object) -> Dataset:
@@ -128,6 +139,36 @@ async def test_a_stream_that_the_exchange_refuses_is_the_end() -> None:
     assert isinstance(failure, FatalError)
     assert failure.code == "exchange_refused"
     assert "2 Invalid request" in str(failure)
+
+
+@pytest.mark.parametrize(
+    ("lost_at_ms", "other_since_ms", "holes"),
+    [
+        (200, 150, []),
+        (200, 200, []),
+        # What was under way to the one is older than all that the other brings.
+        (200, 260, [(200, 260)]),
+        # The other has brought nothing yet: what is missing ends with its first record.
+        (200, None, [(200, 300)]),
+    ],
+)
+async def test_two_connections_stand_in_for_each_other_once_both_have_brought_the_same(
+    lost_at_ms: int, other_since_ms: int | None, holes: list[tuple[int, int]]
+) -> None:
+    dataset = dataset_of(exchange="bybit")
+    receiving = Receiving(dataset, ScriptedExchange([]), Backlog(), sequence_of(dataset.stream, Mark(0, lost_at_ms)))
+    lost, other = (
+        Listening(dataset, ScriptedConnection(ScriptedExchange([]), []), Backlog(), receiving.intake, **NO_MATTER)
+        for _ in range(2)
+    )
+    for listening in (lost, other):
+        receiving.note_granted(listening, is_anew=False)
+    receiving.intake.sequence.admit(bybit_trade(lost_at_ms), 0)
+    lost.first_ms, lost.last_ms, other.first_ms = 100, lost_at_ms, other_since_ms
+    receiving.note_ended(lost, "cut")
+    receiving.intake.sequence.admit(bybit_trade(300), 0)
+    assert list(receiving.mark.holes) == holes
+    assert receiving.trouble == ""
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import aiohttp
 import pytest
 
 from loader_ws.adapters.websocket import StreamClient
-from loader_ws.app import receiving as receiving_module
 from loader_ws.app.backlog import Backlog
 from loader_ws.app.dataset import Dataset
 from loader_ws.app.receiving import Receiving
@@ -87,10 +86,7 @@ async def test_a_server_that_is_leaving_is_left_without_a_hole(exchange: str) ->
     assert (len(receiving.mark.holes), receiving.reconnects) == (0, 0)
 
 
-async def test_what_one_of_two_connections_misses_the_other_brings(
-    exchange: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(receiving_module, "_OVERLAP_S", 1.0)
+async def test_what_one_of_two_connections_misses_the_other_brings(exchange: str) -> None:
     async with received(exchange, dataset_of("bybit", "spot", None)) as (receiving, backlog):
         ids = await take_until(backlog, exchange, 2)
         await asyncio.sleep(1.5)
@@ -99,15 +95,3 @@ async def test_what_one_of_two_connections_misses_the_other_brings(
         ids += await take_until(backlog, exchange, 3)
     assert sorted(ids) == list(range(min(ids), max(ids) + 1))
     assert (receiving.mark.holes, receiving.reconnects) == ((), 1)
-
-
-async def test_a_connection_that_has_just_come_is_not_believed_to_bring_what_the_other_one_lost(
-    exchange: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(receiving_module, "_OVERLAP_S", 60.0)
-    async with received(exchange, dataset_of("bybit", "spot", None)) as (receiving, backlog):
-        await take_until(backlog, exchange, 2)
-        await plan(exchange, {"path": "publicTrade.BTCUSDT", "kind": "disconnect"})
-        await take_until(backlog, exchange, 3)
-        (hole,) = receiving.mark.holes
-    assert hole.start < hole.end

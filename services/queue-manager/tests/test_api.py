@@ -231,14 +231,26 @@ async def test_the_catalog_lists_every_combination_with_its_targets(platform):
         ({"exchange": "bybit", "type": "dump_candles_5m"}, "#/type", "ask for api_candles_5m"),
         ({"market": "um", "type": "ws_agg_trades"}, "#/time_range", "leave it out"),
         (LIVE | {"type": "ws_mark_price"}, "#/type", "market um"),
-        (LIVE | {"type": "ws_order_book"}, "#/type", "ws_book_ticker"),
+        (LIVE | {"type": "ws_order_book", "options": {"levels": 501}}, "#/options/levels", "1 to 500"),
+        (LIVE | {"type": "ws_order_book", "options": {"every": -1}}, "#/options/every", "0 for every one"),
+        (LIVE | {"type": "ws_depth", "options": {"levels": 5}}, "#/options/levels", "such types take duration"),
         (LIVE | {"market": "um", "type": "ws_candles_1s"}, "#/type", "1m, 3m"),
         (LIVE | {"market": "um", "type": "ws_open_interest_5m"}, "#/type", "ask for api_open_interest_5m"),
         (LIVE | {"market": "um", "type": "poll_agg_trades"}, "#/type", "api_agg_trades or dump_agg_trades or ws_agg"),
         (LIVE | {"exchange": "bybit", "type": "ws_agg_trades"}, "#/type", "ask for ws_trades"),
         (LIVE | {"options": {"duration": 0}}, "#/options/duration", "more than 0"),
         (LIVE | {"options": {"duration": True}}, "#/options/duration", "expected seconds"),
-        (LIVE | {"options": {"backfill": "1d"}}, "#/options/backfill", "duration"),
+        (LIVE | {"options": {"every": 1}}, "#/options/every", "duration"),
+        (LIVE | {"options": {"backfill": "1d"}}, "#/options/backfill", "RFC 3339"),
+        (LIVE | {"options": {"backfill": 0}}, "#/options/backfill", "more than 0"),
+        (LIVE | {"options": {"backfill": "2999-01-01T00:00:00Z"}}, "#/options/backfill", "before the end"),
+        (LIVE | {"market": "um", "options": {"backfill": 60}}, "#/options/backfill", "dump_trades"),
+        (LIVE | {"type": "ws_book_ticker", "options": {"backfill": 60}}, "#/options/backfill", "no history"),
+        (
+            LIVE | {"market": "um", "type": "ws_agg_trades", "options": {"backfill": 200_000}},
+            "#/options/backfill",
+            "dump_agg_trades",
+        ),
         ({"options": {"duration": 5}}, "#/options/duration", "take rate, and source"),
         ({"options": {"rate": 0}}, "#/options/rate", "more than 0 and at most 1"),
         ({"options": {"rate": True}}, "#/options/rate", "at most 1"),
@@ -284,15 +296,15 @@ async def test_the_catalog_shows_every_market_with_its_intervals_spelt_out(platf
     entries = (await platform.client.get("/catalog")).json()["entries"]
     types = {}
     for entry in entries:
-        is_live = entry["type"].startswith("ws_")
+        is_live = entry["type"].startswith(("ws_", "poll_"))
         loader = "loader-ws" if is_live else "loader-producer"
         assert (entry["live"], entry["targets"]) == (is_live, [loader, "arango-connector"])
         types.setdefault((entry["exchange"], entry["market"]), set()).add(entry["type"])
     assert {market: len(found) for market, found in types.items()} == {
-        ("binance", "spot"): 33 + 19,
-        ("binance", "um"): 123 + 20,
-        ("bybit", "spot"): 13 + 15,
-        ("bybit", "linear"): 59 + 17,
+        ("binance", "spot"): 34 + 21 + 1,
+        ("binance", "um"): 124 + 22 + 2,
+        ("bybit", "spot"): 14 + 17 + 1,
+        ("bybit", "linear"): 60 + 19 + 2,
     }
     assert {"api_funding_rate", "api_open_interest_5m", "api_index_candles_1mo"} <= types["bybit", "linear"]
     assert {"dump_trades", "dump_agg_trades", "dump_premium_candles_1d"} <= types["binance", "um"]

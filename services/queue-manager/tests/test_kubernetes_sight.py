@@ -260,3 +260,10 @@ def test_a_long_message_is_cut():
     shown = seen(job(), pod(phase="Failed", reason="Evicted", message="x" * 5_000))
 
     assert len(shown.reason) < 400
+
+
+@pytest.mark.parametrize("label", ["streamforge.io/job", "batch.kubernetes.io/job-name"])
+def test_a_pod_is_of_its_job_whichever_queue_manager_made_that(label):
+    shown = msgspec.convert({"metadata": {"name": "loader-a-1-x7k2p", "labels": {label: "loader-a-1"}}}, Pod)
+
+    assert shown.job_name == "loader-a-1"

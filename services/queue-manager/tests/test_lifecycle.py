@@ -19,7 +19,7 @@ from streamforge_common.contract.events import Event, TaskError, TaskStatus
 from streamforge_common.contract.repair import Repair
 
 LOADER, CONNECTOR = 0, 1
-LIVE = {"symbol": "btcusdt", "type": "ws_trades"}
+LIVE_TRADES = {"symbol": "btcusdt", "type": "ws_trades"}
 HISTORY = {"symbol": "btcusdt", "type": "api_candles_5m", "time_range": "2024-08-01:2024-08-02"}
 
 
@@ -197,6 +197,34 @@ def test_a_job_that_vanishes_is_launched_anew_as_another_attempt_a_few_times(pla
         platform.look()
     assert platform.workflow.error is not None
     assert platform.workflow.error.code == "job_vanished"
+
+
+def test_a_job_that_another_replica_launches_meanwhile_is_not_taken_for_one_that_is_gone():
+    """It was, now and then, with two replicas: the jobs were listed before, the document was read after the launch."""
+    crash = Crash()
+    store, log = MemoryStore(crash), MemoryLog(crash)
+
+    def replica(launcher):
+        return Controller(
+            store, log, launcher, clock=lambda: datetime(2026, 1, 1, tzinfo=UTC), stop_grace_s=60, most_running=1
+        )
+
+    class SlowLauncher(MemoryLauncher):
+        """Its first list is on its way while the other replica works."""
+
+        async def jobs(self, queue_id=None):
+            listed = await super().jobs(queue_id)
+            if not self.ever_launched:
+                await first.reconcile(queue_id)
+            return listed
+
+    launcher = SlowLauncher(crash)
+    first, second = replica(MemoryLauncher(crash, False, launcher.by_name, launcher.ever_launched)), replica(launcher)
+    queue_id = asyncio.run(first.submit(WorkflowRequest(**HISTORY))).queue_id
+    asyncio.run(second.reconcile(queue_id))
+
+    assert [task.attempt for task in Workflow.model_validate_json(store.documents[queue_id][0]).tasks] == [1, 1]
+    assert len(launcher.ever_launched) == 2
 
 
 def test_events_of_an_earlier_attempt_change_nothing_but_the_audit_trail(platform):
@@ -516,7 +544,7 @@ def test_a_live_workflow_runs_until_it_is_stopped_and_stores_what_was_published(
 
 
 def test_several_instances_are_one_task_whose_records_are_summed_and_whose_job_is_deleted_at_the_end():
-    platform = Platform(request=LIVE, scales=True)
+    platform = Platform(request=LIVE_TRADES, scales=True)
 
     def connector():
         return platform.workflow.tasks[CONNECTOR]
@@ -544,7 +572,7 @@ def test_several_instances_are_one_task_whose_records_are_summed_and_whose_job_i
 
 
 def test_a_task_is_paused_when_all_of_its_instances_are_but_those_that_are_gone():
-    platform = Platform(request=LIVE, scales=True)
+    platform = Platform(request=LIVE_TRADES, scales=True)
 
     def pauses(instance, at_s):
         platform.says(CONNECTOR, TaskStatus.PAUSED, instance=instance, timestamp=at_s)
@@ -557,7 +585,7 @@ def test_a_task_is_paused_when_all_of_its_instances_are_but_those_that_are_gone(
 
 
 def test_a_job_whose_instances_only_fail_is_given_up():
-    platform = Platform(request=LIVE, scales=True)
+    platform = Platform(request=LIVE_TRADES, scales=True)
     name = platform.workflow.tasks[CONNECTOR].job_name
     failing = replace(platform.launcher.by_name[name], has_failed=True, reason="OOMKilled: it took too much")
     platform.launcher.by_name[name] = failing
@@ -587,13 +615,32 @@ def test_a_loader_of_a_limit_that_nobody_counts_is_told_its_share_and_every_chan
     def shares():
         return [it.share for it in platform.log.commands if it.command is CommandKind.START and it.share]
 
-    assert shares() == [0.125, 0.5]
+    assert shares() == [0.075, 0.5]
     assert [it.target for it in platform.log.commands if it.share] == ["loader-producer"] * 2
-    platform.controller._shares.count([RunningLoader("bybit", "linear", "candles_1m")] * 4)
+    platform.controller._shares.count([RunningLoader.of("bybit", "linear", "api_candles_1m")] * 4)
     platform.look()
     platform.look()
-    assert shares() == [0.125, 0.5, 0.125]
+    assert shares() == [0.075, 0.5, 0.125]
     assert platform.launcher.ever_launched == [task.job_name for task in platform.workflow.tasks]
+
+
+@pytest.mark.parametrize(("told", "left"), [({"spent": {"bybit": 6}}, 0.14), ({}, 0.075)])
+def test_what_a_loader_has_not_spent_when_it_ends_is_the_next_ones(told, left):
+    platform = Platform(request={**HISTORY, "exchange": "bybit"})
+    platform.says(LOADER, TaskStatus.COMPLETED, end_offsets={"0": 1}, **told)
+    request = WorkflowRequest(**{**HISTORY, "exchange": "bybit"})
+    asyncio.run(platform.controller.reconcile(asyncio.run(platform.controller.submit(request)).queue_id))
+    shares = [it.share for it in platform.log.commands if it.queue_id != platform.queue_id and it.share]
+    assert shares[0] == pytest.approx(left / 2)
+
+
+def test_a_workflow_whose_loader_would_have_next_to_nothing_of_a_limit_waits(monkeypatch):
+    monkeypatch.setattr("queue_manager.app.shares._LEAST", 0.1)
+    platform = Platform(request={**HISTORY, "exchange": "bybit"})
+    assert (platform.told(), platform.workflow.status) == ([], WorkflowStatus.PENDING)
+    monkeypatch.undo()
+    platform.look()
+    assert len(platform.launcher.ever_launched) == 2
 
 
 HOLES = [(1_722_470_400_000, 1_722_471_000_000), (1_722_500_100_000, 1_722_500_400_000)]

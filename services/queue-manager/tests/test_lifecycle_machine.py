@@ -42,11 +42,14 @@ class WorkflowWorld(RuleBasedStateMachine):
         self.ended_as: WorkflowStatus | None = None
         self.restart()
 
+    def clock(self) -> datetime:
+        """No two readings are the same: a command that is decided again later is another one."""
+        self.now += timedelta(milliseconds=1)
+        return self.now
+
     def restart(self):
         self.replicas = [
-            Controller(
-                self.store, self.log, self.launcher, clock=lambda: self.now, stop_grace_s=GRACE_S, most_running=1
-            )
+            Controller(self.store, self.log, self.launcher, clock=self.clock, stop_grace_s=GRACE_S, most_running=1)
             for _ in range(2)
         ]
 

@@ -9,6 +9,7 @@ import arangolite
 from queue_manager.adapters.store import ArangoWorkflowStore
 from queue_manager.app.ports import ChangedMeanwhileError, Submission, SuffixTakenError, WorkflowFilter
 from queue_manager.app.requests import WorkflowRequest, check_request
+from queue_manager.app.shares import RunningLoader
 from queue_manager.app.workflow import Workflow, WorkflowStatus, new_workflow
 from streamforge_common.arango.database import ensure_database, open_database
 from streamforge_common.ids import new_suffix
@@ -153,3 +154,16 @@ async def test_how_far_trails_go_is_asked_for_many_at_once(store):
     await store.replace(stored)
     asked = [first.queue_id, second.queue_id, "wf-none"]
     assert await store.last_seqs(asked) == {first.queue_id: 1, second.queue_id: 2}
+
+
+async def test_the_loaders_that_run_are_those_that_were_started_and_have_not_ended(store):
+    begun, ended, settled, waiting = (workflow(suffix) for suffix in ("aaaaaa", "bbbbbb", "cccccc", "dddddd"))
+    for it in (begun, ended, settled):
+        for task in it.tasks:
+            task.started_since_ms = 1
+    ended.tasks[0].finished = True
+    settled.control.settled = True
+    for it in (begun, ended, settled, waiting):
+        await store.insert(it)
+
+    assert await store.running_loaders() == [RunningLoader("binance", "spot", "candles_5m", is_live=False)]

@@ -130,7 +130,7 @@ KINDS = {
     ),
     "unschedulable": Kind(
         None,
-        values={**_of_target(LOADER, {"requests.cpu": "999", "requests.memory": "128Mi"}), "jobs.startSeconds": "10"},
+        values={**_of_target(LOADER, {"requests.cpu": "999000m"}), "jobs.startSeconds": "10"},
         error=("launch_refused", "Unschedulable"),
     ),
 }

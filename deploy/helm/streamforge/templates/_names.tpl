@@ -68,20 +68,30 @@ seccompProfile: {type: RuntimeDefault}
 {{ .Values.arangodb.secret | default (ternary "" "streamforge-credentials" (not (empty .Values.credentials))) }}
 {{- end -}}
 
-{{/* (root, target): by variable, where its value is in a Secret; without a target, of queue-manager. */}}
+{{/* (root, name, target): as which user the broker knows queue-manager or a target: username, secret, entry. */}}
+{{- define "streamforge.kafkaUser" -}}
+{{- $values := .root.Values -}}
+{{- $strimzi := $values.strimzi | default dict -}}
+{{- $user := pick $values.kafka "username" "secret" "entry" -}}
+{{- if $strimzi.cluster -}}
+{{- $name := printf "%s-%s" (include "streamforge.name" .root) .name -}}
+{{- $user = dict "username" $name "secret" $name "entry" "password" -}}
+{{- end -}}
+{{- toJson (merge (dict) (.target.kafka | default dict) $user (dict "entry" "password")) -}}
+{{- end -}}
+
+{{/* (root, name, target): by variable, where its value is in a Secret. */}}
 {{- define "streamforge.secrets" -}}
 {{- $values := .root.Values -}}
-{{- $kafka := $values.kafka -}}
-{{- $target := .target | default (dict "egress" (list "arangodb")) -}}
-{{- if $target.kafka }}{{ $kafka = merge (dict) $target.kafka (dict "entry" $kafka.entry) }}{{ end -}}
 {{- $secrets := dict -}}
-{{- if $kafka.secret -}}
-{{- $_ := set $secrets "KAFKA_SASL_PASSWORD" (dict "secret" $kafka.secret "entry" ($kafka.entry | default "password")) -}}
+{{- $user := include "streamforge.kafkaUser" . | fromJson -}}
+{{- if $user.secret -}}
+{{- $_ := set $secrets "KAFKA_SASL_PASSWORD" (pick $user "secret" "entry") -}}
 {{- else if and (hasPrefix "SASL" $values.kafka.securityProtocol) (empty $values.credentials) -}}
 {{- fail "kafka.secret is required with SASL, or credentials that hold the user and the password" -}}
 {{- end -}}
 {{- $arangodb := include "streamforge.arangodbSecret" .root -}}
-{{- if and $arangodb (has "arangodb" $target.egress) -}}
+{{- if and $arangodb (has "arangodb" .target.egress) -}}
 {{- $_ := set $secrets "ARANGO_PASSWORD" (dict "secret" $arangodb "entry" ($values.arangodb.entry | default "ARANGO_PASSWORD")) -}}
 {{- end -}}
 {{- toJson $secrets -}}
@@ -92,13 +102,16 @@ seccompProfile: {type: RuntimeDefault}
 {{- $targets := dict -}}
 {{- range $name, $target := .Values.jobs.targets -}}
 {{- $image := $target.image | default (include "streamforge.image" (dict "root" $ "service" $name)) -}}
+{{- $who := dict "root" $ "name" $name "target" $target -}}
 {{- $environment := $target.environment | default dict -}}
-{{- with $target.kafka }}{{ $environment = merge (dict "KAFKA_SASL_USERNAME" .username) $environment }}{{ end -}}
+{{- with (include "streamforge.kafkaUser" $who | fromJson).username -}}
+{{- $environment = merge (dict "KAFKA_SASL_USERNAME" .) $environment -}}
+{{- end -}}
 {{- $fields := dict
     "image" $image
     "command" $target.command
     "environment" $environment
-    "secrets" (include "streamforge.secrets" (dict "root" $ "target" $target) | fromJson)
+    "secrets" (include "streamforge.secrets" $who | fromJson)
     "requests" $target.requests
     "limits" $target.limits
     "node_selector" $target.nodeSelector

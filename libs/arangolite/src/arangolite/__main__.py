@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -12,11 +13,15 @@ from arangolite.server import Settings, serve_until_signal
 
 DEFAULT_PORT = 8529
 """ArangoDB's."""
+_OBJECTS_BETWEEN_COLLECTIONS = 100_000
+"""Documents have no cycles: looking for some after each 700 objects is a sixth of an import's CPU time, measured."""
 
 
 def main() -> None:
     """Run the command line."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     try:
         asyncio.run(serve_until_signal(_settings(), _announce))
     except StartupError as exc:

@@ -80,6 +80,8 @@ class JobRun:
         self.start = start
         self.records_written = 0
         """Published or stored by this attempt so far; the work counts up."""
+        self.spent: Callable[[], Mapping[str, int]] = dict
+        """What the last event tells as `spent`; a loader says how it is asked for."""
         self._settings = settings
         self._wanted = wanted
         self._events = events
@@ -180,6 +182,7 @@ class JobRun:
                 "message": message,
                 "records_written": self.records_written,
                 "timestamp": time(),
+                "spent": (self.spent() or None) if fields.get("finished") else None,
                 **fields,
             }
         )

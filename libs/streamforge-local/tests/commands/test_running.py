@@ -37,10 +37,11 @@ def test_several_symbols_are_a_basket(script, streamforge):
     assert (body["symbols"], "symbol" in body) == (["BTCUSDT", "ETHUSDT"], False)
 
 
-def test_a_live_type_has_no_range_and_may_have_a_duration(script, streamforge):
+@pytest.mark.parametrize(("start", "sent"), [("3600", 3_600.0), ("2024-08-01T00:00:00Z", "2024-08-01T00:00:00Z")])
+def test_a_live_type_has_no_range_and_may_have_a_duration_and_begin_before(script, streamforge, start, sent):
     script.states = [script.workflow()]
 
-    streamforge("run", "BTCUSDT", "ws_trades", "--duration", "30")
+    streamforge("run", "BTCUSDT", "ws_trades", "--duration", "30", "--backfill", start)
 
     assert script.bodies == [
         {
@@ -49,7 +50,7 @@ def test_a_live_type_has_no_range_and_may_have_a_duration(script, streamforge):
             "time_range": "",
             "exchange": "binance",
             "market": "spot",
-            "options": {"duration": 30.0},
+            "options": {"duration": 30.0, "backfill": sent},
         }
     ]
 

@@ -16,6 +16,7 @@ from loader_producer.app.dataset import ArchiveDataset, Dataset, basket_of, data
 from loader_producer.app.loading import Loading
 from loader_producer.app.planned_loading import PlannedLoading
 from loader_producer.app.publishing import DataTopic, PlaceStore, Run
+from loader_producer.app.snapshot_loading import MomentDataset, SnapshotLoading, is_momentary
 from loader_producer.settings import Settings
 from streamforge_common.contract.repair import Repair
 from streamforge_common.exchanges import REST_MARKETS
@@ -53,7 +54,8 @@ def main() -> None:
 
 
 async def _load(settings: Settings, run: JobRun) -> Ending:
-    pages, files = datasets_of(run.start, int(time() * 1000))
+    moment = MomentDataset.of(run.start) if is_momentary(run.start) else None
+    pages, files = (None, None) if moment else datasets_of(run.start, int(time() * 1000))
     rest = REST_MARKETS[run.start.exchange, run.start.market]
     exchange = ExchangeClient(
         rest,
@@ -63,6 +65,7 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
         share=run.share,
         bound=run.start.rate,
     )
+    run.spent = exchange.spent
     writer = RecordWriter(settings, run.start.kafka_topic, delivery_timeout_s=settings.outage_seconds)
     places = _places_group(settings.telemetry_id, repair_of(run.start))
     checkpoint = Checkpoint(settings, run.start.kafka_topic, places, outage_seconds=settings.outage_seconds)
@@ -75,7 +78,9 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
         for client in (exchange, writer, checkpoint, topics):
             await connect(stack, client, settings.outage_seconds)
         loading_of: _LoadingOf
-        if files is None:
+        if moment is not None:
+            loading_of = partial(_by_moment, moment, exchange)
+        elif files is None:
             assert pages is not None
             loading_of = partial(_by_pages, pages, exchange)
         else:
@@ -92,7 +97,7 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
             run,
             symbols,
             loading_of=lambda part: loading_of(part.symbol, part, part, part),
-            at_once=_ARCHIVED_AT_ONCE if pages is None else _SYMBOLS_AT_ONCE,
+            at_once=_ARCHIVED_AT_ONCE if pages is None and moment is None else _SYMBOLS_AT_ONCE,
             data_topic=writer,
             places=checkpoint,
         )
@@ -103,6 +108,13 @@ def _by_pages(
     dataset: Dataset, exchange: ExchangeClient, symbol: str, run: Run, data_topic: DataTopic, places: PlaceStore
 ) -> SymbolLoading:
     return Loading(run, dataset.of_symbol(symbol), exchange=exchange, data_topic=data_topic, places=places)
+
+
+def _by_moment(
+    dataset: MomentDataset, exchange: ExchangeClient, symbol: str, run: Run, data_topic: DataTopic, places: PlaceStore
+) -> SymbolLoading:
+    of_symbol = replace(dataset, symbol=symbol)
+    return SnapshotLoading(run, of_symbol, exchange=exchange, data_topic=data_topic, places=places)
 
 
 def _by_files(

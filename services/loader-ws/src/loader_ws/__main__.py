@@ -1,6 +1,6 @@
 """Wires the loader and runs its job."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -9,6 +9,7 @@ import uvloop
 from loader_ws.adapters.websocket import StreamClient
 from loader_ws.app.dataset import Dataset, basket_of
 from loader_ws.app.loading import Loading, Receivers
+from loader_ws.app.polling import PollDataset, Polling, is_polled
 from loader_ws.app.receivers import basket_receiver_of, receiver_of
 from loader_ws.settings import Settings
 from streamforge_common.exchanges import REST_MARKETS
@@ -34,8 +35,7 @@ def main() -> None:
 
 
 async def _load(settings: Settings, run: JobRun) -> Ending:
-    dataset = Dataset.of(run.start)
-    exchange = StreamClient(getattr(settings, dataset.market.base_url_setting))
+    dataset = PollDataset.of(run.start) if is_polled(run.start) else Dataset.of(run.start)
     market = REST_MARKETS[dataset.market.exchange, dataset.market.market]
     rest = ExchangeClient(
         market,
@@ -45,6 +45,7 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
         share=run.share,
         bound=run.start.rate,
     )
+    run.spent = rest.spent
     writer = RecordWriter(settings, dataset.kafka_topic, delivery_timeout_s=settings.outage_seconds)
     checkpoint = Checkpoint(
         settings, dataset.kafka_topic, settings.telemetry_id, outage_seconds=settings.outage_seconds
@@ -57,12 +58,20 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
     async with AsyncExitStack() as stack:
         for client in (rest, writer, checkpoint, topics):
             await connect(stack, client, settings.outage_seconds)
-        symbols = basket_of(run.start)
-        receivers: Receivers = partial(receiver_of, dataset, exchange, rest)
-        if symbols:
-            receivers = partial(basket_receiver_of, dataset, symbols, exchange, rest)
+        receivers = _receivers(settings, dataset, basket_of(run.start), rest)
         loading = Loading(run, dataset, receivers=receivers, rest=rest, data_topic=writer, places=checkpoint)
         return await loading.load(end_offsets)
+
+
+def _receivers(
+    settings: Settings, dataset: Dataset | PollDataset, symbols: Sequence[str], rest: ExchangeClient
+) -> Receivers:
+    if isinstance(dataset, PollDataset):
+        return partial(Polling, dataset, rest)
+    exchange = StreamClient(getattr(settings, dataset.market.base_url_setting))
+    if symbols:
+        return partial(basket_receiver_of, dataset, symbols, exchange, rest)
+    return partial(receiver_of, dataset, exchange, rest)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,6 @@ from queue_manager.app.ports import (
 from queue_manager.app.shares import RunningLoader
 from queue_manager.app.workflow import AuditItem, Workflow, WorkflowStatus
 from streamforge_common.contract.commands import Command, Wanted
-from streamforge_common.contract.data_types import DataType
 from streamforge_common.contract.events import Event
 from streamforge_common.ids import QueueId
 
@@ -190,7 +189,7 @@ class MemoryStore:
             for task in workflow.tasks
             if task.is_loader and task.started_since_ms is not None and not task.finished
         ]
-        return [RunningLoader(it.exchange, it.market, DataType.parse(it.type).kind) for it in datasets]
+        return [RunningLoader.of(it.exchange, it.market, it.type) for it in datasets]
 
     async def counts(self) -> dict[str, int]:
         """Count the workflows by status."""

@@ -24,6 +24,8 @@ _encode = msgspec.json.encode
 _CHUNK = 64  # revisions and row ids are taken so many at a time; the unused ones are lost, which is harmless
 _NO_TEXT = "x''"
 _ROWS = 100  # that one statement inserts; one statement for each takes half as much time again, measured
+_KEEP = "ON CONFLICT (key) DO NOTHING"
+_TOUCH = "ON CONFLICT (key) DO UPDATE SET rev = excluded.rev WHERE doc = excluded.doc"
 _FEW = 20  # keys that are looked up one by one; more go as one JSON array
 
 
@@ -118,21 +120,34 @@ class Batch:
     def takes_bulk(self) -> bool:
         """Whether nothing but a taken key could refuse a document, so that new ones may go in as one."""
         checked = self._check_key is not None or self.collection.validation is not None
-        return not checked and not any(table.unique for table in self._tables)
+        checked = checked or any(table.unique or table.numeric for table in self._tables)
+        return not checked and not self._transaction.is_contested(self.collection)
 
-    def insert_bulk(self, keys: Sequence[str], documents: Sequence[Document], texts: Sequence[str]) -> set[str]:
-        """Add those of many documents whose keys are not there, straight into the tables; returns the taken keys.
+    def insert_bulk(
+        self, keys: Sequence[str], documents: Sequence[Document], texts: Sequence[str], *, touches: bool
+    ) -> tuple[set[str], bool]:
+        """Add those of many documents whose keys are not there, straight into the tables.
 
         No key may be there twice. The three sequences belong together, position by position.
+
+        Args:
+            keys: The documents' keys.
+            documents: What is indexed.
+            texts: What is stored.
+            touches: Whether a document that is there with just this text gets a new revision.
+
+        Returns:
+            The taken keys, and whether all of these documents were touched.
         """
         count, table = len(keys), self.collection.table
         first = self._transaction.take_ids(self.collection, count)
         ids: Sequence[int] = range(first, first + count)
         rows = zip(ids, keys, self._transaction.clock.revisions(count), texts, strict=True)
         before = self._connection.total_changes
-        self._insert_rows(f"{table} (id, key, rev, doc)", 4, rows, "ON CONFLICT (key) DO NOTHING")
+        self._insert_rows(f"{table} (id, key, rev, doc)", 4, rows, _TOUCH if touches else _KEEP)
+        all_written = self._connection.total_changes - before == count
         taken: set[str] = set()
-        if self._connection.total_changes - before != count:
+        if touches or not all_written:
             query = self._connection.execute(f"SELECT id FROM {table} WHERE id >= ?", (first,))
             there = {row_id for (row_id,) in query}
             taken = {key for row_id, key in zip(ids, keys, strict=True) if row_id not in there}
@@ -144,7 +159,7 @@ class Batch:
         columns: dict[Path, list[bytes]] = {}
         for index in self._tables:
             self._insert_rows(f"{index.name} (k, id)", 2, _entries(index, ids, documents, columns))
-        return taken
+        return taken, all_written
 
     def _insert_rows(self, into: str, width: int, rows: Iterable[tuple[Any, ...]], otherwise: str = "") -> None:
         """Insert rows of so many columns, many with one statement."""

@@ -125,6 +125,10 @@ class Transaction:
         """Refuse with 1200 to change a document that an open stream transaction has changed."""
         self._locks.check(collection.id, key)
 
+    def is_contested(self, collection: Collection) -> bool:
+        """Whether there is a document of a collection that `claim` would refuse."""
+        return self._locks.holds_any(collection.id)
+
 
 def find_collection(collections: Mapping[str, Collection], name: str) -> Collection:
     """Find a collection by its name or numeric id, or refuse with 1203."""

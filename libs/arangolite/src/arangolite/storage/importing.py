@@ -52,6 +52,7 @@ class Importer:
     """Imports documents into one collection inside a transaction."""
 
     def __init__(self, transaction: Transaction, collection: catalog.Collection, on_duplicate: OnDuplicate) -> None:
+        self._transaction = transaction
         self._documents = Documents(transaction, collection)
         self._batch = self._documents.batch
         self._collection = collection
@@ -71,20 +72,25 @@ class Importer:
         self._import_rest(list(rest), result, complete=complete)
 
     def _import_new(self, incoming: Sequence[Incoming], result: ImportResult) -> list[tuple[int, Incoming]]:
-        """Import what has a new key at once, most of what a loader sends; returns the rest with its positions."""
+        """Import what has a new key at once, most of what a loader sends; returns the rest with its positions.
+
+        What comes again unchanged, which is what a loader sends when it was interrupted, is done at once, too.
+        """
         everything = list(enumerate(incoming))
         documents = [document for document, _ in incoming]
         keys = [document.get("_key") for document in documents]
         if not _are_distinct_keys(keys) or any(map(_names_itself, documents)):
             return everything
-        if self._overwrites and self._batch.get(keys[0]) is not None:
+        texts = [text or stored_text(document).decode() for document, text in incoming]
+        if self._overwrites and (first := self._batch.get(keys[0])) is not None and first.text_as_str() != texts[0]:
             return everything  # most likely all of it came before, and will be changed one by one
-        taken = self._batch.insert_bulk(
-            keys, documents, [text or stored_text(document).decode() for document, text in incoming]
-        )
+        taken, all_written = self._batch.insert_bulk(keys, documents, texts, touches=self._overwrites)
         result.created += len(keys) - len(taken)
         if self._on_duplicate == "ignore":
             result.ignored += len(taken)
+            return []
+        if self._overwrites and all_written:
+            result.updated += len(taken)
             return []
         return [numbered for key, numbered in zip(keys, everything, strict=True) if key in taken]
 
@@ -117,6 +123,7 @@ class Importer:
             raise ArangoError(Problem.DOCUMENT_KEY_BAD)
         if not self._user_keys:
             raise ArangoError(Problem.DOCUMENT_KEY_UNEXPECTED)
+        self._transaction.claim(self._collection, key)
         if self._batch.get(key) is None:
             self._insert(key, item, result)
         elif self._on_duplicate == "ignore":
@@ -128,10 +135,7 @@ class Importer:
 
     def _insert(self, key: str, item: Incoming, result: ImportResult) -> None:
         document = item[0]
-        if self._collection.is_edge and not (
-            is_document_id(document.get("_from")) and is_document_id(document.get("_to"))
-        ):
-            raise ArangoError(Problem.INVALID_EDGE_ATTRIBUTE)
+        self._check_edge(document)
         try:
             self._batch.insert(key, document, _text_of(key, item))
         except ArangoError as exc:
@@ -142,17 +146,22 @@ class Importer:
         else:
             result.created += 1
 
+    def _check_edge(self, document: Document) -> None:
+        if self._collection.is_edge and not (
+            is_document_id(document.get("_from")) and is_document_id(document.get("_to"))
+        ):
+            raise ArangoError(Problem.INVALID_EDGE_ATTRIBUTE)
+
     def _overwrite(self, key: str, item: Incoming, result: ImportResult) -> None:
-        document, text = item
-        if self._on_duplicate == "replace":
-            self._documents.replace(key, document)
+        old = self._batch.get(key)
+        assert old is not None
+        if self._collection.validation is None and item[1] == old.text_as_str():
+            self._batch.touch(old)  # the same record came again: nothing to decode, to merge or to index
+        elif self._on_duplicate == "replace":
+            self._check_edge(item[0])
+            self._batch.replace(old, {**item[0], "_key": key}, _text_of(key, item))
         else:
-            old = self._batch.get(key)
-            assert old is not None
-            if text is not None and text == old.text_as_str():
-                self._batch.touch(old)  # the same record came again: nothing to decode, to merge or to index
-            else:
-                self._update(old, item)
+            self._update(old, item)
         result.updated += 1
 
     def _update(self, old: Row, item: Incoming) -> None:

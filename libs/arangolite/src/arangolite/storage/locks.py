@@ -27,6 +27,11 @@ class KeyLocks:
         if self._owners and (collection, key) in self._owners:
             raise conflict(key)
 
+    def holds_any(self, collection: int) -> bool:
+        """Whether a transaction holds a key of a collection."""
+        with self._lock:
+            return any(held == collection for held, _ in self._owners)
+
     def take(self, collection: int, key: str, owner: str) -> None:
         """Hold a key for a transaction, or refuse with 1200."""
         with self._lock:

@@ -133,6 +133,9 @@ class Event(BaseModel):
     """Of a connector: records so far whose time is outside of the dataset's range."""
     banned_until: float | None = None
     """Of a loader: Unix seconds until which the exchange wants nothing from this address."""
+    spent: dict[str, int] | None = None
+    """With a loader's last event: what it has sent within the last window of each limit whose use the exchange does not
+    tell, by the limit's name."""
     archive_file: ArchiveFileNote | None = None
     """Of a loader: the file that the records from here on are from, proven before the first of them."""
     metrics_port: int | None = None

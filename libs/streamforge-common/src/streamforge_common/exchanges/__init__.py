@@ -5,6 +5,7 @@
 - `binance_archives`: the archives of both.
 - `bybit`: Bybit v5, spot and linear.
 - `binance_streams`, `bybit_streams`: their live streams.
+- `options`: what a user may choose of pace and depth.
 
 `REST_MARKETS`, `ARCHIVE_MARKETS` and `STREAM_MARKETS` are the tables of what can be asked for; adding an exchange is
 adding a module and a line to each.

@@ -529,8 +529,8 @@ def _market(market: str, base_url_setting: str, streams: Sequence[Stream], lacks
 
 _STREAM, _PUBLIC, _MARKET = "/stream", "/public/stream", "/market/stream"
 _POLLED = "the exchange does not push it; ask for api_funding_rate, or ws_mark_price, which carries it"
-_SPOT_BOOKS = BookRules(_spot_follows, _spot_joins, snapshot_limit=5_000, levels_max=_BOOK_LEVELS_MAX)
-_UM_BOOKS = BookRules(_um_follows, _um_joins, snapshot_limit=1_000, levels_max=_BOOK_LEVELS_MAX)
+_SPOT_BOOKS = BookRules(_spot_follows, _spot_joins, snapshot_limit=5_000, levels_max=_BOOK_LEVELS_MAX, is_linked=True)
+_UM_BOOKS = BookRules(_um_follows, _um_joins, snapshot_limit=1_000, levels_max=_BOOK_LEVELS_MAX, is_linked=True)
 # Documented are 100, 250 and 500 ms; every update as it happens is what collectors of futures ask for.
 
 SPOT = _market(

@@ -376,7 +376,7 @@ def _follows(update: Depth, book_id: int) -> bool:
     return update.last_update_id == book_id + 1
 
 
-_BOOKS = BookRules(_follows, _follows, snapshot_limit=None, levels_max=_LEVELS)
+_BOOKS = BookRules(_follows, _follows, snapshot_limit=None, levels_max=_LEVELS, is_linked=False)
 
 
 def _market(market: str, streams: Sequence[Stream], lacks: Mapping[str, str]) -> StreamMarket:

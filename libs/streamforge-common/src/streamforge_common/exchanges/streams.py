@@ -62,6 +62,8 @@ class BookRules:
     """How many levels of each side a snapshot over REST is asked for; None where the stream itself begins with one."""
     levels_max: int
     """Of each side that can be followed, through what a market moves meanwhile."""
+    is_linked: bool
+    """Whether a difference tells which update is before it, so that stored ones prove that none is missing."""
 
 
 @dataclass(frozen=True, slots=True)

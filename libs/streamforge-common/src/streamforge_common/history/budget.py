@@ -150,6 +150,11 @@ class DividedBudget:
         """Send nothing until then."""
         self.closed_until_s = max(self.closed_until_s, until_s)
 
+    def used(self, now_s: float) -> int:
+        """Return the weight that was sent within the last window."""
+        self._forget(now_s)
+        return self._used
+
     def _forget(self, now_s: float) -> None:
         while self._sent and self._sent[0][0] + self._window_s + _MARGIN_S <= now_s:
             self._used -= self._sent.popleft()[1]

@@ -112,6 +112,11 @@ class ExchangeClient:
         """Why the latest request was not answered and is sent again; empty where it was."""
         return self._trials.trouble
 
+    def spent(self) -> dict[str, int]:
+        """Return what was sent within the last window of limits whose use the exchange does not tell, by name."""
+        divided = {pool.name: it for pool, it in self._budgets.items() if isinstance(it, DividedBudget)}
+        return {name: used for name, budget in divided.items() if (used := budget.used(monotonic()))}
+
     def close_until(self, until_s: float) -> None:
         """Send nothing until then, Unix seconds; what an earlier process or another loader was told."""
         if until_s > self._banned_until_s:

@@ -36,6 +36,12 @@ def run(
     duration: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="Of a live type: how long; else until it is stopped.")
     ] = None,
+    backfill: Annotated[
+        str | None,
+        typer.Option(
+            metavar="START", help="Of a live type: history first, from an instant on or so many seconds back."
+        ),
+    ] = None,
     source: Annotated[
         str | None, typer.Option(metavar="SOURCE", help="Of an api type: rest, dump (archives) or auto; else auto.")
     ] = None,
@@ -60,7 +66,11 @@ def run(
     }
     if collection is not None:
         request["collection_name"] = collection
-    choices = {"duration": duration, "source": source}
+    choices = {
+        "duration": duration,
+        "source": source,
+        "backfill": float(backfill) if backfill is not None and backfill.isdecimal() else backfill,
+    }
     if chosen := {option: choice for option, choice in choices.items() if choice is not None}:
         request["options"] = chosen
     connection = Connection(url, home)

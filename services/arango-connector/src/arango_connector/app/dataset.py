@@ -24,7 +24,7 @@ class Dataset:
     collection: str
     kind: RecordKind
     time_range: TimeRange | None
-    """None for live records, which are of any time."""
+    """None for live records, and for those of the moment of loading, which are of any time."""
     check: RecordCheck
     first_wins: bool
     """Live records are stored once and left alone; history is merged over what is there (contract section 7). So any
@@ -42,7 +42,8 @@ class Dataset:
         try:
             data_type = DataType.parse(start.type)
             kind = record_kind(data_type.kind)
-            time_range = None if data_type.source.is_live else TimeRange.parse(start.time_range)
+            is_of_any_time = data_type.source.is_live or kind.is_momentary
+            time_range = None if is_of_any_time else TimeRange.parse(start.time_range)
             is_repaired = Repair.of(start) is not None
             basket = basket_symbols(start.symbol, start.options)
         except ValueError as exc:

@@ -9,5 +9,6 @@
 - `publishing`: what all ways of loading do in the same manner.
 - `loading`: the way of a page: fetched, published, checkpointed.
 - `archive_loading`: the way of an archive's file.
+- `snapshot_loading`: the way of what there is at this moment.
 - `basket_loading`: the way of a basket, which is that of its symbols, some at a time.
 """

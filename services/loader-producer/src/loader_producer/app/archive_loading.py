@@ -84,8 +84,8 @@ class ArchiveLoading:
         self._places = places
         self._publishing = Publishing(run, dataset.type, data_topic)
         # The file before may hold the first records of the range.
-        start_ms = dataset.time_range.start_ms - dataset.archive.runs_on_ms
-        self._place = ArchivePlace(start_ms=start_ms, attempt=run.start.attempt)
+        self._start_ms = dataset.time_range.start_ms - dataset.archive.runs_on_ms
+        self._place = ArchivePlace(start_ms=self._start_ms, attempt=run.start.attempt)
         self._ends: Ends | None = None
         self._knows_ends = True
         self._spacing: int | None = None
@@ -134,10 +134,8 @@ class ArchiveLoading:
             return False
         # From here on completeness can be judged, however this ends; where the files tell, only when all are read.
         first_id, last_id = self._ends or (None, None)
-        message = "loading files of the archive"
-        await self._run.report(
-            TaskStatus.LOADING, message, first_id=first_id, last_id=last_id, spacing_ms=self._spacing
-        )
+        facts = {"first_id": first_id, "last_id": last_id, "spacing_ms": self._spacing}
+        await self._run.report(TaskStatus.LOADING, "loading files of the archive", **facts)
         if self._knows_ends and self._ends is None:
             return True
         if not await self._load_files(group):
@@ -232,7 +230,7 @@ class ArchiveLoading:
     async def _chunks(self, group: asyncio.TaskGroup) -> AsyncGenerator[Chunk, None]:
         """Yield what there is from the place on, chunk by chunk; at least one of each period that there is."""
         place = self._place
-        with FileQueue(self._dataset, self._archives, place.start_ms, group) as files:
+        with FileQueue(self._dataset, self._archives, max(place.start_ms, self._start_ms), group) as files:
             while (found := await files.next()) is not None:
                 period, file = found
                 if isinstance(file, Lack):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from loader_producer.app.files import plan_files
+from loader_producer.app.loading import IN_FLIGHT
 from streamforge_common.contract.data_types import Source
 from streamforge_common.contract.intervals import Interval
 from streamforge_common.contract.time_range import TimeRange
@@ -75,7 +76,7 @@ class Part:
         start = f"{datetime.fromtimestamp(self.time_range.start_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
         if self.source is Source.DUMP:
             return f"from {start} {self.files} files of the archive, one fetched ahead"
-        return f"from {start} over REST: {self.cost or 'as many requests as there are trades'}"
+        return f"from {start} over REST, {IN_FLIGHT} pages at once: {self.cost or 'as many as there are trades'}"
 
 
 def needs_ends(means: Means, time_range: TimeRange, now_ms: int) -> bool:

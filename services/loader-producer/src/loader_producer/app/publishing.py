@@ -9,7 +9,9 @@ import msgspec
 from loguru import logger
 
 from streamforge_common.contract.commands import Command
+from streamforge_common.contract.data_types import DataType
 from streamforge_common.contract.events import ExchangeGap, TaskStatus
+from streamforge_common.contract.kinds import record_kind
 from streamforge_common.contract.records import RECEIPT_TIME_HEADER, REJECTED_HEADER, Record
 from streamforge_common.history.pages import join_gaps
 from streamforge_common.job import Interrupted, Stopped
@@ -75,6 +77,7 @@ class Publishing:
         """All that this process has found."""
         self._run = run
         self._type = data_type
+        self._kind = record_kind(DataType.parse(data_type).kind)
         self._data_topic = data_topic
         self._untold_gaps: list[ExchangeGap] = []
 
@@ -91,7 +94,10 @@ class Publishing:
         """
         began_s = perf_counter()
         received = (RECEIPT_TIME_HEADER, str(received_ms).encode())
-        messages = [(record.key.encode(), _encode(record)) for record in records]
+        if self._kind.is_ordered:
+            messages = [(self._kind.message_key(record), _encode(record)) for record in records]
+        else:
+            messages = [(record.key.encode(), _encode(record)) for record in records]
         await self._data_topic.publish(messages, [received])
         for row, reason in refused:
             logger.warning("refused a row in {}: {}", whence, reason)

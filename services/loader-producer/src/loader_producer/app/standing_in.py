@@ -45,8 +45,7 @@ class RestStandIn:
         history = self._dataset.history
         if history is None or not await self._learn():
             return None
-        reach = history.reach
-        is_beyond = reach is not None and reach.fault_of(history.kind.name, start_ms, self._clock_ms) is not None
+        is_beyond = self._dataset.rest.fault_of_reach(history.kind.name, start_ms, self._clock_ms) is not None
         return None if is_beyond else history
 
     async def _learn(self) -> bool:

@@ -42,7 +42,7 @@ class DifferenceSequence:
         must, self._must_resubscribe = self._must_resubscribe, False
         return must
 
-    def note_break(self, _since: int | None) -> None:
+    def note_break(self, _since_ms: int | None, _until_ms: int | None = None) -> None:
         """The next difference tells whether anything was missed."""
 
     def admit(self, difference: Record, _received_ms: int) -> Verdict:
@@ -124,7 +124,7 @@ class BookSequence:
         """The stream as if the exchange pushed books."""
         return replace(self._stream, parse=self._parse)
 
-    def note_break(self, _since: int | None) -> None:
+    def note_break(self, _since_ms: int | None, _until_ms: int | None = None) -> None:
         """The next difference tells whether anything was missed."""
         self._unanswered = 0
 

@@ -1,7 +1,10 @@
 """What the `start` command asks for, checked against what the exchanges have."""
 
+from collections.abc import Container
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from streamforge_common.contract.backfill import BACKFILL_OPTION, backfill_range
 from streamforge_common.contract.baskets import EVERY_SYMBOL, MOST_LIVE, basket_symbols
 from streamforge_common.contract.commands import Command
 from streamforge_common.contract.data_types import DataType, Source
@@ -23,6 +26,8 @@ class Dataset:
     kafka_topic: str
     duration_s: float | None
     """How long to listen; None until stopped."""
+    backfill: float | str | None = None
+    """From when on there is to be history too: seconds before now, or an instant; None where there is to be none."""
     levels: int = 0
     """Of order books: how many of each side are published."""
     every_s: float = 0.0
@@ -48,18 +53,18 @@ class Dataset:
         """
         market = STREAM_MARKETS.get((start.exchange, start.market))
         if market is None:
-            raise _unsupported(f"no live streams of {start.exchange!r} {start.market!r}")
+            raise unsupported(f"no live streams of {start.exchange!r} {start.market!r}")
         try:
             data_type = DataType.parse(start.type)
         except ValueError as exc:
-            raise _unsupported(str(exc)) from exc
+            raise unsupported(str(exc)) from exc
         if data_type.source is not Source.WS:
-            raise _unsupported(f"{start.type!r} is not live")
+            raise unsupported(f"{start.type!r} is not live")
         stream = market.streams.get(data_type.kind)
         if stream is None:
-            raise _unsupported(f"{start.exchange!r} {start.market!r} does not push {data_type.kind!r}")
+            raise unsupported(f"{start.exchange!r} {start.market!r} does not push {data_type.kind!r}")
         if start.symbol == EVERY_SYMBOL and not stream.is_of_all:
-            raise _unsupported(f"of {start.type!r} there is no stream of {start.symbol!r}")
+            raise unsupported(f"of {start.type!r} there is no stream of {start.symbol!r}")
         chosen = read_options(start, data_type)
         return cls(
             market,
@@ -68,6 +73,7 @@ class Dataset:
             start.type,
             start.kafka_topic,
             read_duration(start),
+            backfill=read_backfill(start, REST_MARKETS[start.exchange, start.market].histories),
             levels=int(chosen.get("levels", 0)),
             every_s=chosen.get("every", 0.0),
         )
@@ -82,9 +88,9 @@ def basket_of(start: Command) -> list[str]:
     try:
         symbols = basket_symbols(start.symbol, start.options)
     except ValueError as exc:
-        raise _unsupported(str(exc)) from exc
+        raise unsupported(str(exc)) from exc
     if len(symbols) > MOST_LIVE:
-        raise _unsupported(f"{len(symbols)} symbols where {MOST_LIVE} are the most")
+        raise unsupported(f"{len(symbols)} symbols where {MOST_LIVE} are the most")
     return symbols
 
 
@@ -92,7 +98,7 @@ def read_options(start: Command, data_type: DataType) -> dict[str, float]:
     """Return what is chosen of pace and depth, or holds where nothing is. Raises FatalError."""
     known = options_of(start.exchange, start.market, data_type)
     for name, fault in option_faults(known, start.options):
-        raise _unsupported(f"option {name}: {fault}")
+        raise unsupported(f"option {name}: {fault}")
     return {name: start.options.get(name, option.default) for name, option in known.items()}
 
 
@@ -101,8 +107,25 @@ def read_duration(start: Command) -> float | None:
     duration_s = start.options.get("duration")
     if duration_s is None or (isinstance(duration_s, int | float) and duration_s > 0):
         return duration_s
-    raise _unsupported(f"the duration is {duration_s!r}, expected seconds")
+    raise unsupported(f"the duration is {duration_s!r}, expected seconds")
 
 
-def _unsupported(why: str) -> FatalError:
+def read_backfill(start: Command, histories: Container[str]) -> float | str | None:
+    """Return from when on there is to be history too. Raises FatalError."""
+    option = start.options.get(BACKFILL_OPTION)
+    if option is None:
+        return None
+    kind = DataType.parse(start.type).kind
+    if kind not in histories:
+        raise unsupported(f"{start.exchange!r} {start.market!r} gives no history of {kind!r}")
+    try:
+        backfill_range(option, datetime.now(UTC))
+    except ValueError as exc:
+        raise unsupported(f"option {BACKFILL_OPTION}: {exc}") from exc
+    assert isinstance(option, int | float | str)
+    return option
+
+
+def unsupported(why: str) -> FatalError:
+    """Make the failure of a dataset that cannot be loaded."""
     return FatalError(f"this loader cannot load the dataset: {why}", code="unsupported_dataset")

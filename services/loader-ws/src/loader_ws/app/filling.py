@@ -6,6 +6,7 @@ long as the loader lives; a hole that nobody can fill is given up at once.
 
 import asyncio
 from collections.abc import Sequence as Run
+from datetime import UTC, datetime
 from typing import Protocol
 
 from loguru import logger
@@ -14,12 +15,15 @@ from loader_ws.app.backlog import Backlog
 from loader_ws.app.dataset import Dataset
 from loader_ws.app.holes import Hole
 from loader_ws.app.intake import Intake
-from loader_ws.app.sequence import FillableSequence
+from loader_ws.app.sequence import FillableSequence, NumberedSequence
+from streamforge_common.contract.backfill import backfill_range
+from streamforge_common.contract.grid import Grid
 from streamforge_common.contract.records import Record
+from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.errors import FatalError
-from streamforge_common.exchanges.rest import History, Latest
-from streamforge_common.history.ends import SETTLED_AFTER_MS
-from streamforge_common.history.pages import Page, PageContent, PagePlan
+from streamforge_common.exchanges.rest import End, EndRequests, History, Latest
+from streamforge_common.history.ends import SETTLED_AFTER_MS, find_ends
+from streamforge_common.history.pages import Page, PageContent, PagePlan, closed_ends
 
 _LATEST_ATTEMPTS, _LATEST_EVERY_S = 3, 1.0
 """What is asked for may for a moment be behind what was pushed."""
@@ -42,6 +46,9 @@ class FillingExchange(Protocol):
     async def learn_time(self) -> int:
         """Return its clock, Unix milliseconds."""
 
+    async def fetch_ends(self, symbol: str, time_range: TimeRange, ends: EndRequests) -> tuple[End | None, End | None]:
+        """Return the first record at or after the start of the range, and the last one before its end."""
+
     async def fetch(self, history: History, symbol: str, page: Page) -> PageContent:
         """Return what it has of a page."""
 
@@ -63,26 +70,78 @@ class Filling:
         self._intake = intake
         self._sequence = sequence
         self._knows_limits = False
+        self._is_beginning = False
+        self._is_back = asyncio.Event()
 
     @property
     def trouble(self) -> str:
         """Why holes are still there; empty where there is no reason to worry."""
-        if not self._sequence.holes:
+        if not self._sequence.holes and not self._is_beginning:
             return ""
         if closed_for_s := self._exchange.closed_for_s:
             return f"the exchange asks to be left alone for {closed_for_s:.0f} s"
         return self._exchange.trouble
 
+    async def begin(self, backfill: float | str) -> None:
+        """Make of the history that a dataset is to begin with, up to now, a hole like every other.
+
+        Raises:
+            FatalError: The exchange refuses, or does not reach back that far (`beyond_reach`).
+        """
+        self._is_beginning = True
+        history, symbol = self._dataset.fills_from, self._dataset.symbol
+        assert isinstance(history, History)
+        await self._learn_limits()
+        now_ms = await self._exchange.learn_time()
+        time_range = backfill_range(backfill, datetime.fromtimestamp(now_ms / 1000, UTC))
+        if history.reach and (fault := history.reach.fault_of(history.kind.name, time_range.start_ms, now_ms)):
+            raise FatalError(fault, code="beyond_reach")
+        if history.ends is None:
+            found = closed_ends(history.kind.grid, time_range, now_ms)
+        else:
+            requests = history.ends
+            found = await find_ends(time_range, lambda: self._exchange.fetch_ends(symbol, time_range, requests))
+        if found is not None:
+            assert isinstance(self._sequence, NumberedSequence)
+            self._sequence.begin(found[0])
+            self._sequence.expect_up_to(found[1])
+        self._is_beginning = False
+
+    def note_back(self) -> None:
+        """After a time without one there is a connection again."""
+        self._is_back.set()
+
     async def fill(self) -> None:
-        """Fill what holes there are, for ever."""
+        """Fill what holes there are, for ever; whatever the exchange refuses, the stream itself goes on."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._fill_all())
+            history = self._dataset.fills_from
+            if isinstance(history, History) and history.ends is None:
+                assert isinstance(self._sequence, NumberedSequence)
+                group.create_task(self._expect_candles(history.kind.grid, self._sequence))
+
+    async def _fill_all(self) -> None:
         while True:
             hole = await self._sequence.holes.wait_for_newest()
             try:
                 await self._fill(hole)
             except FatalError as exc:
-                # The stream itself goes on: nothing that is asked for beside it ends the loader.
                 logger.warning("cannot fill {} to {}: {}", hole.start, hole.end, exc)
                 self.give_up(*hole)
+
+    async def _expect_candles(self, grid: Grid, sequence: NumberedSequence) -> None:
+        """Make a hole of candles that have closed while there was no connection: the next may close after a month."""
+        while True:
+            await self._is_back.wait()
+            self._is_back.clear()
+            # What closed right before may still come on the connection, and is not final over REST.
+            await asyncio.sleep(SETTLED_AFTER_MS / 1000)
+            try:
+                settled_ms = await self._exchange.learn_time() - SETTLED_AFTER_MS
+            except FatalError as exc:
+                logger.warning("cannot tell which candles have closed meanwhile: {}", exc)
+                continue
+            sequence.expect_up_to(grid.advance(grid.floor(settled_ms), -1))
 
     def give_up(self, start: int, end: int) -> None:
         """What is missing in a run stays so, without anybody knowing what there was."""

@@ -38,8 +38,8 @@ class Intake:
         self._backlog = backlog
         self._messages = MESSAGES.labels(dataset.stream_name)
 
-    def take(self, pushed: Pushed, received_ms: int) -> None:
-        """Bring what a message holds on its way."""
+    def take(self, pushed: Pushed, received_ms: int) -> Run[Record]:
+        """Bring what a message holds on its way, and return all of it, also what is not new."""
         dataset = self._dataset
         self.last_received_s = received_ms / 1000
         self._messages.inc()
@@ -52,7 +52,7 @@ class Intake:
                     raise RejectedRecordError(fault)
         except RejectedRecordError as exc:
             self.refuse(pushed.message, received_ms, str(exc))
-            return
+            return ()
         new: list[Record] = []
         for record in parsed.records:
             is_new, gap = self.sequence.admit(record, received_ms)
@@ -65,6 +65,7 @@ class Intake:
             self._note(self.sequence.pass_over(record_id))
             self.untold_exchange_gaps.append(ExchangeGap(start=record_id, end=record_id + 1, missing=1))
         self.add(new, received_ms)
+        return parsed.records
 
     def add(self, records: Run[Record], received_ms: int) -> None:
         """Bring records on their way that are known to be new."""

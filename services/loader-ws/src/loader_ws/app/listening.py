@@ -1,12 +1,13 @@
 """One connection, frame by frame, until it is lost or the server is about to leave."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Protocol
 
 from loader_ws.app.backlog import Backlog
 from loader_ws.app.dataset import Dataset
 from loader_ws.app.intake import Intake
+from streamforge_common.contract.records import Record
 from streamforge_common.errors import FatalError, RejectedRecordError
 from streamforge_common.exchanges.streams import Answered, Heartbeat, Leaving, Pushed
 
@@ -49,6 +50,10 @@ class Listening:
         """
         self.has_brought = False
         """Whether there was data, which an answer is not."""
+        self.first_ms: int | None = None
+        """Time of the first record that it brought, or of its receipt where it has none; None before."""
+        self.last_ms: int | None = None
+        """The same of the last one."""
         self._dataset = dataset
         self._connection = connection
         self._backlog = backlog
@@ -80,7 +85,7 @@ class Listening:
                 case Pushed():
                     self.has_brought = True
                     self._note_answer()
-                    self._intake.take(incoming, received_ms)
+                    self._note_times(self._intake.take(incoming, received_ms), received_ms)
                     if self._intake.sequence.must_resubscribe():
                         await self._connection.ask_anew(self._dataset)
                 case Answered(refusal):
@@ -94,6 +99,14 @@ class Listening:
                     return
                 case Heartbeat():
                     pass
+
+    def _note_times(self, records: Sequence[Record], received_ms: int) -> None:
+        if not records:
+            return
+        first, last = (self._dataset.stream.kind.time_of(records[index]) for index in (0, -1))
+        if self.first_ms is None:
+            self.first_ms = first if isinstance(first, int) else received_ms
+        self.last_ms = last if isinstance(last, int) else received_ms
 
     def _patience_s(self) -> float | None:
         patience_s = self._silence_s if self._is_answered else _ANSWER_WITHIN_S

@@ -9,7 +9,6 @@ import asyncio
 import random
 from collections.abc import Sequence as Run
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
-from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
 
@@ -55,8 +54,8 @@ class Receiving:
         self._exchange = exchange
         self._backlog = backlog
         self._connected_s = -dataset.market.connect_every_s
-        self._granted: dict[Listening, _Grant] = {}
-        """The connections that there are, oldest first."""
+        self._granted: list[Listening] = []
+        """The connections that there are."""
 
     @property
     def untold_gaps(self) -> Run[StreamGap]:
@@ -82,6 +81,11 @@ class Receiving:
     def mark(self) -> Mark:
         """From where to where records are in the backlog or published."""
         return self.intake.sequence.mark
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the stream is granted on any connection."""
+        return bool(self._granted)
 
     @property
     def why_nothing_comes(self) -> str:
@@ -136,32 +140,26 @@ class Receiving:
         """The exchange has granted the stream; `is_anew` where that is in the place of a connection that was lost."""
         self.trouble = ""
         self.reconnects += is_anew
-        last = self.intake.sequence.mark.last
-        if not self._granted:
-            self.intake.sequence.note_break(last)
-        self._granted[listening] = _Grant(monotonic(), last)
+        if not self.is_connected:
+            self.intake.sequence.note_break(self.intake.sequence.mark.last)
+        self._granted.append(listening)
 
     def note_ended(self, listening: Listening, why: str) -> None:
         """A connection is no more, or was not granted."""
-        ended = self._granted.pop(listening, None)
-        others = list(self._granted.values())
-        if not others:
+        if listening in self._granted:
+            self._granted.remove(listening)
+        if not self.is_connected:
             self.trouble = why
-        elif ended is not None and monotonic() - others[0].at_s < _OVERLAP_S:
-            # What was under way to the one may be older than what the others have brought.
-            self.intake.sequence.note_break(others[0].last)
+        elif listening.last_ms is not None:
+            firsts = [other.first_ms for other in self._granted if other.first_ms is not None]
+            # What was under way to this one is not older than its last record: who began before then brings it.
+            if not firsts or min(firsts) > listening.last_ms:
+                self.intake.sequence.note_break(listening.last_ms, min(firsts, default=None))
 
     def note_unreachable(self, why: str) -> None:
         """There is one connection less than there should be."""
-        if not self._granted:
+        if not self.is_connected:
             self.trouble = why
-
-
-@dataclass(frozen=True, slots=True)
-class _Grant:
-    at_s: float
-    last: int | None
-    """How far the stream had come then."""
 
 
 class _Line:

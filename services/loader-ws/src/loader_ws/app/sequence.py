@@ -41,8 +41,8 @@ class Sequence(Protocol):
     def mark(self) -> Mark:
         """How far it has come."""
 
-    def note_break(self, since: int | None) -> None:
-        """From a mark to the next record something may be missing; None where nothing was received before."""
+    def note_break(self, since_ms: int | None, until_ms: int | None = None) -> None:
+        """Something may be missing: since a time, None where nothing came before; until another, or the next record."""
 
     def admit(self, record: Record, received_ms: int) -> Verdict:
         """Take the next record."""
@@ -110,7 +110,7 @@ class NumberedSequence:
         """How far it has come."""
         return Mark(self._first, self._last, tuple(self.holes))
 
-    def note_break(self, since: int | None) -> None:
+    def note_break(self, since_ms: int | None, until_ms: int | None = None) -> None:
         """The next id tells what was missed."""
 
     def admit(self, record: Record, _received_ms: int) -> Verdict:
@@ -124,6 +124,16 @@ class NumberedSequence:
     def must_resubscribe(self) -> bool:
         """A subscription brings what happens from then on."""
         return False
+
+    def begin(self, first: int) -> None:
+        """Before the first record: this one is the first, whenever it comes."""
+        self._first, self._last = first, self._grid.advance(first, -1)
+
+    def expect_up_to(self, last: int) -> None:
+        """Up to here there are records, whether they came or not."""
+        if self._last is not None and last > self._last:
+            self.holes.add(self._grid.advance(self._last), self._grid.advance(last))
+            self._last = last
 
     def fill(self, record: Record) -> bool:
         """Take a record that the exchange was asked for, and say whether it was missing."""
@@ -188,9 +198,14 @@ class UnnumberedSequence:
         """How far it has come."""
         return Mark(self._first, self._last, tuple(self.holes))
 
-    def note_break(self, since: int | None) -> None:
-        """From a mark to the next record something may be missing; None where nothing was received before."""
-        self._broken_since = since if self._broken_since is None else self._broken_since
+    def note_break(self, since_ms: int | None, until_ms: int | None = None) -> None:
+        """Something may be missing: since a time, None where nothing came before; until another, or the next record."""
+        if since_ms is None:
+            return
+        if until_ms is not None:
+            self.holes.add(since_ms, until_ms)
+        elif self._broken_since is None:
+            self._broken_since = since_ms
 
     def admit(self, record: Record, received_ms: int) -> Verdict:
         """Take the next record; where it has no time of its own, that of its receipt counts."""

@@ -8,6 +8,7 @@ from arango.database import StandardDatabase
 from queue_manager.app.workflow import Dataset
 from streamforge_common.arango.database import in_thread
 from streamforge_common.contract.data_types import DataType
+from streamforge_common.contract.records import record_key_prefix
 
 ALL = """
 FOR record IN @@collection
@@ -16,6 +17,20 @@ FOR record IN @@collection
 RANGE = f"{ALL} AND record.@field >= @start AND record.@field < @end"
 """`record` is one of a dataset's instrument and kind; in `RANGE` with a field in [start, end)."""
 _COUNT = "COLLECT WITH COUNT INTO number RETURN number"
+_BREAKS = f"""{ALL} AND record.event_time > @start AND record.event_time <= @end
+    LET before = record.previous_update_id == null ? record.first_update_id - 1 : record.previous_update_id
+    FILTER DOCUMENT(@name, CONCAT(@prefix, before)) == null
+    SORT record.last_update_id
+    LET times = (
+        FOR earlier IN @@collection
+            FILTER earlier.exchange == @exchange AND earlier.market == @market AND earlier.symbol == @symbol
+                AND earlier.type == @kind AND earlier.last_update_id < record.last_update_id
+            SORT earlier.last_update_id DESC
+            LIMIT 1
+            RETURN earlier.event_time
+    )
+    RETURN [FIRST(times), record.event_time]"""
+"""Keys end with the update ids, so each difference names the document that must be there before it."""
 _EACH = """
 FOR part IN @parts
     RETURN FIRST(
@@ -76,6 +91,21 @@ class ArangoEvidence:
             **instrument(dataset),
             **bounds(field, start, end),
         )
+
+    async def breaks(self, dataset: Dataset, start: int, end: int) -> Sequence[tuple[int, int]]:
+        """List where differences of an order book do not follow each other, as event times."""
+        kind = DataType.parse(dataset.type).kind
+        prefix = record_key_prefix(dataset.exchange, dataset.market, dataset.symbol, kind)
+        found = await self._query(
+            dataset.collection_name,
+            _BREAKS,
+            **instrument(dataset),
+            name=dataset.collection_name,
+            prefix=prefix,
+            start=start,
+            end=end,
+        )
+        return [(before, behind) for before, behind in found]
 
     async def rejected(self, queue_id: str, dataset: Dataset) -> int:
         """Count what was rejected from the dataset's topic."""

@@ -20,6 +20,7 @@ FOR workflow IN workflows
     FILTER workflow.control.symbol == @symbol AND workflow.finished_at != null
     SORT workflow.created_at DESC LIMIT @most
     FOR dataset IN workflow.datasets
+        FILTER CONTAINS(dataset.type, @family)
         RETURN [workflow.queue_id, dataset]"""
 
 
@@ -54,9 +55,9 @@ class ArangoFindings:
         aql = f"FOR it IN {CHECKS} FILTER @queue_id IN it.queue_ids[*] SORT it._key RETURN it"
         return [CrossCheck.model_validate(it) for it in await self._query(aql, queue_id=queue_id)]
 
-    async def ended_datasets(self, symbol: str) -> Sequence[Counterpart]:
-        """Return the datasets of all workflows of a symbol that have ended, newest first."""
-        rows = await self._query(_ENDED, symbol=symbol, most=_ENDED_LISTED)
+    async def ended_datasets(self, symbol: str, family: str) -> Sequence[Counterpart]:
+        """Return the datasets of workflows that have ended, of a symbol and a family of kinds, newest first."""
+        rows = await self._query(_ENDED, symbol=symbol, family=f"_{family}", most=_ENDED_LISTED)
         return [(QueueId(queue_id), Dataset.model_validate(dataset)) for queue_id, dataset in rows]
 
     async def _put(self, name: str, key: str, queue_ids: list[str], fields: dict[str, Any]) -> None:

@@ -26,7 +26,6 @@ from streamforge_common.arango.database import (
     ensure_collection,
     in_thread,
 )
-from streamforge_common.contract.data_types import DataType
 from streamforge_common.errors import TransientError
 from streamforge_common.ids import QueueId
 
@@ -271,7 +270,7 @@ class ArangoWorkflowStore:
             "FOR d IN w.datasets FILTER d.n == t.n RETURN [d.exchange, d.market, d.type]",
             loaders=sorted(LOADERS),
         )
-        return [RunningLoader(exchange, market, DataType.parse(text).kind) for exchange, market, text in rows]
+        return [RunningLoader.of(*row) for row in rows]
 
     async def counts(self) -> dict[str, int]:
         """Count the workflows by status."""

@@ -15,7 +15,7 @@ TARGETS = (LOADER, LIVE_LOADER, CONNECTOR)
 
 def targets_of(source: Source) -> tuple[str, str]:
     """Return the targets that load and store the types of a source."""
-    return (LIVE_LOADER if source is Source.WS else LOADER), CONNECTOR
+    return (LIVE_LOADER if source.is_live else LOADER), CONNECTOR
 
 
 class Offer(NamedTuple):
@@ -31,7 +31,9 @@ def offers_of(exchange: str, market: str) -> dict[Source, Offer]:
     of = exchange, market
     offers = {}
     if (rest := REST_MARKETS.get(of)) is not None:
-        offers[Source.API] = Offer(rest.histories.keys(), rest.lacks)
+        momentary = [kind for kind, poll in rest.polls.items() if poll.kind.is_momentary]
+        offers[Source.API] = Offer([*rest.histories, *momentary], rest.lacks)
+        offers[Source.POLL] = Offer(rest.polls.keys(), rest.lacks)
         if (archives := ARCHIVE_MARKETS.get(of)) is not None:
             offers[Source.DUMP] = Offer(archives.archives.keys(), rest.lacks)
     if (streams := STREAM_MARKETS.get(of)) is not None:

@@ -6,47 +6,41 @@ whoever dies in between is continued by whoever looks next.
 """
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from hashlib import sha256
-from typing import Any
 from weakref import WeakValueDictionary
 
 from loguru import logger
 
 from queue_manager.app import actions, lifecycle, wishes
 from queue_manager.app.admission import Admission
+from queue_manager.app.intake import Intake
 from queue_manager.app.ports import (
     ChangedMeanwhileError,
     ControlLog,
+    Job,
     JobSpec,
     Launcher,
     NameTakenError,
     Stored,
-    Submission,
-    SuffixTakenError,
     WorkflowStore,
 )
-from queue_manager.app.requests import CheckedRequest, FieldError, InvalidRequestError, WorkflowRequest, check_request
+from queue_manager.app.requests import WorkflowRequest
 from queue_manager.app.shares import RunningLoader, Shares
 from queue_manager.app.trails import Trails
 from queue_manager.app.wishes import NotPossibleError
-from queue_manager.app.workflow import Dataset, Deletion, Workflow, WorkflowStatus, new_workflow, rfc3339
+from queue_manager.app.workflow import Dataset, Deletion, Workflow, WorkflowStatus, rfc3339
 from streamforge_common import telemetry
-from streamforge_common.contract.data_types import DataType
 from streamforge_common.contract.events import Event
 from streamforge_common.errors import FatalError, TransientError
 from streamforge_common.exchanges import at_the_same_address
-from streamforge_common.ids import QueueId, new_suffix
+from streamforge_common.ids import QueueId, make_job_name
 
 _WORKERS = 8
 """Workflows that are looked at side by side; each waits mostly for the database."""
 _LOOK_EVERY_S = 5.0
 """The timer: how late a change is found that nobody told of."""
-_SUFFIX_DRAWS = 20
-"""With a million stored workflows one draw in seventeen is taken; twenty in a row never are."""
 _WATCH_AGAIN_S = 1.0
 
 NotedEvent = tuple[Event, int, int]
@@ -76,6 +70,7 @@ class Controller:
         self._launcher = launcher
         self._clock = clock
         self._stop_grace_s = stop_grace_s
+        self._intake = Intake(store, clock)
         self._admission = Admission(most_running)
         self._shares = Shares()
         self._on_settled = on_settled
@@ -91,43 +86,8 @@ class Controller:
     async def submit(
         self, request: WorkflowRequest, idempotency_key: str | None = None, *, by: str | None = None
     ) -> Workflow:
-        """Store a new workflow and see to it; the same request under the same key gets the first answer again.
-
-        Args:
-            request: What is asked for.
-            idempotency_key: Under which the answer is kept, if at all.
-            by: The id of the API key that asks, for the audit trail.
-
-        Raises:
-            InvalidRequestError: The request cannot be carried out, or its key came with another body before.
-        """
-        now = self._clock()
-        checked = check_request(request, now)
-        as_given = request.model_dump(exclude_unset=True)
-        if idempotency_key is None:
-            return await self._store_new(await self._draw(as_given, checked, now, by))
-        drawn = await self._draw(as_given, checked, now, by)
-        digest = sha256(json.dumps(as_given, sort_keys=True).encode()).hexdigest()
-        first = await self._store.claim_key(idempotency_key, Submission(digest, drawn))
-        if first.body_digest != digest:
-            detail = "this key came with another body before; take a new key for a new request"
-            raise InvalidRequestError([FieldError(pointer="#/header/Idempotency-Key", detail=detail)])
-        if not first.is_stored:
-            # Whoever took the key before may have died in between; then the workflow may be stored already or not.
-            with suppress(SuffixTakenError):
-                await self._store_new(first.workflow)
-            await self._store.confirm_key(idempotency_key)
-        return first.workflow
-
-    async def _draw(self, as_given: dict[str, Any], checked: CheckedRequest, now: datetime, by: str | None) -> Workflow:
-        for _ in range(_SUFFIX_DRAWS):
-            suffix = new_suffix()
-            if not await self._store.has_suffix(suffix):
-                return new_workflow(as_given, checked, suffix, now, by)
-        raise TransientError(f"no free suffix in {_SUFFIX_DRAWS} draws")
-
-    async def _store_new(self, workflow: Workflow) -> Workflow:
-        await self._store.insert(workflow)
+        """Store a new workflow and see to it; raises as `Intake.take` does."""
+        workflow = await self._intake.take(request, idempotency_key, by=by)
         self.trails.note(workflow)
         self.wake(workflow.queue_id)
         return workflow
@@ -147,14 +107,11 @@ class Controller:
             NotPossibleError: It cannot do that as it stands.
         """
 
-        def change(workflow: Workflow) -> None:
-            now = self._clock()
-            before = workflow.model_dump_json()
-            wish(workflow, now)
-            if audit is not None and workflow.model_dump_json() != before:
-                workflow.audit("status", dict(audit), now)
+        def note(workflow: Workflow) -> None:
+            if audit is not None:
+                workflow.audit("status", dict(audit), self._clock())
 
-        workflow = await self._change(queue_id, change)
+        workflow = await self._change(queue_id, lambda workflow: wish(workflow, self._clock()), on_change=note)
         if workflow is None:
             raise UnknownWorkflowError(queue_id)
         self.wake(workflow.queue_id)
@@ -194,6 +151,7 @@ class Controller:
             return False
         for event, _, _ in events:
             await self._note_ban(workflow, event)
+            self._note_spent(workflow, event)
         # Short jobs are seldom scraped, so their records are counted here too.
         for (target, data_type), records in written.items():
             telemetry.RECORDS.labels(target, data_type, "written").inc(records)
@@ -212,6 +170,13 @@ class Controller:
             if is_news:
                 for queue_id, _ in await self._store.unsettled():
                     self.wake(queue_id)
+
+    def _note_spent(self, workflow: Workflow, event: Event) -> None:
+        task = workflow.task_of(event.producer)
+        if task is not None and event.spent is not None:
+            loader = _loader_of(workflow.dataset_of(task))
+            job = make_job_name(task.telemetry_id, event.attempt)
+            self._shares.note_ended(loader, job, event.spent, self._clock().timestamp())
 
     def _banned_until(self, dataset: Dataset) -> float:
         return self._bans.get((dataset.exchange, dataset.market), 0.0)
@@ -299,17 +264,10 @@ class Controller:
 
     async def _step(self, queue_id: QueueId) -> bool:
         """Look, decide, store, act, store; returns whether anything was done."""
-        jobs = {job.name: job for job in await self._launcher.jobs(queue_id)}
-        events_are_read = False
-        stored = await self._store.get(queue_id)
-        if stored is None:
+        looked = await self._look(queue_id)
+        if looked is None:
             return False
-        is_hopeless = any(job.is_stuck or job.has_failed for job in jobs.values())
-        if is_hopeless or lifecycle.needs_judgement(stored.workflow, jobs):
-            events_are_read = await self._log.events_are_read()
-            stored = await self._store.get(queue_id)
-            if stored is None:
-                return False
+        stored, jobs, events_are_read = looked
         before = stored.workflow.model_dump_json()
         banned_until_s = self._banned_until(stored.workflow.datasets[0])
         share = self._shares.share_of(_loader_of(stored.workflow.datasets[0]), self._clock().timestamp())
@@ -327,6 +285,27 @@ class Controller:
             return True
         # A job that is being deleted takes its time; the watch tells when it is gone.
         return any(not isinstance(action, actions.DeleteJob | actions.Forget) for action in todo)
+
+    async def _look(self, queue_id: QueueId) -> tuple[Stored, Mapping[str, Job], bool] | None:
+        """Return the document, the jobs, and whether every event before is noted; None where nothing is stored.
+
+        The jobs are listed first: the document that is read behind knows each of them. But it may also know of one that
+        another replica has launched meanwhile, so whether a job is gone is told only by a list that is younger than
+        the document that says it was launched.
+        """
+        jobs = await self._jobs_of(queue_id)
+        stored = await self._store.get(queue_id)
+        while stored is not None and lifecycle.needs_judgement(stored.workflow, jobs):
+            launched = stored.workflow.launched_jobs()
+            jobs = await self._jobs_of(queue_id)
+            events_are_read = await self._log.events_are_read()
+            stored = await self._store.get(queue_id)
+            if stored is not None and stored.workflow.launched_jobs() == launched:
+                return stored, jobs, events_are_read
+        return None if stored is None else (stored, jobs, False)
+
+    async def _jobs_of(self, queue_id: QueueId) -> dict[str, Job]:
+        return {job.name: job for job in await self._launcher.jobs(queue_id)}
 
     def _may_start(self, workflow: Workflow) -> bool:
         has_started = workflow.status is not WorkflowStatus.PENDING
@@ -365,7 +344,8 @@ class Controller:
                 appended_ms = await self._log.tell(command)
                 task = workflow.task_of(telemetry_id)
                 if task is not None and task.started_since_ms is None and command.share is not None:
-                    self._shares.note_begun(_loader_of(workflow.dataset_of(task)), command.timestamp)
+                    loader = _loader_of(workflow.dataset_of(task))
+                    self._shares.note_begun(loader, task.job_name, command.share, command.timestamp)
                 lifecycle.note_told(workflow, command, appended_ms)
                 logger.bind(queue_id=workflow.queue_id).info("told {} to {}", telemetry_id, command.command)
 
@@ -380,8 +360,17 @@ class Controller:
             lifecycle.note_launched(workflow, spec)
             bound.info("launched {}", spec.name)
 
-    async def _change(self, queue_id: str, change: Callable[[Workflow], None]) -> Workflow | None:
-        """Read, change and store a document; again where another was faster. None where it is not stored."""
+    async def _change(
+        self,
+        queue_id: str,
+        change: Callable[[Workflow], None],
+        *,
+        on_change: Callable[[Workflow], None] = lambda _: None,
+    ) -> Workflow | None:
+        """Read, change and store a document; again where another was faster. None where it is not stored.
+
+        `on_change` adds to a change that is one.
+        """
         async with self._lock(queue_id):
             while True:
                 stored = await self._store.get(queue_id)
@@ -391,6 +380,7 @@ class Controller:
                 change(stored.workflow)
                 if stored.workflow.model_dump_json() == before:
                     return stored.workflow
+                on_change(stored.workflow)
                 with suppress(ChangedMeanwhileError):
                     return (await self._save(stored)).workflow
 
@@ -409,4 +399,4 @@ class Controller:
 
 
 def _loader_of(dataset: Dataset) -> RunningLoader:
-    return RunningLoader(dataset.exchange, dataset.market, DataType.parse(dataset.type).kind)
+    return RunningLoader.of(dataset.exchange, dataset.market, dataset.type)

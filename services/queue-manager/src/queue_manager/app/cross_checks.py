@@ -18,7 +18,7 @@ from streamforge_common.contract.data_types import DataType
 from streamforge_common.contract.intervals import Interval
 from streamforge_common.contract.time_range import TimeRange
 
-TRADES = "agg_trades"
+CANDLES, TRADES = "candles", "agg_trades"
 _LISTED = 20
 _EXACT = ("open", "high", "low", "close", "trades")
 _QUANTITIES = ("volume", "taker_buy_volume")
@@ -61,7 +61,7 @@ class CrossCheck(BaseModel):
 
 def are_comparable(candles: Dataset, trades: Dataset) -> bool:
     """Say whether two datasets are candles and aggregated trades of the same market in overlapping ranges."""
-    if DataType.parse(candles.type).family != "candles" or DataType.parse(trades.type).kind != TRADES:
+    if DataType.parse(candles.type).family != CANDLES or DataType.parse(trades.type).kind != TRADES:
         return False
     of_candles = (candles.exchange, candles.market, candles.symbol)
     is_same = of_candles == (trades.exchange, trades.market, trades.symbol)

@@ -13,11 +13,12 @@ from loguru import logger
 from pydantic import BaseModel
 
 from queue_manager.app.anomalies import Anomalies, find_anomalies
-from queue_manager.app.cross_checks import CrossCheck, are_comparable, cross_check
+from queue_manager.app.cross_checks import CANDLES, TRADES, CrossCheck, are_comparable, cross_check
 from queue_manager.app.quality import DatasetQuality, QualityReport
 from queue_manager.app.series import Series
 from queue_manager.app.workflow import Dataset, Workflow
 from streamforge_common.contract.baskets import BASKET, EVERY_SYMBOL
+from streamforge_common.contract.data_types import DataType
 from streamforge_common.errors import FatalError, TransientError
 from streamforge_common.ids import QueueId
 
@@ -48,8 +49,8 @@ class FindingsStore(Protocol):
     async def checks_of(self, queue_id: QueueId) -> Sequence[CrossCheck]:
         """Return the cross-checks that a workflow is part of, whichever of the two was examined."""
 
-    async def ended_datasets(self, symbol: str) -> Sequence[Counterpart]:
-        """Return the datasets of all workflows of a symbol that have ended, newest first."""
+    async def ended_datasets(self, symbol: str, family: str) -> Sequence[Counterpart]:
+        """Return the datasets of workflows that have ended, of a symbol and a family of kinds, newest first."""
 
 
 class WorkflowReader(Protocol):
@@ -124,16 +125,14 @@ class Examiner:
         """Return (candles, trades) that a dataset of one symbol is one of."""
         if one[1].symbol in (BASKET, EVERY_SYMBOL):
             return []
-        others = await self._store.ended_datasets(one[1].symbol)
-        pairs = [(one, other) if are_comparable(one[1], other[1]) else (other, one) for other in others]
-        return [(candles, trades) for candles, trades in pairs if are_comparable(candles[1], trades[1])][
-            :_COMPARED_WITH
-        ]
+        is_candles = DataType.parse(one[1].type).family == CANDLES
+        others = await self._store.ended_datasets(one[1].symbol, TRADES if is_candles else CANDLES)
+        pairs = [(one, other) if is_candles else (other, one) for other in others]
+        comparable = [(candles, trades) for candles, trades in pairs if are_comparable(candles[1], trades[1])]
+        return comparable[:_COMPARED_WITH]
 
 
 def _with_anomalies(dataset: DatasetQuality, found: Anomalies | None) -> DatasetQuality:
-    return (
-        dataset
-        if found is None
-        else dataset.model_copy(update={"anomalies": found.listed, "anomalies_total": found.total})
-    )
+    if found is None:
+        return dataset
+    return dataset.model_copy(update={"anomalies": found.listed, "anomalies_total": found.total})

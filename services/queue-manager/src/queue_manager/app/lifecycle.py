@@ -157,8 +157,14 @@ def note_ends(workflow: Workflow, ends: Mapping[int, int]) -> None:
 
 
 def needs_judgement(workflow: Workflow, jobs: Mapping[str, Job]) -> bool:
-    """Say whether a job has ended without its last event having been noted: only reading all events can tell why."""
-    return not workflow.status.is_terminal and any(
+    """Say whether a job has ended, or gets nowhere, without its last event having been noted.
+
+    Only reading all events can tell why.
+    """
+    if workflow.status.is_terminal:
+        return False
+    is_hopeless = any(job.is_stuck or job.has_failed for job in jobs.values())
+    return is_hopeless or any(
         task.launched and not task.finished and not _is_live(task, jobs) for task in workflow.tasks
     )
 
@@ -292,6 +298,9 @@ def _run(workflow: Workflow, seen: Seen, now: datetime) -> list[Action]:
         return [CreateTopic(topic)]
     if workflow.control.topic_expires:
         return [SetRetention(topic, expires=False)]
+    begins = any(task.is_loader and task.started_since_ms is None and not task.finished for task in workflow.tasks)
+    if begins and seen.share is not None and not seen.share.may_begin:
+        return []
     actions: list[Action] = []
     wants_pause = workflow.control.wish is Wish.PAUSE
     for task in workflow.tasks:

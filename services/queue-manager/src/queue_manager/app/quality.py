@@ -26,6 +26,7 @@ from streamforge_common.contract.data_types import DataType
 from streamforge_common.contract.events import TaskError
 from streamforge_common.contract.grid import Grid
 from streamforge_common.contract.kinds import RecordKind, record_kind
+from streamforge_common.contract.records import Depth
 from streamforge_common.contract.spacing import find_silences
 from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.exchanges import STREAM_MARKETS
@@ -33,6 +34,7 @@ from streamforge_common.exchanges import STREAM_MARKETS
 _LEAF = 5_000
 """Ids in a part of the grid that is read one by one; larger parts are only counted."""
 _GAPS_LISTED = 1_000
+_TIME_OF_DEPTH = record_kind("depth").time_field
 
 
 class Verdict(StrEnum):
@@ -143,6 +145,12 @@ class Documents(Protocol):
 
     async def ids(self, dataset: Dataset, field: str, start: int, end: int) -> Sequence[int]:
         """List the values of a field, sorted."""
+
+    async def breaks(self, dataset: Dataset, start: int, end: int) -> Sequence[tuple[int, int]]:
+        """List where differences of an order book do not follow each other: event times of the last before, the next.
+
+        Looked at are those behind the one at `start`, up to and with those at `end`, Unix milliseconds.
+        """
 
 
 class Evidence(Documents, Protocol):
@@ -307,6 +315,10 @@ class _CountedAhead:
         """List the values of a field, sorted."""
         return await self._documents.ids(dataset, field, start, end)
 
+    async def breaks(self, dataset: Dataset, start: int, end: int) -> Sequence[tuple[int, int]]:
+        """List where the symbol's differences do not follow each other."""
+        return await self._documents.breaks(dataset, start, end)
+
 
 async def _count_ahead(dataset: Dataset, subjects: Sequence["_Subject"], evidence: Evidence) -> Documents:
     if DataType.parse(dataset.type).source.is_live:
@@ -314,6 +326,8 @@ async def _count_ahead(dataset: Dataset, subjects: Sequence["_Subject"], evidenc
         return evidence
     wanted: dict[str, dict[str, tuple[int, int]]] = {}
     for subject in subjects:
+        if subject.kind.is_momentary:
+            continue
         field, start, end = _bounds(subject, _expected_part(subject))
         wanted.setdefault(field, {})[subject.dataset.symbol] = start, end
     counts = {}
@@ -464,6 +478,8 @@ class _Findings:
 async def _look(subject: _Subject, documents: Documents) -> _Findings:
     if DataType.parse(subject.dataset.type).source.is_live:
         return await _look_live(subject, documents)
+    if subject.kind.is_momentary:
+        return _Findings(None, await documents.count_all(subject.dataset), (), is_provable=False)
     part = _expected_part(subject)
     if part is not None and subject.kind.is_spaced and part.ids:
         return await _look_for_silences(subject, part, documents)
@@ -483,17 +499,29 @@ async def _look_live(subject: _Subject, documents: Documents) -> _Findings:
 
     Of records that nothing numbers only the times are known at which the loader was not connected.
     """
-    dataset, told = subject.dataset, subject.told
-    stream = STREAM_MARKETS[dataset.exchange, dataset.market].streams[subject.kind.name]
-    if stream.grid is None or told is None or told.first_id is None or told.last_id is None:
-        return _unnumbered(subject, await documents.count_all(dataset))
-    part = _Part(told.first_id, stream.grid.count(told.first_id, told.last_id + 1))
-    return await _look_for_gaps(subject, part, documents)
+    dataset, kind, told = subject.dataset, subject.kind, subject.told
+    # What is polled is no stream.
+    stream = STREAM_MARKETS[dataset.exchange, dataset.market].streams.get(kind.name)
+    if stream is not None and told is not None and told.first_id is not None and told.last_id is not None:
+        if kind.record is Depth and stream.book is not None and stream.book.is_linked:
+            return await _look_for_breaks(dataset, told.first_id, told.last_id, documents)
+        if stream.grid is not None:
+            part = _Part(told.first_id, stream.grid.count(told.first_id, told.last_id + 1))
+            return await _look_for_gaps(subject, part, documents)
+    return _unnumbered(subject, await documents.count_all(dataset))
 
 
 def _unnumbered(subject: _Subject, stored: int) -> _Findings:
     gaps = [Gap(start=span.start, end=span.end, missing=None, cause=Cause.UNEXPLAINED) for span in subject.stream_gaps]
     return _Findings(None, stored, gaps, is_provable=False, gaps_total=subject.stream_gaps_total)
+
+
+async def _look_for_breaks(dataset: Dataset, start: int, end: int, documents: Documents) -> _Findings:
+    """Look whether each difference of an order book follows the one before: how many are missing nobody can know."""
+    breaks = await documents.breaks(dataset, start, end)
+    gaps = [Gap(start=before, end=behind, missing=None, cause=Cause.UNEXPLAINED) for before, behind in breaks]
+    stored = await documents.count(dataset, _TIME_OF_DEPTH, start, end + 1)
+    return _Findings(None if gaps else stored, stored, gaps)
 
 
 def _sum(gaps: Sequence[Gap]) -> int:

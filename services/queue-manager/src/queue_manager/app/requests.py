@@ -7,11 +7,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from queue_manager.app.catalog import Offer, is_archived, offers_of
+from streamforge_common.contract.backfill import BACKFILL_OPTION, backfill_range
 from streamforge_common.contract.baskets import BASKET, EVERY_SYMBOL, FEWEST, MOST, MOST_LIVE, SYMBOLS_OPTION
 from streamforge_common.contract.data_types import DataType, Source
 from streamforge_common.contract.source_choice import SOURCE_OPTION, SourceChoice
 from streamforge_common.contract.time_range import TimeRange
 from streamforge_common.exchanges import REST_MARKETS, STREAM_MARKETS
+from streamforge_common.exchanges.options import option_faults, options_of
 from streamforge_common.ids import COLLECTION_PATTERN, SYMBOL_PATTERN
 
 Fault = Callable[[str, str], None]
@@ -58,50 +60,7 @@ class WorkflowRequest(BaseModel):
     collection_name: str | None = None
     """Where to store; named after the dataset when absent."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """`rate`: the share of the exchange's limits to use at most, up to 1. Live types: `duration`, after how many
-    seconds the workflow is complete; without it, it runs until stopped. Types with a time range: `source`, where `api_`
-    records come from: `rest`, `dump` (the archives, REST for what they lack) or `auto`, the default (REST as far as it
-    reaches and is quick enough, the archives for what is older).
-    """
-
-
-class CheckedRequest(BaseModel):
-    """A request that can be carried out."""
-
-    model_config = ConfigDict(frozen=True)
-
-    exchange: str
-    market: str
-    symbol: str
-    """`MULTI` for a basket, whose symbols are among the options."""
-    type: str
-    time_range: str
-    start: datetime
-    """The range's start, of live types the creation, UTC; its day is part of names."""
-    collection_name: str | None
-    options: dict[str, Any]
-
-
-def check_request(request: WorkflowRequest, now: datetime) -> CheckedRequest:
-    """Check a request as a whole.
-
-    Raises:
-        InvalidRequestError: It cannot be carried out; all faults are named at once.
-    """
-    errors: list[FieldError] = []
-
-    def fault(field: str, detail: str) -> None:
-        errors.append(FieldError(pointer=f"#/{field}", detail=detail))
-
-    symbols = _check_symbols(request, fault)
-    if request.collection_name is not None and not COLLECTION_PATTERN.fullmatch(request.collection_name):
-        fault("collection_name", f"must match {COLLECTION_PATTERN.pattern}")
-    data_type = _check_combination(request, fault)
-    if data_type is not None and request.symbols is None and symbols == [EVERY_SYMBOL]:
-        _check_every_symbol(request, data_type, fault)
-    if data_type is not None and data_type.source.is_live:
-        start = now
-        _check_live(request, data_type.source, fault)
+        _check_live(request, data_type, now, fault)
     else:
         start = _check_bounded(request, data_type, now, fault)
     if errors:
@@ -220,30 +179,68 @@ def _check_rate(value: Any, fault: Fault) -> None:  # noqa: ANN401
         fault("options/rate", "expected the share of the exchange's limits to use at most, more than 0 and at most 1")
 
 
-def _check_live(request: WorkflowRequest, source: Source, fault: Fault) -> None:
-    if request.symbols is not None and source is not Source.WS:
-        fault("symbols", "polled types take one symbol in this version; ask for a workflow for each")
-    elif request.symbols is not None and len(request.symbols) > MOST_LIVE:
-        fault("symbols", f"live types take {MOST_LIVE} symbols in this version; ask for several workflows")
+def _check_live(request: WorkflowRequest, data_type: DataType, now: datetime, fault: Fault) -> None:
+    if request.symbols is not None:
+        _check_live_basket(request.symbols, request, data_type.source, fault)
     if request.time_range:
         fault("time_range", "live types have none: they begin now; leave it out, or ask for the api type of the kind")
+    known = options_of(request.exchange, request.market, data_type)
     for option, value in request.options.items():
+        if option in known:
+            continue
         if option == "rate":
             _check_rate(value, fault)
+        elif option == BACKFILL_OPTION:
+            _check_backfill(request, data_type.kind, now, fault)
         elif option != "duration":
-            fault(f"options/{option}", "unknown option; live types take duration, in seconds, and rate")
+            taken = ", ".join(["duration (seconds)", "rate", BACKFILL_OPTION, *known])
+            fault(f"options/{option}", f"unknown option; such types take {taken}")
         elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST_S:
             fault("options/duration", f"expected seconds, more than 0 and at most {_LONGEST_S}")
+    for option, detail in option_faults(known, request.options):
+        fault(f"options/{option}", detail)
+
+
+def _check_live_basket(symbols: Sequence[str], request: WorkflowRequest, source: Source, fault: Fault) -> None:
+    if source is not Source.WS:
+        fault("symbols", "polled types take one symbol in this version; ask for a workflow for each")
+    elif len(symbols) > MOST_LIVE:
+        fault("symbols", f"live types take {MOST_LIVE} symbols in this version; ask for several workflows")
+    if BACKFILL_OPTION in request.options:
+        fault(f"options/{BACKFILL_OPTION}", "not for several symbols in this version; load the api type besides")
+
+
+def _check_backfill(request: WorkflowRequest, kind: str, now: datetime, fault: Fault) -> None:
+    """Refuse history that the exchange does not give over REST."""
+    market = REST_MARKETS[request.exchange, request.market]
+    if kind not in market.histories:
+        fault(f"options/{BACKFILL_OPTION}", market.lacks.get(kind, f"the exchange gives no history of {kind}"))
+        return
+    try:
+        time_range = backfill_range(request.options[BACKFILL_OPTION], now)
+    except ValueError as exc:
+        fault(f"options/{BACKFILL_OPTION}", str(exc))
+        return
+    if why := market.fault_of_reach(kind, time_range.start_ms, time_range.end_ms):
+        fault(f"options/{BACKFILL_OPTION}", why)
 
 
 def _check_bounded(request: WorkflowRequest, data_type: DataType | None, now: datetime, fault: Fault) -> datetime:
     """Return the start of the range; now where that is not known."""
+    known = {} if data_type is None else options_of(request.exchange, request.market, data_type)
     for option, value in request.options.items():
         if option == "rate":
             _check_rate(value, fault)
-        elif option != SOURCE_OPTION:
-            known = "types with a time range take rate, and source: auto, rest or dump"
-            fault(f"options/{option}", f"unknown option; {known}")
+        elif option in known:
+            continue
+        elif option != SOURCE_OPTION or known:
+            taken = ", ".join(["rate", *known]) if known else "rate, and source: auto, rest or dump"
+            fault(f"options/{option}", f"unknown option; types with a time range take {taken}")
+    for option, detail in option_faults(known, request.options):
+        fault(f"options/{option}", detail)
+    if data_type is not None and _is_momentary(request, data_type):
+        time_range = _check_time_range(request.time_range, now, fault) if request.time_range else None
+        return now if time_range is None else time_range.start
     is_over_rest = data_type is not None and _check_source(request, data_type, fault)
     time_range = _check_time_range(request.time_range, now, fault)
     if time_range is None:
@@ -251,6 +248,12 @@ def _check_bounded(request: WorkflowRequest, data_type: DataType | None, now: da
     if data_type is not None and is_over_rest:
         _check_reach(request, data_type.kind, time_range.start_ms, now, fault)
     return time_range.start
+
+
+def _is_momentary(request: WorkflowRequest, data_type: DataType) -> bool:
+    """Say whether the record is of the moment of loading: a time range may be given, and is of no account."""
+    poll = REST_MARKETS[request.exchange, request.market].polls.get(data_type.kind)
+    return data_type.source is Source.API and poll is not None and poll.kind.is_momentary
 
 
 def _check_source(request: WorkflowRequest, data_type: DataType, fault: Fault) -> bool:

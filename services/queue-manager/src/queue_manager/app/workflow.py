@@ -283,6 +283,10 @@ class Workflow(BaseModel):
         """Return the task that loads a dataset."""
         return next((task for task in self.tasks if task.n == dataset.n and task.is_loader), None)
 
+    def launched_jobs(self) -> set[str]:
+        """Name the jobs of the current attempts that were created."""
+        return {task.job_name for task in self.tasks if task.launched}
+
     def dataset_of(self, task: Task) -> Dataset:
         """Find the dataset that a task works on."""
         return next(dataset for dataset in self.datasets if dataset.n == task.n)

@@ -28,6 +28,8 @@ _KILLED = 137
 _LONGEST_BACK_OFF = timedelta(minutes=10)
 """For so long at most a Job waits before it makes the next pod; nothing in it tells that from never having had one."""
 
+_JOB_OF_CONTROLLER = "batch.kubernetes.io/job-name"
+"""By which Kubernetes itself tells pods of Jobs apart."""
 _BACKING_OFF = "CrashLoopBackOff"
 _ENDED_PHASES = ("Succeeded", "Failed")
 _WAITING = {
@@ -160,8 +162,8 @@ class Pod(_Shown, frozen=True):
 
     @property
     def job_name(self) -> str:
-        """The job that it is of."""
-        return self.metadata.labels.get(JOB, "")
+        """The job that it is of; pods that were made before there was our label have the controller's."""
+        return self.metadata.labels.get(JOB) or self.metadata.labels.get(_JOB_OF_CONTROLLER, "")
 
     @property
     def container_status(self) -> ContainerStatus:
