@@ -228,7 +228,9 @@ def test_what_was_served_is_stored_and_loading_it_again_changes_nothing(simulate
 
 def test_every_combination_of_the_catalog_has_a_case_of_its_family(simulated):
     entries = httpx.get(f"{simulated.url}/catalog").json()["entries"]
-    asked = {(entry["exchange"], entry["market"], family(entry["type"])) for entry in entries if not entry["live"]}
+    # A book of the moment is another one the second time; `test_live.py` loads it.
+    entries = [entry for entry in entries if not entry["live"] and entry["type"] != "api_depth_snapshot"]
+    asked = {(entry["exchange"], entry["market"], family(entry["type"])) for entry in entries}
     loaded = {(case.exchange, case.market, family(case.type)) for case in CASES}
     assert loaded == {it for it in asked if it[:2] != ("binance", "spot")}
 

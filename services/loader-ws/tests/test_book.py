@@ -112,7 +112,7 @@ def deliveries(draw: st.DrawFn, steps: Sequence[Step]) -> list[Step]:
     return delivered
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_a_book_is_the_true_one_or_there_is_none(data: st.DataObject) -> None:
     exchange, market, steps = data.draw(histories())
@@ -171,14 +171,25 @@ def test_ids_that_begin_anew_lose_the_book_also_where_the_restart_itself_was_mis
     assert book.top() == ([(9.0, 1.0)], [(12.0, 1.0)])
 
 
-def test_differences_that_wait_in_vain_are_given_up_aloud() -> None:
+def test_differences_that_wait_for_a_snapshot_in_vain_are_given_up_aloud() -> None:
     rules = STREAM_MARKETS["binance", "spot"].streams["depth"].book
     assert rules is not None
     book = Book(rules, LEVELS)
     for number in range(1, 2_002):
         book.take(difference("binance", "spot", number, {10.0: 1.0}, {11.0: 1.0}))
     assert (book.losses, book.wants_snapshot) == (1, True)
-    assert "in vain" in book.trouble
+    assert "none of them leads on" in book.trouble
+
+
+def test_a_snapshot_that_no_difference_reaches_is_given_up_too() -> None:
+    rules = STREAM_MARKETS["binance", "spot"].streams["depth"].book
+    assert rules is not None
+    book = Book(rules, LEVELS)
+    book.take(difference("binance", "spot", 1, {}, {}))
+    book.take_snapshot(of_plain(1_000_000, ({10.0: 1.0}, {11.0: 1.0})))
+    for number in range(2, 2_002):
+        assert not book.take(difference("binance", "spot", number, {}, {}))
+    assert (book.losses, book.wants_snapshot) == (1, True)
 
 
 # What recorded connections prove.

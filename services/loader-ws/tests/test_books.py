@@ -168,6 +168,15 @@ async def test_a_book_of_bybit_that_is_lost_is_subscribed_to_anew_and_a_lost_ans
     assert (gaps(receiving), exchange.asked_anew) == ([(7, 500)], 2)
 
 
+async def test_a_book_that_is_lost_in_the_end_is_told_up_to_the_last_difference() -> None:
+    frames = [levels("snapshot", 7, BIDS, ASKS), levels("delta", 8), levels("delta", 11), levels("delta", 12)]
+    receiving, records, _ = await receive(dataset_of("bybit", "ws_order_book", levels=1, every=0), frames)
+    assert [record["update_id"] for record in records] == [7, 8]
+    assert gaps(receiving) == []
+    receiving.give_up_holes()
+    assert gaps(receiving) == [(8, 12)]
+
+
 async def test_the_exchanges_restart_begins_a_book_anew() -> None:
     frames = [levels("snapshot", 700, BIDS, ASKS), {**msgspec.to_builtins(levels("delta", 1, BIDS, ASKS)), "cts": 900}]
     dataset = dataset_of("bybit", "ws_order_book", levels=1, every=0)

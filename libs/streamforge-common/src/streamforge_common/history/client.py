@@ -113,7 +113,7 @@ class ExchangeClient:
         return self._trials.trouble
 
     def spent(self) -> dict[str, int]:
-        """Return what was sent within the last window of limits whose use the exchange does not tell, by name."""
+        """Return by name what was sent within the last window of limits whose use the exchange does not tell."""
         divided = {pool.name: it for pool, it in self._budgets.items() if isinstance(it, DividedBudget)}
         return {name: used for name, budget in divided.items() if (used := budget.used(monotonic()))}
 

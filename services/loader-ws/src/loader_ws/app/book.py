@@ -108,6 +108,8 @@ class Book:
         self._asks = _Side((), 1, is_cut=False)
         self._snapshot: DepthSnapshot | None = None
         self._differences: list[Depth] = []
+        self._passed = 0
+        """Differences that were older than the snapshot."""
 
     @property
     def wants_snapshot(self) -> bool:
@@ -130,7 +132,7 @@ class Book:
     def take_snapshot(self, snapshot: DepthSnapshot) -> None:
         """Take a snapshot that was asked for; what differences have made of it is seen with the next one."""
         if self.wants_snapshot:
-            self._snapshot = snapshot
+            self._snapshot, self._passed = snapshot, 0
             self._join()
 
     def forget_loss(self) -> None:
@@ -183,8 +185,8 @@ class Book:
         if self._rules.snapshot_limit is None:
             return False
         self.state = BookState.BUFFERING
-        if len(self._differences) >= _KEPT_DIFFERENCES:
-            self._lose(f"{_KEPT_DIFFERENCES} differences have waited for a snapshot in vain", difference)
+        if max(len(self._differences), self._passed) >= _KEPT_DIFFERENCES:
+            self._lose(f"{_KEPT_DIFFERENCES} differences, and none of them leads on from a snapshot", difference)
             return False
         self._differences.append(difference)
         return self._join()
@@ -204,6 +206,7 @@ class Book:
                 self._snapshot = None
                 return False
             self._differences.pop(0)
+            self._passed += 1
         return False
 
     def _join_with(self, snapshot: DepthSnapshot) -> bool:

@@ -29,6 +29,11 @@ class BookReceiving(Receiving):
             group.create_task(super().receive())
             group.create_task(self._books.fetch_snapshots(self._fetch))
 
+    def give_up_holes(self) -> None:
+        """Tell for how long there has been no book, where that has not ended."""
+        if (gap := self._books.open_gap) is not None:
+            self.intake.untold_gaps.append(gap)
+
     @property
     def why_nothing_comes(self) -> str:
         """Why there is no connection, or no book; empty where there are both."""

@@ -98,6 +98,8 @@ class BookSequence:
         self._is_apart = mark.last is not None
         """Whether the next book does not follow the last one that was published."""
         self._apart_since_ms = mark.last
+        self._seen_ms: int | None = None
+        """Event time of the latest difference, of whatever use it was."""
         self._unanswered = 0
         """Differences that came since levels were asked for anew."""
         self._must_resubscribe = False
@@ -118,6 +120,13 @@ class BookSequence:
     def losses(self) -> int:
         """How often the book was lost."""
         return self._book.losses
+
+    @property
+    def open_gap(self) -> StreamGap | None:
+        """For how long there is no book so far; None where there is one, or there was none before."""
+        if self._apart_since_ms is None or self._seen_ms is None:
+            return None
+        return StreamGap(start=self._apart_since_ms, end=max(self._apart_since_ms, self._seen_ms))
 
     @property
     def books(self) -> Stream:
@@ -168,7 +177,7 @@ class BookSequence:
 
     def _follow(self, difference: Depth) -> OrderBook | None:
         """Return the book after a difference, None where there is none to be published."""
-        losses = self._book.losses
+        losses, self._seen_ms = self._book.losses, difference.event_time
         is_right = self._book.take(difference)
         if self._book.losses > losses:
             logger.warning("the book is lost: {}", self._book.trouble)

@@ -60,6 +60,53 @@ class WorkflowRequest(BaseModel):
     collection_name: str | None = None
     """Where to store; named after the dataset when absent."""
     options: dict[str, Any] = Field(default_factory=dict)
+    """`rate`: the share of the exchange's limits to use at most, up to 1.
+
+    Live types: `duration`, after how many seconds the workflow is complete (without it, it runs until stopped);
+    `backfill`, history comes first, from so many seconds before now on or from an RFC 3339 instant on. Order books:
+    `levels` of each side, `every` so many seconds; what is polled: `every`; depth snapshots: `limit`.
+
+    Types with a time range: `source`, where `api_` records come from: `rest`, `dump` (the archives, REST for what they
+    lack) or `auto`, the default (REST as far as it reaches and is quick enough, the archives for what is older).
+    """
+
+
+class CheckedRequest(BaseModel):
+    """A request that can be carried out."""
+
+    model_config = ConfigDict(frozen=True)
+
+    exchange: str
+    market: str
+    symbol: str
+    """`MULTI` for a basket, whose symbols are among the options."""
+    type: str
+    time_range: str
+    start: datetime
+    """The range's start, of live types the creation, UTC; its day is part of names."""
+    collection_name: str | None
+    options: dict[str, Any]
+
+
+def check_request(request: WorkflowRequest, now: datetime) -> CheckedRequest:
+    """Check a request as a whole.
+
+    Raises:
+        InvalidRequestError: It cannot be carried out; all faults are named at once.
+    """
+    errors: list[FieldError] = []
+
+    def fault(field: str, detail: str) -> None:
+        errors.append(FieldError(pointer=f"#/{field}", detail=detail))
+
+    symbols = _check_symbols(request, fault)
+    if request.collection_name is not None and not COLLECTION_PATTERN.fullmatch(request.collection_name):
+        fault("collection_name", f"must match {COLLECTION_PATTERN.pattern}")
+    data_type = _check_combination(request, fault)
+    if data_type is not None and request.symbols is None and symbols == [EVERY_SYMBOL]:
+        _check_every_symbol(request, data_type, fault)
+    if data_type is not None and data_type.source.is_live:
+        start = now
         _check_live(request, data_type, now, fault)
     else:
         start = _check_bounded(request, data_type, now, fault)
