@@ -10,6 +10,7 @@ import math
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from time import monotonic
 from typing import Protocol
 
@@ -50,12 +51,12 @@ class SharedStreams:
         self._lines: list[_Line] = []
         self._opening = asyncio.Lock()
         self._opened_s = -math.inf
-        self._reading: asyncio.TaskGroup | None = None
+        self._running: asyncio.TaskGroup | None = None
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
         """Keep connections while the context lasts; nobody can connect outside of it."""
-        async with asyncio.TaskGroup() as self._reading:
+        async with asyncio.TaskGroup() as self._running:
             try:
                 yield
             finally:
@@ -65,10 +66,10 @@ class SharedStreams:
 
     @asynccontextmanager
     async def connect(self, dataset: Dataset) -> AsyncIterator["Subscription"]:
-        """Join a connection and ask for the dataset's stream.
+        """Join a connection, which asks for the dataset's stream.
 
         Raises:
-            TransientError: There is none, or it does not answer.
+            TransientError: There is none.
             FatalError: The exchange refuses such connections.
         """
         async with self._opening:
@@ -77,7 +78,6 @@ class SharedStreams:
             line = joined or await self._open(dataset)
             subscription = line.add(dataset)
         try:
-            await line.ask_for(subscription)
             yield subscription
         finally:
             line.leave(subscription)
@@ -88,8 +88,8 @@ class SharedStreams:
         stack = AsyncExitStack()
         connection = await stack.enter_async_context(self._opener.open(dataset))
         line = _Line(dataset.market, connection)
-        assert self._reading is not None
-        line.reading = self._reading.create_task(line.read(stack))
+        assert self._running is not None
+        line.running = self._running.create_task(line.run(stack))
         self._lines.append(line)
         return line
 
@@ -138,9 +138,9 @@ class Subscription:
         self._has_room.set()
         return self._frames.popleft()
 
-    async def ask_anew(self, dataset: Dataset) -> None:
-        """Ask for the stream once more, as if it had not been asked for. Raises TransientError."""
-        await self._line.ask_anew(dataset)
+    async def ask_anew(self, _dataset: Dataset) -> None:
+        """Have the stream asked for once more, as if it had not been asked for."""
+        self._line.ask_anew(self)
 
 
 class _Line:
@@ -148,12 +148,13 @@ class _Line:
 
     def __init__(self, market: StreamMarket, connection: SharedConnection) -> None:
         self.has_ended = False
-        self.reading: asyncio.Task[None] | None = None
+        self.running: asyncio.Task[None] | None = None
         self._market = market
         self._connection = connection
         self._joined: dict[str, Subscription] = {}
         self._unasked: list[Subscription] = []
-        self._asking = asyncio.Lock()
+        self._to_be_asked_anew: list[Subscription] = []
+        self._has_to_ask = asyncio.Event()
         self._asked_s = -math.inf
         self._answer: asyncio.Future[tuple[Frame, str | None]] | None = None
         self._opened_s = monotonic()
@@ -170,14 +171,13 @@ class _Line:
         subscription = Subscription(dataset, self)
         self._joined[dataset.stream_name] = subscription
         self._unasked.append(subscription)
+        self._has_to_ask.set()
         return subscription
 
-    async def ask_for(self, subscription: Subscription) -> None:
-        """Ask for a stream, together with those of all who have joined meanwhile. Raises TransientError."""
-        async with self._asking:
-            if subscription in self._unasked:
-                batch, self._unasked = self._unasked[: self._market.names_max], self._unasked[self._market.names_max :]
-                await self._ask(batch)
+    def ask_anew(self, subscription: Subscription) -> None:
+        """Ask once more for a stream that somebody listens to."""
+        self._to_be_asked_anew.append(subscription)
+        self._has_to_ask.set()
 
     def leave(self, subscription: Subscription) -> None:
         """Take nothing more of a stream; a connection that nobody listens to is closed."""
@@ -191,25 +191,41 @@ class _Line:
     def close(self) -> None:
         """End the connection."""
         self._end("the connection is closed")
-        if self.reading is not None:
-            self.reading.cancel()
+        if self.running is not None:
+            self.running.cancel()
 
-    async def read(self, opened: AsyncExitStack) -> None:
-        """Hand out frames until the connection is lost or closed."""
-        async with opened:
+    async def run(self, opened: AsyncExitStack) -> None:
+        """Ask, and hand out what comes, until the connection is lost or closed."""
+        async with opened, asyncio.TaskGroup() as group:
+            # Whoever listens may leave at any time; what is asked for others must be asked all the same.
+            asking = group.create_task(self._ask_for_all())
             try:
                 while True:
                     await self._hand_out(await self._connection.next_frame(None))
             except TransientError as exc:
                 self._end(str(exc))
+            asking.cancel()
 
-    async def ask_anew(self, dataset: Dataset) -> None:
-        """Ask once more for a stream that somebody listens to. Raises TransientError."""
-        async with self._asking:
-            await self._answered(lambda: self._connection.ask_anew(dataset))
+    async def _ask_for_all(self) -> None:
+        """Ask for those who join, for ever; those who do at the same time in one frame."""
+        try:
+            while True:
+                await self._has_to_ask.wait()
+                self._has_to_ask.clear()
+                while self._unasked:
+                    most = self._market.names_max
+                    batch, self._unasked = self._unasked[:most], self._unasked[most:]
+                    await self._ask(batch)
+                while self._to_be_asked_anew:
+                    dataset = self._to_be_asked_anew.pop().dataset
+                    await self._answered(partial(self._connection.ask_anew, dataset))
+        except TransientError as exc:
+            self._end(str(exc))
+            self.close()
 
     async def _ask(self, batch: Sequence[Subscription]) -> None:
-        frame, refusal = await self._answered(lambda: self._connection.ask(*(it.dataset for it in batch)))
+        asked = [subscription.dataset for subscription in batch]
+        frame, refusal = await self._answered(lambda: self._connection.ask(*asked))
         if refusal is not None and len(batch) > 1:
             # One of them will do for that: each is told its own answer.
             for subscription in batch:
@@ -223,12 +239,11 @@ class _Line:
         await asyncio.sleep(max(0.0, self._asked_s + self._market.ask_every_s - monotonic()))
         self._asked_s = monotonic()
         self._answer = asyncio.get_running_loop().create_future()
-        await ask()
         try:
+            await ask()
             async with asyncio.timeout(_ANSWER_WITHIN_S):
                 return await self._answer
         except TimeoutError:
-            self.close()
             raise TransientError(f"{self._market.exchange} does not answer for {_ANSWER_WITHIN_S:.0f} s") from None
         finally:
             self._answer = None
