@@ -100,6 +100,11 @@ def disconnect(platform: Platform, stream: str) -> None:
     )
 
 
+def reconnects(workflows: Workflows, queue_id: str) -> int:
+    (dataset,) = workflows.find(queue_id, "/quality")["datasets"]
+    return int(dataset["reconnects"] or 0)
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("kind", "stream", "records", "read", "step"),
@@ -117,6 +122,8 @@ def test_three_disconnects_and_a_kill_leave_no_hole(simulated, workflows, databa
         disconnect(simulated, stream)
         wait_for_more(database, collection, records)
     simulated.kill_job("loader-ws", queue_id)
+    # Its successor may take its time, and what is stored until then is the dead one's.
+    wait_until(lambda: reconnects(workflows, queue_id) >= 4, GROWS_WITHIN_S, "the next loader to be connected")
     wait_for_more(database, collection, records)
     workflows.steer(queue_id, "stop")
     ended = workflows.wait_ended(queue_id, ENDS_WITHIN_S)
