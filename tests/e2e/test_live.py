@@ -163,18 +163,20 @@ def true_book(platform: Platform, market: str, book: Document) -> Document:
 
 
 @pytest.mark.timeout(300)
-def test_every_stored_book_is_the_exchanges_own_and_the_report_tells_when_there_was_none(simulated, workflows):
+def test_every_stored_book_is_the_exchanges_own_and_the_report_tells_when_there_was_none(
+    simulated, workflows, database
+):
     options = {"levels": 10, "every": 1}
     body = {"symbol": "BTCUSDT", "market": "um", "type": "ws_order_book", "options": options}
-    queue_id = workflows.submit(body)["queue_id"]
-    wait_for_more(workflows, queue_id, 20)
+    submitted = workflows.submit(body)
+    queue_id, collection = submitted["queue_id"], submitted["datasets"][0]["collection_name"]
+    wait_for_more(database, collection, 20)
     lose_a_message(simulated, "btcusdt@depth*")
-    wait_for_more(workflows, queue_id, 20)
+    wait_for_more(database, collection, 20)
     workflows.steer(queue_id, "stop")
-    ended = workflows.wait_ended(queue_id, ENDS_WITHIN_S)
+    workflows.wait_ended(queue_id, ENDS_WITHIN_S)
 
-    for database in opened(simulated):
-        stored = read_documents(database, ended["datasets"][0]["collection_name"])
+    stored = read_documents(database, collection)
     assert stored == {key: true_book(simulated, "binance:um", book) for key, book in stored.items()}
     assert set(stored) == {f"binance:um:BTCUSDT:order_book:{book['update_id']}-10" for book in stored.values()}
     (quality,) = workflows.find(queue_id, "/quality")["datasets"]
@@ -186,16 +188,16 @@ def test_every_stored_book_is_the_exchanges_own_and_the_report_tells_when_there_
 
 
 @pytest.mark.timeout(300)
-def test_stored_differences_are_complete_but_where_one_was_lost(simulated, workflows):
-    queue_id = workflows.submit({"symbol": "BTCUSDT", "type": "ws_depth"})["queue_id"]
-    wait_for_more(workflows, queue_id, 50)
+def test_stored_differences_are_complete_but_where_one_was_lost(simulated, workflows, database):
+    submitted = workflows.submit({"symbol": "BTCUSDT", "type": "ws_depth"})
+    queue_id, collection = submitted["queue_id"], submitted["datasets"][0]["collection_name"]
+    wait_for_more(database, collection, 50)
     lose_a_message(simulated, "btcusdt@depth*")
-    wait_for_more(workflows, queue_id, 50)
+    wait_for_more(database, collection, 50)
     workflows.steer(queue_id, "stop")
-    ended = workflows.wait_ended(queue_id, ENDS_WITHIN_S)
+    workflows.wait_ended(queue_id, ENDS_WITHIN_S)
 
-    for database in opened(simulated):
-        stored = read_documents(database, ended["datasets"][0]["collection_name"])
+    stored = read_documents(database, collection)
     (quality,) = workflows.find(queue_id, "/quality")["datasets"]
     assert (quality["verdict"], quality["repeated"], quality["rejected"]) == ("incomplete", 0, 0)
     times = sorted(record["event_time"] for record in stored.values())
@@ -211,7 +213,7 @@ def test_stored_differences_are_complete_but_where_one_was_lost(simulated, workf
 
 
 @pytest.mark.timeout(300)
-def test_what_there_is_at_this_moment_is_loaded_once_or_again_and_again(simulated, workflows):
+def test_what_there_is_at_this_moment_is_loaded_once_or_again_and_again(simulated, workflows, database):
     moment = {"symbol": "BTCUSDT", "exchange": "bybit", "market": "linear", "type": "api_depth_snapshot"}
     polled = {"symbol": "BTCUSDT", "market": "um", "type": "poll_open_interest", "options": {"every": 1, "duration": 5}}
     submitted = [workflows.submit(body)["queue_id"] for body in (moment, polled)]
@@ -219,8 +221,7 @@ def test_what_there_is_at_this_moment_is_loaded_once_or_again_and_again(simulate
         ended = workflows.wait_ended(queue_id, ENDS_WITHIN_S)
         (dataset,) = ended["datasets"]
         kind = dataset["type"].partition("_")[2]
-        for database in opened(simulated):
-            stored = read_documents(database, dataset["collection_name"])
+        stored = read_documents(database, dataset["collection_name"])
         query = {"symbol": "BTCUSDT", "market": f"{dataset['exchange']}:{dataset['market']}", "kind": kind}
         pushed = httpx.get(f"{simulated.exchange_url}/_sim/served", params=query).text.splitlines()
         quality = workflows.find(queue_id, "/quality")["datasets"][0]
