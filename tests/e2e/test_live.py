@@ -221,7 +221,7 @@ def test_stored_differences_are_complete_but_where_one_was_lost(simulated, workf
 
 
 @pytest.mark.timeout(600)
-def test_what_there_is_at_this_moment_is_loaded_once_or_again_and_again(simulated, workflows):
+def test_what_there_is_at_this_moment_is_loaded_once_or_again_and_again(simulated, workflows, database):
     moment = {"symbol": "BTCUSDT", "exchange": "bybit", "market": "linear", "type": "api_depth_snapshot"}
     polled = {"symbol": "BTCUSDT", "market": "um", "type": "poll_open_interest", "options": {"every": 1, "duration": 5}}
     submitted = [workflows.submit(body)["queue_id"] for body in (moment, polled)]
@@ -229,8 +229,7 @@ def test_what_there_is_at_this_moment_is_loaded_once_or_again_and_again(simulate
         ended = workflows.wait_ended(queue_id, ENDS_WITHIN_S)
         (dataset,) = ended["datasets"]
         kind = dataset["type"].partition("_")[2]
-        for database in opened(simulated):
-            stored = read_documents(database, dataset["collection_name"])
+        stored = read_documents(database, dataset["collection_name"])
         query = {"symbol": "BTCUSDT", "market": f"{dataset['exchange']}:{dataset['market']}", "kind": kind}
         pushed = httpx.get(f"{simulated.exchange_url}/_sim/served", params=query).text.splitlines()
         quality = workflows.find(queue_id, "/quality")["datasets"][0]
