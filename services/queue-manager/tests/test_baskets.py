@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 import arangolite
 from queue_manager.adapters.evidence import ArangoEvidence
 from queue_manager.app.lifecycle import note_event
-from queue_manager.app.quality import Cause, Verdict, report_quality
+from queue_manager.app.missing import Cause
+from queue_manager.app.quality import Verdict, report_quality
 from queue_manager.app.repairs import find_missing
 from queue_manager.app.requests import InvalidRequestError, WorkflowRequest, check_request
 from queue_manager.app.wishes import NotPossibleError, repair

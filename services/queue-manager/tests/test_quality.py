@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from queue_manager.app.lifecycle import note_event
-from queue_manager.app.quality import Cause, Verdict, report_quality
+from queue_manager.app.missing import Cause
+from queue_manager.app.quality import Verdict, report_quality
 from queue_manager.app.requests import WorkflowRequest, check_request
 from queue_manager.app.workflow import Span, Workflow, WorkflowStatus, new_workflow
 from streamforge_common.contract.events import Event

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queue_manager.app.quality import Cause, Gap
+from queue_manager.app.missing import Cause, Gap
 from queue_manager.app.repairs import find_missing, ranges_of
 from queue_manager.app.requests import WorkflowRequest, check_request
 from queue_manager.app.workflow import Span, new_workflow

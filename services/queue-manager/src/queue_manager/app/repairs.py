@@ -9,7 +9,8 @@ from datetime import datetime
 from itertools import pairwise
 
 from queue_manager.app.catalog import is_archived, offers_of
-from queue_manager.app.quality import Evidence, Gap, find_gaps, find_gaps_of_basket
+from queue_manager.app.missing import Gap
+from queue_manager.app.quality import Evidence, find_gaps, find_gaps_of_basket
 from queue_manager.app.workflow import Dataset, Workflow
 from streamforge_common.contract.data_types import DataType, Source
 from streamforge_common.contract.kinds import record_kind
