@@ -75,6 +75,28 @@ def test_every_symbol_of_a_basket_is_stored_as_served_and_loading_it_again_chang
 
 
 @pytest.mark.timeout(200)
+def test_a_live_basket_is_proven_symbol_by_symbol_and_the_dead_one_says_why(simulated):
+    workflows = Workflows(simulated.url)
+    body = {"symbols": SYMBOLS, "type": "ws_agg_trades", "options": {"duration": 10}}
+
+    ended = workflows.wait_ended(workflows.submit(body)["queue_id"], ENDS_WITHIN_S)
+
+    [dataset] = workflows.find(ended["queue_id"], "/quality")["datasets"]
+    workflows.close()
+    for database in opened(simulated):
+        stored = read_documents(database, ended["datasets"][0]["collection_name"]).values()
+    judged = {it["symbol"]: it for it in dataset["symbols"]}
+    dead = judged.pop(DEAD)
+    assert (dead["verdict"], dead["stored"], dead["error"]["code"]) == ("incomplete", 0, "exchange_refused")
+    numbers = Counter(it["symbol"] for it in stored)
+    assert set(numbers) == set(judged)
+    for symbol, it in judged.items():
+        number = numbers[symbol]
+        assert (it["verdict"], it["expected"], it["stored"]) == ("complete", number, number)
+    assert (ended["status"], dataset["verdict"], dataset["stored"]) == ("completed", "incomplete", len(stored))
+
+
+@pytest.mark.timeout(200)
 def test_streams_of_all_symbols_are_stored_with_every_symbol_and_without_those_of_another_margin(simulated):
     workflows = Workflows(simulated.url)
     asked = {"symbol": "ALL", "market": "um", "options": {"duration": 6}}

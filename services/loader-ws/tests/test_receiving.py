@@ -89,7 +89,7 @@ async def receive(
 async def test_a_connection_is_opened_anew_and_what_was_missed_is_a_hole() -> None:
     receiving, backlog, _ = await receive([[GRANTED, trade(1), trade(2)], [GRANTED, trade(2), trade(5)]])
     assert [json.loads(value)["trade_id"] for _, value, _ in backlog.take()] == [1, 2, 5]
-    assert receiving.mark == (1, 5, ((3, 5),))
+    assert receiving.mark == Mark(1, 5, ((3, 5),))
     assert (receiving.repeated, receiving.reconnects, receiving.trouble) == (1, 1, "silent")
 
 

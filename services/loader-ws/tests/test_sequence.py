@@ -113,7 +113,7 @@ def test_after_a_restart_what_was_missed_since_is_seen_with_the_first_record() -
     assert not is_new(sequence, trade(8))
     assert is_new(sequence, trade(12))
     assert list(sequence.holes) == [(10, 12)]
-    assert sequence.mark == (5, 12, ((10, 12),))
+    assert sequence.mark == Mark(5, 12, ((10, 12),))
 
 
 def test_an_id_that_is_passed_over_is_not_missing() -> None:

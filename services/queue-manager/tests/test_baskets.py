@@ -21,6 +21,7 @@ from streamforge_common.settings import ArangoSettings
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 START_MS, MINUTE_MS, DAY = 1_722_470_400_000, 60_000, 1_440
+LIVE = {"time_range": ""}
 ERROR = {"code": "exchange_refused", "detail": "-1121 Invalid symbol.", "retryable": False}
 
 
@@ -64,7 +65,11 @@ def test_any_list_of_symbols_is_a_basket_or_refused_with_every_fault_named(symbo
         ({"symbol": "MULTI"}, "#/symbol", "list its symbols in symbols"),
         ({"symbol": "ALL"}, "#/symbol", "binance um ws_mark_price; or list the symbols in symbols"),
         ({"symbol": "all", "type": "ws_trades", "time_range": ""}, "#/symbol", "binance um ws_liquidations"),
-        ({"symbols": ["BTCUSDT", "ETHUSDT"], "type": "ws_trades", "time_range": ""}, "#/symbols", "one symbol"),
+        (
+            LIVE | {"type": "ws_trades", "symbols": [f"S{number}" for number in range(51)]},
+            "#/symbols",
+            "take 50 symbols",
+        ),
         ({"symbols": ["BTCUSDT", "ETHUSDT"], "options": {"symbols": []}}, "#/options/symbols", "unknown option"),
     ],
 )
@@ -122,7 +127,7 @@ async def store(database, workflow: Workflow, ids: dict[str, list[int]], field: 
         for name in {field, "trade_time"}
     ]
     await ensure_collection(database, dataset.collection_name, indexes)
-    kind = dataset.type.removeprefix("api_")
+    kind = dataset.type.partition("_")[2]
     identity = {"exchange": "binance", "market": "spot", "type": kind}
     documents = [
         {**identity, "symbol": symbol, field: number, "trade_time": time_of(number)}
@@ -239,6 +244,48 @@ async def test_a_thousand_symbols_are_counted_at_once_and_at_most_a_thousand_gap
     assert evidence.asked == 0
     assert (dataset.expected, dataset.stored, dataset.gaps_total) == (1_000 * DAY, DAY, 998 + 2 * DAY // 2)
     assert len(dataset.gaps) == sum(len(it.gaps) for it in dataset.symbols) == 1_000
+
+
+async def test_live_trades_of_a_basket_are_judged_symbol_by_symbol(database) -> None:
+    asked = request(symbols=["AUSDT", "BUSDT", "DEADUSDT"], type="ws_trades", time_range="")
+    workflow = new_workflow({}, check_request(asked, NOW), "abcdef", NOW)
+    told = {"queue_id": workflow.queue_id, "producer": "loader-ws__abcdef", "attempt": 1, "timestamp": 0.0}
+    gap = {"from": 12, "to": 13, "missing": 1, "symbol": "AUSDT"}
+    symbols = [
+        {"symbol": "AUSDT", "first_id": 10, "last_id": 14},
+        {"symbol": "BUSDT", "first_id": 10, "last_id": 14},
+        {"symbol": "DEADUSDT", "error": ERROR},
+    ]
+    event = {**told, "status": "loading", "symbols": symbols, "exchange_gaps": [gap]}
+    note_event(workflow, Event.model_validate(event), 0, 0, NOW)
+    workflow.status = WorkflowStatus.STOPPED
+    ids = {"AUSDT": [10, 11, 13, 14], "BUSDT": [10, 11, 13, 14]}
+    await store(database, workflow, ids, "trade_id", time_of=lambda _: START_MS)
+
+    [judged] = (await report_quality(workflow, ArangoEvidence(database))).datasets
+
+    assert {it.symbol: (it.verdict, it.expected, it.stored, it.missing) for it in judged.symbols} == {
+        "AUSDT": (Verdict.COMPLETE, 5, 4, 1),
+        "BUSDT": (Verdict.INCOMPLETE, 5, 4, 1),
+        "DEADUSDT": (Verdict.INCOMPLETE, None, 0, 0),
+    }
+
+
+async def test_reconnects_of_a_live_basket_are_gaps_of_the_symbol_they_were_of(database) -> None:
+    asked = request(symbols=["AUSDT", "BUSDT"], type="ws_book_ticker", time_range="")
+    workflow = new_workflow({}, check_request(asked, NOW), "abcdef", NOW)
+    told = {"queue_id": workflow.queue_id, "producer": "loader-ws__abcdef", "attempt": 1, "timestamp": 0.0}
+    gaps = [{"from": START_MS, "to": START_MS + 500, "symbol": "BUSDT"}]
+    note_event(workflow, Event.model_validate({**told, "status": "loading", "gaps": gaps}), 0, 0, NOW)
+    workflow.status = WorkflowStatus.STOPPED
+
+    [judged] = (await report_quality(workflow, ArangoEvidence(database))).datasets
+
+    assert {it.symbol: (it.verdict, it.gaps_total) for it in judged.symbols} == {
+        "AUSDT": (Verdict.UNPROVEN, 0),
+        "BUSDT": (Verdict.UNPROVEN, 1),
+    }
+    assert (judged.verdict, judged.gaps_total, judged.gaps[0].symbol) == (Verdict.UNPROVEN, 1, "BUSDT")
 
 
 async def test_of_all_symbols_it_is_counted_what_there_is_of_each_and_nothing_is_proven(database) -> None:

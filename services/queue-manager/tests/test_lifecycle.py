@@ -624,6 +624,16 @@ def test_a_loader_of_a_limit_that_nobody_counts_is_told_its_share_and_every_chan
     assert platform.launcher.ever_launched == [task.job_name for task in platform.workflow.tasks]
 
 
+@pytest.mark.parametrize(("told", "left"), [({"spent": {"bybit": 6}}, 0.14), ({}, 0.075)])
+def test_what_a_loader_has_not_spent_when_it_ends_is_the_next_ones(told, left):
+    platform = Platform(request={**HISTORY, "exchange": "bybit"})
+    platform.says(LOADER, TaskStatus.COMPLETED, end_offsets={"0": 1}, **told)
+    request = WorkflowRequest(**{**HISTORY, "exchange": "bybit"})
+    asyncio.run(platform.controller.reconcile(asyncio.run(platform.controller.submit(request)).queue_id))
+    shares = [it.share for it in platform.log.commands if it.queue_id != platform.queue_id and it.share]
+    assert shares[0] == pytest.approx(left / 2)
+
+
 def test_a_workflow_whose_loader_would_have_next_to_nothing_of_a_limit_waits(monkeypatch):
     monkeypatch.setattr("queue_manager.app.shares._LEAST", 0.1)
     platform = Platform(request={**HISTORY, "exchange": "bybit"})

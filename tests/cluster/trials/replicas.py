@@ -22,7 +22,7 @@ WORKFLOWS = 50
 _CANDLES = {"symbol": "BTCUSDT", "type": "api_candles_5m", "time_range": "2024-08-01:2024-08-02"}
 _VALUES = {"queueManager": {"maxRunningWorkflows": 5}}
 """Per replica: as many pods as one node bears."""
-_BETWEEN_KILLS_S = (5.0, 20.0)
+_BETWEEN_KILLS_S = (20.0, 60.0)
 _END_WITHIN_S = 1_500.0
 _LOOK_EVERY_S = 2.0
 
@@ -47,7 +47,9 @@ def run_replicas(
 
 
 def _run(administrator: client.ApiClient, release: Release, rng: Random) -> tuple[int, Sequence[Document]]:
+    """Return how many replicas were killed, and the workflows as they were seen last."""
     submitted: list[str] = []
+    documents: Sequence[Document] = []
     kills, kill_at, deadline = 0, time.monotonic() + rng.uniform(*_BETWEEN_KILLS_S), time.monotonic() + _END_WITHIN_S
     while time.monotonic() < deadline:
         with suppress(TimeoutError, ConnectionError, httpx.HTTPError), release.workflows() as workflows:
@@ -61,7 +63,7 @@ def _run(administrator: client.ApiClient, release: Release, rng: Random) -> tupl
         if time.monotonic() > kill_at:
             kills += _kill_one(administrator, release, rng)
             kill_at = time.monotonic() + rng.uniform(*_BETWEEN_KILLS_S)
-    raise TimeoutError(f"{len(submitted)} workflows have not ended within {_END_WITHIN_S:g} s, after {kills} kills")
+    return kills, documents
 
 
 def _submit(workflows: Workflows, number: int) -> str:
@@ -98,7 +100,9 @@ def _count_creations(
 
 
 def _find_failures(documents: Sequence[Document], created: "Counter[str]") -> list[str]:
-    failures = [f"{it['queue_id']} ended {it['status']}" for it in documents if it["status"] != "completed"]
+    failures = [f"{it['queue_id']} is {it['status']}" for it in documents if it["status"] != "completed"]
+    if len(documents) != WORKFLOWS:
+        failures.append(f"only {len(documents)} were submitted in time")
     failures += [f"{name} was created {times} times" for name, times in created.items() if times != 1]
     attempts = {task["attempt"] for document in documents for task in document["tasks"]}
     if attempts != {1}:

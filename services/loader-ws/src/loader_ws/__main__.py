@@ -1,16 +1,16 @@
 """Wires the loader and runs its job."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
 import uvloop
 
 from loader_ws.adapters.websocket import StreamClient
-from loader_ws.app.dataset import Dataset
+from loader_ws.app.dataset import Dataset, basket_of
 from loader_ws.app.loading import Loading, Receivers
 from loader_ws.app.polling import PollDataset, Polling, is_polled
-from loader_ws.app.receivers import receiver_of
+from loader_ws.app.receivers import basket_receiver_of, receiver_of
 from loader_ws.settings import Settings
 from streamforge_common.exchanges import REST_MARKETS
 from streamforge_common.history.client import ExchangeClient
@@ -58,15 +58,19 @@ async def _load(settings: Settings, run: JobRun) -> Ending:
     async with AsyncExitStack() as stack:
         for client in (rest, writer, checkpoint, topics):
             await connect(stack, client, settings.outage_seconds)
-        receivers = _receivers(settings, dataset, rest)
+        receivers = _receivers(settings, dataset, basket_of(run.start), rest)
         loading = Loading(run, dataset, receivers=receivers, rest=rest, data_topic=writer, places=checkpoint)
         return await loading.load(end_offsets)
 
 
-def _receivers(settings: Settings, dataset: Dataset | PollDataset, rest: ExchangeClient) -> Receivers:
+def _receivers(
+    settings: Settings, dataset: Dataset | PollDataset, symbols: Sequence[str], rest: ExchangeClient
+) -> Receivers:
     if isinstance(dataset, PollDataset):
         return partial(Polling, dataset, rest)
     exchange = StreamClient(getattr(settings, dataset.market.base_url_setting))
+    if symbols:
+        return partial(basket_receiver_of, dataset, symbols, exchange, rest)
     return partial(receiver_of, dataset, exchange, rest)
 
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from arangolite.aql import operators, tree
 from arangolite.aql.functions import FUNCTIONS, unknown_function
-from arangolite.aql.operators import ARITHMETIC, COMPARISONS, to_number, to_string
+from arangolite.aql.operators import ARITHMETIC, COMPARISONS, row_count, to_number, to_string
 from arangolite.aql.parse import CURRENT
 from arangolite.aql.scope import Code, DocumentVariable, Frame, Scope
 from arangolite.errors import ArangoError, Problem
@@ -122,8 +122,8 @@ class Expressions:
         slot = inner.declare(CURRENT)
         condition = None if node.condition is None else self.condition(node.condition, inner)
         projection = None if node.projection is None else self.compile(node.projection, inner)
-        offset = 0 if node.offset is None else int(to_number(self.constant(node.offset, scope)))
-        count = None if node.count is None else int(to_number(self.constant(node.count, scope)))
+        offset = 0 if node.offset is None else row_count(self.constant(node.offset, scope))
+        count = None if node.count is None else row_count(self.constant(node.count, scope))
         levels = node.levels
 
         def expand(frame: Frame) -> Value:

@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from arangolite.errors import ArangoError, Problem, not_supported
 from arangolite.values import Value, equal, less, type_rank
 
 _INT64 = range(-(2**63), 2**63)
+_MOST_ROWS = sys.maxsize // 2  # more than there can be, and the sum of two is still a length for Python
 _NUMBER = re.compile(r"\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
 _CACHED_PATTERNS = 512
 _COMPILING = threading.Lock()  # what warnings do is the whole process's
@@ -31,6 +33,15 @@ def number(value: float) -> Value:
     if value.is_integer() and -(2**53) <= value <= 2**53:
         return int(value)
     return value
+
+
+def row_count(value: Value) -> int:
+    """Read how many rows a LIMIT is about, or refuse what is no number of rows with 1504."""
+    if type(value) not in (int, float, type(None)) or (value or 0) < 0:
+        raise ArangoError(
+            Problem.QUERY_NUMBER_OUT_OF_RANGE, "AQL: LIMIT takes numbers that are not negative (while parsing)"
+        )
+    return int(min(value or 0, _MOST_ROWS))
 
 
 def to_number(value: Value) -> int | float:

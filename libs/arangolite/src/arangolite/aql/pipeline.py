@@ -12,7 +12,7 @@ from arangolite.aql.context import Memory
 from arangolite.aql.explain import Step
 from arangolite.aql.expressions import Expressions
 from arangolite.aql.modify import compile_modification
-from arangolite.aql.operators import to_number
+from arangolite.aql.operators import row_count
 from arangolite.aql.options import read_hint, read_options
 from arangolite.aql.paths import compile_path_search
 from arangolite.aql.plan import plan_scan
@@ -289,15 +289,8 @@ class Compiler:
     def _bounds(self, node: tree.Limit, scope: Scope) -> tuple[int, int | None]:
         """Compute the offset and the count of a LIMIT; a count of null means all."""
         count = self.expressions.constant(node.count, scope)
-        return self._row_count(node.offset, scope), None if count is None else self._row_count(node.count, scope)
-
-    def _row_count(self, node: tree.Expr, scope: Scope) -> int:
-        value = self.expressions.constant(node, scope)
-        if type(value) not in (int, float, type(None)) or (value or 0) < 0:
-            raise ArangoError(
-                Problem.QUERY_NUMBER_OUT_OF_RANGE, "AQL: LIMIT takes numbers that are not negative (while parsing)"
-            )
-        return int(to_number(value))
+        offset = row_count(self.expressions.constant(node.offset, scope))
+        return offset, None if count is None else row_count(count)
 
     def _return(self, node: tree.Return, block: Block) -> Producer:
         scope = block.scope

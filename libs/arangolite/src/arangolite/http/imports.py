@@ -141,10 +141,11 @@ def _clean_lines(body: bytes) -> list[Incoming] | None:
         documents = _LINES.decode_lines(body)
     except _UNREADABLE:
         return None
+    lines = text.split("\n")
     # Between the braces of two documents stands nothing but the line's end, and it stands nowhere else.
-    if set(map(type, documents)) != {dict} or not text.count("\n") == text.count("}\n{") == len(documents) - 1:
+    if set(map(type, documents)) != {dict} or not len(lines) == len(documents) == text.count("}\n{") + 1:
         return None
-    return list(zip(documents, text.split("\n"), strict=True)) if text[0] == "{" and text[-1] == "}" else None
+    return list(zip(documents, lines, strict=True)) if text[0] == "{" and text[-1] == "}" else None
 
 
 def _lines(text: str) -> Iterator[Item]:

@@ -13,6 +13,9 @@ EVERY_SYMBOL = "ALL"
 """Stands for every symbol of the market, as all-market streams bring them."""
 FEWEST, MOST = 2, 1_000
 """Symbols of a basket."""
+MOST_LIVE = 50
+"""Of a live one: a loader keeps the place of each of its symbols in one checkpoint, 70 bytes for two long ids and a
+hole between two others, where 4,096 are allowed."""
 SYMBOLS_OPTION = "symbols"
 
 

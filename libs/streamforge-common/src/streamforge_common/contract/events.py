@@ -40,6 +40,8 @@ class ExchangeGap(BaseModel):
     end: int = Field(alias="to")
     """Exclusive."""
     missing: int
+    symbol: str | None = None
+    """Of a live basket: whose."""
 
 
 class StreamGap(BaseModel):
@@ -53,6 +55,8 @@ class StreamGap(BaseModel):
     """Exclusive."""
     missing: int | None = None
     """None where nobody can know."""
+    symbol: str | None = None
+    """Of a basket: whose."""
 
 
 class ArchiveFileNote(BaseModel):

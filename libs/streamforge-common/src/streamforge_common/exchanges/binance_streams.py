@@ -44,6 +44,10 @@ from streamforge_common.exchanges.streams import (
 _CONNECT_EVERY_S = 1.0
 """300 connections in five minutes are allowed per address."""
 _LIFE_S = 86_400.0
+_NAMES_MAX = 100
+"""A connection may have 1,024 streams; how long a frame may be is not told."""
+_ASK_EVERY_S = 0.3
+"""Five frames a second are taken, of which the answers to pings are some."""
 _SHUTDOWN = "serverShutdown"
 _COIN_M = 2
 """`st` of contracts with the coin as margin, which all-market streams bring too."""
@@ -512,9 +516,11 @@ def _market(market: str, base_url_setting: str, streams: Sequence[Stream], lacks
         market=market,
         base_url_setting=base_url_setting,
         streams={stream.kind.name: stream for stream in streams},
-        subscribe=lambda name: msgspec.json.encode({"method": "SUBSCRIBE", "params": [name], "id": 1}),
+        subscribe=lambda names: msgspec.json.encode({"method": "SUBSCRIBE", "params": names, "id": 1}),
         unsubscribe=lambda name: msgspec.json.encode({"method": "UNSUBSCRIBE", "params": [name], "id": 1}),
         read=_read,
+        names_max=_NAMES_MAX,
+        ask_every_s=_ASK_EVERY_S,
         connect_every_s=_CONNECT_EVERY_S,
         life_s=_LIFE_S,
         lacks=lacks,

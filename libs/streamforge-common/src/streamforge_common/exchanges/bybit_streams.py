@@ -41,6 +41,10 @@ from streamforge_common.exchanges.streams import (
 
 _CONNECT_EVERY_S = 0.6
 """500 connections in five minutes are allowed per address."""
+_NAMES_MAX = 10
+"""More are refused on spot."""
+_ASK_EVERY_S = 0.1
+"""No limit is documented."""
 _PING_EVERY_S = 20.0
 _BUSY_SILENCE_S = 60.0
 """Of what even quiet symbols have in a minute; a symbol that has not is connected anew in vain, ever more seldom."""
@@ -392,9 +396,11 @@ def _market(market: str, streams: Sequence[Stream], lacks: Mapping[str, str]) ->
         market=market,
         base_url_setting="bybit_ws_url",
         streams={stream.kind.name: stream for stream in (*both, *books, *streams, *klines)},
-        subscribe=lambda topic: msgspec.json.encode({"req_id": "1", "op": "subscribe", "args": [topic]}),
+        subscribe=lambda topics: msgspec.json.encode({"req_id": "1", "op": "subscribe", "args": topics}),
         unsubscribe=lambda topic: msgspec.json.encode({"req_id": "1", "op": "unsubscribe", "args": [topic]}),
         read=_read,
+        names_max=_NAMES_MAX,
+        ask_every_s=_ASK_EVERY_S,
         connect_every_s=_CONNECT_EVERY_S,
         ping=b'{"op":"ping"}',
         ping_every_s=_PING_EVERY_S,

@@ -100,12 +100,16 @@ class StreamMarket:
     """The field of `ExchangeSettings` that holds the base URL."""
     streams: Mapping[str, Stream]
     """Kind to how it is pushed: every kind that the market has."""
-    subscribe: Callable[[str], bytes]
-    """A stream's name to the frame that asks for it."""
+    subscribe: Callable[[Sequence[str]], bytes]
+    """Names of streams to the frame that asks for them."""
     unsubscribe: Callable[[str], bytes]
     """A stream's name to the frame that asks for it no more."""
     read: Callable[[bytes], Incoming]
     """A frame to what it is. Raises RejectedRecordError."""
+    names_max: int
+    """Streams that one frame may ask for."""
+    ask_every_s: float
+    """Frames of ours may follow each other on a connection at this pace for ever."""
     connect_every_s: float
     """Connections may follow each other at this pace for ever."""
     life_s: float | None = None

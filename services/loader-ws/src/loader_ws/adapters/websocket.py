@@ -34,9 +34,9 @@ class StreamConnection:
         self._socket = socket
         self._pinged_s = monotonic()
 
-    async def ask(self, dataset: Dataset) -> None:
-        """Ask for the stream. Raises TransientError."""
-        await self._send(self._market.subscribe(dataset.stream_name))
+    async def ask(self, *datasets: Dataset) -> None:
+        """Ask for streams. Raises TransientError."""
+        await self._send(self._market.subscribe([dataset.stream_name for dataset in datasets]))
 
     async def ask_anew(self, dataset: Dataset) -> None:
         """Ask for the stream once more, as if it had not been asked for. Raises TransientError."""
@@ -96,7 +96,14 @@ class StreamClient:
 
     @asynccontextmanager
     async def connect(self, dataset: Dataset) -> AsyncIterator[StreamConnection]:
-        """Connect and ask for the dataset's stream.
+        """Connect and ask for the dataset's stream; fails as `open` does."""
+        async with self.open(dataset) as connection:
+            await connection.ask(dataset)
+            yield connection
+
+    @asynccontextmanager
+    async def open(self, dataset: Dataset) -> AsyncIterator[StreamConnection]:
+        """Connect where the dataset's stream is to be had.
 
         Raises:
             TransientError: The exchange is away, or wants to be left alone.
@@ -125,6 +132,4 @@ class StreamClient:
         except (OSError, TimeoutError, InvalidHandshake) as exc:
             raise TransientError(f"{exchange} cannot be reached: {str(exc) or repr(exc)}") from exc
         async with socket:
-            connection = StreamConnection(dataset, socket)
-            await connection.ask(dataset)
-            yield connection
+            yield StreamConnection(dataset, socket)

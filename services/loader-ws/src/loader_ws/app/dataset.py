@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from streamforge_common.contract.backfill import BACKFILL_OPTION, backfill_range
-from streamforge_common.contract.baskets import BASKET, EVERY_SYMBOL
+from streamforge_common.contract.baskets import EVERY_SYMBOL, MOST_LIVE, basket_symbols
 from streamforge_common.contract.commands import Command
 from streamforge_common.contract.data_types import DataType, Source
 from streamforge_common.errors import FatalError
@@ -63,7 +63,7 @@ class Dataset:
         stream = market.streams.get(data_type.kind)
         if stream is None:
             raise unsupported(f"{start.exchange!r} {start.market!r} does not push {data_type.kind!r}")
-        if start.symbol == BASKET or (start.symbol == EVERY_SYMBOL and not stream.is_of_all):
+        if start.symbol == EVERY_SYMBOL and not stream.is_of_all:
             raise unsupported(f"of {start.type!r} there is no stream of {start.symbol!r}")
         chosen = read_options(start, data_type)
         return cls(
@@ -77,6 +77,21 @@ class Dataset:
             levels=int(chosen.get("levels", 0)),
             every_s=chosen.get("every", 0.0),
         )
+
+
+def basket_of(start: Command) -> list[str]:
+    """Return the symbols of a basket; none where the dataset has one.
+
+    Raises:
+        FatalError: It does not say which, or has more than one loader keeps the place of (`unsupported_dataset`).
+    """
+    try:
+        symbols = basket_symbols(start.symbol, start.options)
+    except ValueError as exc:
+        raise unsupported(str(exc)) from exc
+    if len(symbols) > MOST_LIVE:
+        raise unsupported(f"{len(symbols)} symbols where {MOST_LIVE} are the most")
+    return symbols
 
 
 def read_options(start: Command, data_type: DataType) -> dict[str, float]:

@@ -16,7 +16,7 @@ from loguru import logger
 from loader_ws.app.backlog import Backlog, Outgoing
 from loader_ws.app.place import Place
 from loader_ws.app.sequence import Mark
-from streamforge_common.contract.events import ExchangeGap, StreamGap, TaskStatus
+from streamforge_common.contract.events import ExchangeGap, StreamGap, SymbolReport, TaskStatus
 from streamforge_common.job import Completed, Ending, Interrupted, JobRun
 from streamforge_common.telemetry import BATCH_SECONDS, FRESHNESS, RECORDS
 
@@ -91,6 +91,9 @@ class Receiver(Protocol):
     @property
     def mark(self) -> Mark:
         """From where to where records are in the backlog or published."""
+
+    def symbols(self, published: Mark) -> list[SymbolReport]:
+        """Say of each symbol of a basket how far it is published."""
 
     @property
     def why_nothing_comes(self) -> str:
@@ -249,7 +252,7 @@ class Loading:
             self._began_s = place.began_s
             self._run.records_written = place.records_written
             self._rejected = place.records_rejected
-        logger.info("going on behind {}, with {} holes", place.last, len(place.holes))
+        logger.info("going on behind {}, with {} holes", place.last, len(place.mark.holes))
 
     async def _note_bans(self) -> None:
         """Have all others who ask this exchange told of a ban."""
@@ -287,6 +290,7 @@ class Loading:
         fields = {
             "first_id": self._published.first,
             "last_id": self._published.last,
+            "symbols": receiving.symbols(self._published) or None,
             "gaps": gaps or None,
             "exchange_gaps": exchange_gaps or None,
             "reconnects": self._reconnects_before + receiving.reconnects,
@@ -319,7 +323,8 @@ class Loading:
             records_rejected=self._rejected,
             first=self._published.first,
             last=self._published.last,
-            holes=self._published.holes,
+            holes=() if self._published.symbols else self._published.holes,
+            symbols=self._published.symbols,
             reconnects=self._reconnects_before + receiving.reconnects,
             filled=self._filled_before + receiving.filled,
             banned_until_s=self._banned_until_s,

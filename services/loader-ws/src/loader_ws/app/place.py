@@ -6,6 +6,9 @@ from loader_ws.app.holes import Hole
 from loader_ws.app.sequence import Mark
 from streamforge_common.errors import FatalError
 
+_LONGEST = 4_096
+"""Bytes that the checkpoint's store allows."""
+
 
 class Place(msgspec.Struct, frozen=True):
     """What is on the topic, and who counts it."""
@@ -21,6 +24,8 @@ class Place(msgspec.Struct, frozen=True):
     last: int | None = None
     holes: tuple[tuple[int, int], ...] = ()
     """As in `Hole`: what is not on the topic and may still come."""
+    symbols: tuple[Mark, ...] = ()
+    """As in `Mark`, of a basket."""
     reconnects: int = 0
     filled: int = 0
     banned_until_s: float = 0.0
@@ -29,11 +34,23 @@ class Place(msgspec.Struct, frozen=True):
     @property
     def mark(self) -> Mark:
         """From where to where records are on the topic."""
-        return Mark(self.first, self.last, tuple(Hole(*hole) for hole in self.holes))
+        holes = self.holes or (hole for mark in self.symbols for hole in mark.holes)
+        return Mark(self.first, self.last, tuple(Hole(*hole) for hole in holes), self.symbols)
 
     def encode(self) -> str:
-        """Return the checkpoint's text."""
-        return msgspec.json.encode(self).decode()
+        """Return the checkpoint's text.
+
+        Where the symbols of a basket have too many holes each has one, from its first to its last: what lies between
+        is brought a second time, which costs a repetition on the topic and no record.
+        """
+        text = msgspec.json.encode(self).decode()
+        if len(text) <= _LONGEST or not self.symbols:
+            return text
+        joined = tuple(
+            mark._replace(holes=(Hole(mark.holes[0].start, mark.holes[-1].end),)) if mark.holes else mark
+            for mark in self.symbols
+        )
+        return msgspec.json.encode(msgspec.structs.replace(self, symbols=joined)).decode()
 
     @classmethod
     def decode(cls, text: str) -> "Place":

@@ -18,7 +18,7 @@ from loader_ws.app.dataset import read_duration, read_options, unsupported
 from loader_ws.app.sequence import Mark, RecentKeys
 from streamforge_common.contract.commands import Command
 from streamforge_common.contract.data_types import DataType, Source
-from streamforge_common.contract.events import ExchangeGap, StreamGap
+from streamforge_common.contract.events import ExchangeGap, StreamGap, SymbolReport
 from streamforge_common.contract.records import RECEIPT_TIME_HEADER, REJECTED_HEADER, Headers, Record
 from streamforge_common.exchanges import REST_MARKETS
 from streamforge_common.exchanges.rest import Poll, RestMarket
@@ -117,6 +117,10 @@ class Polling:
     def counts(self) -> list[tuple[int, str]]:
         """What has happened so far: how often, and what."""
         return [(self._repeated, "received before"), (self._missed, "polls missed")]
+
+    def symbols(self, _published: Mark) -> list[SymbolReport]:
+        """Say nothing of symbols: there is one."""
+        return []
 
     def forget_told(self, gaps: int, exchange_gaps: int) -> None:
         """The first ones of what is missing have been told."""

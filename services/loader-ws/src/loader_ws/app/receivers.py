@@ -1,8 +1,11 @@
 """Which way the records of a dataset come."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from loader_ws.app.backlog import Backlog
+from loader_ws.app.basket_receiving import BasketReceiving
 from loader_ws.app.book_receiving import BookReceiving
 from loader_ws.app.books import BookSequence, DifferenceSequence
 from loader_ws.app.dataset import Dataset
@@ -10,6 +13,7 @@ from loader_ws.app.filled_receiving import FilledReceiving
 from loader_ws.app.filling import FillingExchange
 from loader_ws.app.receiving import Exchange, Receiving
 from loader_ws.app.sequence import Mark, sequence_of
+from loader_ws.app.shared_streams import Opener, SharedStreams
 from streamforge_common.contract.records import DepthSnapshot, OrderBook, Record
 from streamforge_common.exchanges import REST_MARKETS
 from streamforge_common.exchanges.rest import Poll
@@ -20,6 +24,19 @@ class Rest(FillingExchange, Protocol):
 
     async def poll(self, poll: Poll, symbol: str, limit: int) -> Record:
         """Return what there is now."""
+
+
+def basket_receiver_of(
+    dataset: Dataset, symbols: Sequence[str], opener: Opener, rest: Rest, backlog: Backlog, mark: Mark
+) -> BasketReceiving:
+    """Return the receiver of a basket, whose symbols share connections."""
+    streams = SharedStreams(opener)
+    marks = mark.symbols or [Mark()] * len(symbols)
+    receivers = {
+        symbol: receiver_of(replace(dataset, symbol=symbol), streams, rest, backlog, its_mark)
+        for symbol, its_mark in zip(symbols, marks, strict=True)
+    }
+    return BasketReceiving(receivers, streams, rest)
 
 
 def receiver_of(dataset: Dataset, exchange: Exchange, rest: Rest, backlog: Backlog, mark: Mark) -> Receiving:

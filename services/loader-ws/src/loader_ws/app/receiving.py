@@ -20,7 +20,7 @@ from loader_ws.app.dataset import Dataset
 from loader_ws.app.intake import Intake
 from loader_ws.app.listening import Connection, Listening
 from loader_ws.app.sequence import Mark, Sequence
-from streamforge_common.contract.events import ExchangeGap, StreamGap
+from streamforge_common.contract.events import ExchangeGap, StreamGap, SymbolReport
 from streamforge_common.errors import TransientError
 
 _LONGEST_SILENCE_S = 600.0
@@ -101,6 +101,10 @@ class Receiving:
     def filled(self) -> int:
         """Records that were missed and brought afterwards: none of a stream that only goes on."""
         return 0
+
+    def symbols(self, _published: Mark) -> list[SymbolReport]:
+        """Say nothing of symbols: there is one."""
+        return []
 
     def forget_told(self, gaps: int, exchange_gaps: int) -> None:
         """The first ones of what is missing have been told; more may have come meanwhile."""

@@ -26,6 +26,8 @@ class Mark(NamedTuple):
     last: int | None = None
     holes: tuple[Hole, ...] = ()
     """What is missing in between and may still come."""
+    symbols: tuple["Mark", ...] = ()
+    """Of a basket: those of its symbols, in its order."""
 
 
 Verdict = tuple[bool, StreamGap | None]

@@ -127,15 +127,12 @@ class Examiner:
             return []
         is_candles = DataType.parse(one[1].type).family == CANDLES
         others = await self._store.ended_datasets(one[1].symbol, TRADES if is_candles else CANDLES)
-        pairs = [(one, other) if are_comparable(one[1], other[1]) else (other, one) for other in others]
-        return [(candles, trades) for candles, trades in pairs if are_comparable(candles[1], trades[1])][
-            :_COMPARED_WITH
-        ]
+        pairs = [(one, other) if is_candles else (other, one) for other in others]
+        comparable = [(candles, trades) for candles, trades in pairs if are_comparable(candles[1], trades[1])]
+        return comparable[:_COMPARED_WITH]
 
 
 def _with_anomalies(dataset: DatasetQuality, found: Anomalies | None) -> DatasetQuality:
-    return (
-        dataset
-        if found is None
-        else dataset.model_copy(update={"anomalies": found.listed, "anomalies_total": found.total})
-    )
+    if found is None:
+        return dataset
+    return dataset.model_copy(update={"anomalies": found.listed, "anomalies_total": found.total})

@@ -89,13 +89,13 @@ def note_event(workflow: Workflow, event: Event, partition: int, offset: int, no
         if (told := getattr(event, field)) is not None:
             setattr(task, field, told)
     for gap in event.exchange_gaps or ():
-        workflow.note_exchange_gap(Span(n=task.n, start=gap.start, end=gap.end))
+        workflow.note_exchange_gap(Span(n=task.n, start=gap.start, end=gap.end, symbol=gap.symbol or ""))
     for report in event.symbols or ():
         workflow.note_symbol(task.n, report)
     for hole in event.gaps or ():
         # Where ids lie one behind the other the database tells what is missing, and better.
         if hole.missing is None:
-            workflow.note_stream_gap(Span(n=task.n, start=hole.start, end=hole.end))
+            workflow.note_stream_gap(Span(n=task.n, start=hole.start, end=hole.end, symbol=hole.symbol or ""))
     return progress
 
 

@@ -179,7 +179,7 @@ async def report_quality(workflow: Workflow, evidence: Evidence) -> QualityRepor
 
 async def find_gaps(workflow: Workflow, dataset: Dataset, evidence: Evidence) -> Sequence[Gap] | None:
     """Return all that is missing of a dataset, in order; None while it is not known which ids there are."""
-    findings = await _look(workflow, _subject_of_dataset(workflow, dataset), evidence)
+    findings = await _look(_subject_of_dataset(workflow, dataset), evidence)
     return None if findings.expected is None else findings.gaps
 
 
@@ -195,7 +195,7 @@ async def find_gaps_of_basket(
     gaps: dict[str, Sequence[Gap]] = {}
     for subject in subjects:
         error = subject.told.error if subject.told else None
-        findings = await _look(workflow, subject, counted)
+        findings = await _look(subject, counted)
         if findings.expected is None and error is None:
             return None
         # Of a symbol that the exchange does not know there is nothing to be had.
@@ -217,7 +217,7 @@ async def _judge(workflow: Workflow, dataset: Dataset, evidence: Evidence) -> Da
     if dataset.symbol == EVERY_SYMBOL:
         return await _judge_every_symbol(workflow, dataset, evidence)
     subject = _subject_of_dataset(workflow, dataset)
-    findings = await _look(workflow, subject, evidence)
+    findings = await _look(subject, evidence)
     rejected = await evidence.rejected(workflow.queue_id, dataset)
     return DatasetQuality(
         n=dataset.n,
@@ -232,7 +232,7 @@ async def _judge_basket(workflow: Workflow, dataset: Dataset, evidence: Evidence
     counted = await _count_ahead(dataset, subjects, evidence)
     rejected = await evidence.rejected(workflow.queue_id, dataset)
     rejected_each = await evidence.rejected_each(workflow.queue_id, dataset)
-    found = [(subject, await _look(workflow, subject, counted)) for subject in subjects]
+    found = [(subject, await _look(subject, counted)) for subject in subjects]
     stored = sum(findings.stored for _, findings in found)
     of_topic = _counts_of_topic(workflow, dataset, stored + rejected)
     symbols: list[SymbolQuality] = []
@@ -269,7 +269,7 @@ async def _judge_every_symbol(workflow: Workflow, dataset: Dataset, evidence: Ev
     stored = await evidence.count_every_symbol(dataset)
     rejected = await evidence.rejected(workflow.queue_id, dataset)
     subject = _subject_of_dataset(workflow, dataset)
-    whole = _figures(workflow, subject, _unnumbered(workflow, dataset, sum(stored.values())), rejected, _GAPS_LISTED)
+    whole = _figures(workflow, subject, _unnumbered(subject, sum(stored.values())), rejected, _GAPS_LISTED)
     of_topic = _counts_of_topic(workflow, dataset, whole["stored"] + rejected)
     symbols = [
         SymbolQuality(
@@ -320,7 +320,10 @@ class _CountedAhead:
         return await self._documents.breaks(dataset, start, end)
 
 
-async def _count_ahead(dataset: Dataset, subjects: Sequence["_Subject"], evidence: Evidence) -> _CountedAhead:
+async def _count_ahead(dataset: Dataset, subjects: Sequence["_Subject"], evidence: Evidence) -> Documents:
+    if DataType.parse(dataset.type).source.is_live:
+        # There are few, and no time range bounds them.
+        return evidence
     wanted: dict[str, dict[str, tuple[int, int]]] = {}
     for subject in subjects:
         if subject.kind.is_momentary:
@@ -411,6 +414,10 @@ class _Subject:
     told: _Told | None
     known: Sequence[Span]
     """What the exchange does not have."""
+    stream_gaps: Sequence[Span]
+    """Of records that nothing numbers: when some may have been missed."""
+    stream_gaps_total: int
+    """How many there were."""
 
 
 def _subject_of_dataset(workflow: Workflow, dataset: Dataset) -> _Subject:
@@ -419,7 +426,9 @@ def _subject_of_dataset(workflow: Workflow, dataset: Dataset) -> _Subject:
     if loader is not None:
         told = _Told(loader.first_id, loader.last_id, loader.spacing_ms, loader.end_offsets is not None)
     known = [span for span in workflow.control.exchange_gaps if span.n == dataset.n]
-    return _Subject(dataset, record_kind(DataType.parse(dataset.type).kind), told, known)
+    gaps = [span for span in workflow.control.stream_gaps if span.n == dataset.n]
+    kind = record_kind(DataType.parse(dataset.type).kind)
+    return _Subject(dataset, kind, told, known, gaps, workflow.control.stream_gaps_total)
 
 
 def _subjects_of_basket(workflow: Workflow, dataset: Dataset) -> list[_Subject]:
@@ -429,11 +438,20 @@ def _subjects_of_basket(workflow: Workflow, dataset: Dataset) -> list[_Subject]:
         for it in workflow.control.symbols
         if it.n == dataset.n
     }
-    known: dict[str, list[Span]] = {symbol: [] for symbol in dataset.symbols}
-    for span in workflow.control.exchange_gaps:
+    known = _by_symbol(workflow.control.exchange_gaps, dataset)
+    gaps = _by_symbol(workflow.control.stream_gaps, dataset)
+    return [
+        _Subject(dataset.of_symbol(symbol), kind, told.get(symbol), known[symbol], gaps[symbol], len(gaps[symbol]))
+        for symbol in dataset.symbols
+    ]
+
+
+def _by_symbol(spans: Sequence[Span], dataset: Dataset) -> dict[str, list[Span]]:
+    by_symbol: dict[str, list[Span]] = {symbol: [] for symbol in dataset.symbols}
+    for span in spans:
         if span.n == dataset.n:
-            known[span.symbol].append(span)
-    return [_Subject(dataset.of_symbol(symbol), kind, told.get(symbol), known[symbol]) for symbol in dataset.symbols]
+            by_symbol[span.symbol].append(span)
+    return by_symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -457,9 +475,9 @@ class _Findings:
     """Where there were more than these."""
 
 
-async def _look(workflow: Workflow, subject: _Subject, documents: Documents) -> _Findings:
+async def _look(subject: _Subject, documents: Documents) -> _Findings:
     if DataType.parse(subject.dataset.type).source.is_live:
-        return await _look_live(workflow, subject, documents)
+        return await _look_live(subject, documents)
     if subject.kind.is_momentary:
         return _Findings(None, await documents.count_all(subject.dataset), (), is_provable=False)
     part = _expected_part(subject)
@@ -476,7 +494,7 @@ async def _look_for_gaps(subject: _Subject, part: _Part, documents: Documents) -
     return _Findings(part.ids, part.ids - _sum(gaps), gaps)
 
 
-async def _look_live(workflow: Workflow, subject: _Subject, documents: Documents) -> _Findings:
+async def _look_live(subject: _Subject, documents: Documents) -> _Findings:
     """Look from the first to the last record that came: what is live has no other bounds.
 
     Of records that nothing numbers only the times are known at which the loader was not connected.
@@ -490,16 +508,12 @@ async def _look_live(workflow: Workflow, subject: _Subject, documents: Documents
         if stream.grid is not None:
             part = _Part(told.first_id, stream.grid.count(told.first_id, told.last_id + 1))
             return await _look_for_gaps(subject, part, documents)
-    return _unnumbered(workflow, dataset, await documents.count_all(dataset))
+    return _unnumbered(subject, await documents.count_all(dataset))
 
 
-def _unnumbered(workflow: Workflow, dataset: Dataset, stored: int) -> _Findings:
-    gaps = [
-        Gap(start=span.start, end=span.end, missing=None, cause=Cause.UNEXPLAINED)
-        for span in workflow.control.stream_gaps
-        if span.n == dataset.n
-    ]
-    return _Findings(None, stored, gaps, is_provable=False, gaps_total=workflow.control.stream_gaps_total)
+def _unnumbered(subject: _Subject, stored: int) -> _Findings:
+    gaps = [Gap(start=span.start, end=span.end, missing=None, cause=Cause.UNEXPLAINED) for span in subject.stream_gaps]
+    return _Findings(None, stored, gaps, is_provable=False, gaps_total=subject.stream_gaps_total)
 
 
 async def _look_for_breaks(dataset: Dataset, start: int, end: int, documents: Documents) -> _Findings:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from queue_manager.app.catalog import Offer, is_archived, offers_of
 from streamforge_common.contract.backfill import BACKFILL_OPTION, backfill_range
-from streamforge_common.contract.baskets import BASKET, EVERY_SYMBOL, FEWEST, MOST, SYMBOLS_OPTION
+from streamforge_common.contract.baskets import BASKET, EVERY_SYMBOL, FEWEST, MOST, MOST_LIVE, SYMBOLS_OPTION
 from streamforge_common.contract.data_types import DataType, Source
 from streamforge_common.contract.source_choice import SOURCE_OPTION, SourceChoice
 from streamforge_common.contract.time_range import TimeRange
@@ -228,7 +228,7 @@ def _check_rate(value: Any, fault: Fault) -> None:  # noqa: ANN401
 
 def _check_live(request: WorkflowRequest, data_type: DataType, now: datetime, fault: Fault) -> None:
     if request.symbols is not None:
-        fault("symbols", "live types take one symbol in this version; ask for a workflow for each")
+        _check_live_basket(request.symbols, request, data_type.source, fault)
     if request.time_range:
         fault("time_range", "live types have none: they begin now; leave it out, or ask for the api type of the kind")
     known = options_of(request.exchange, request.market, data_type)
@@ -246,6 +246,15 @@ def _check_live(request: WorkflowRequest, data_type: DataType, now: datetime, fa
             fault("options/duration", f"expected seconds, more than 0 and at most {_LONGEST_S}")
     for option, detail in option_faults(known, request.options):
         fault(f"options/{option}", detail)
+
+
+def _check_live_basket(symbols: Sequence[str], request: WorkflowRequest, source: Source, fault: Fault) -> None:
+    if source is not Source.WS:
+        fault("symbols", "polled types take one symbol in this version; ask for a workflow for each")
+    elif len(symbols) > MOST_LIVE:
+        fault("symbols", f"live types take {MOST_LIVE} symbols in this version; ask for several workflows")
+    if BACKFILL_OPTION in request.options:
+        fault(f"options/{BACKFILL_OPTION}", "not for several symbols in this version; load the api type besides")
 
 
 def _check_backfill(request: WorkflowRequest, kind: str, now: datetime, fault: Fault) -> None:

@@ -18,7 +18,7 @@ from arangolite.aql.context import Run
 from arangolite.aql.functions import sphere
 from arangolite.aql.functions.geo import NotGeoError, geometry_of, metres
 from arangolite.aql.functions.registry import Needs, function
-from arangolite.aql.operators import number, to_number
+from arangolite.aql.operators import number, row_count, to_number
 from arangolite.errors import ArangoError, Problem
 from arangolite.storage.batch import Document, row_from_columns
 from arangolite.storage.catalog import Collection, Index, lookup, parse_path
@@ -89,7 +89,7 @@ def _near(
     run: Run, name: Value, latitude: Value, longitude: Value, limit: Value = None, distance_name: Value = None
 ) -> Value:
     """Give the documents that are nearest to a place, nearest first."""
-    wanted = _NEAREST if limit is None else max(int(to_number(limit)), 0)
+    wanted = _NEAREST if limit is None else row_count(limit)
     distances = _distances(run, name, latitude, longitude)
     return _told(heapq.nsmallest(wanted, distances, key=_nearest_first), distance_name)
 
@@ -144,7 +144,7 @@ def _fulltext(run: Run, name: Value, attribute: Value, query: Value, limit: Valu
         raise ArangoError(Problem.QUERY_FULLTEXT_INDEX_MISSING, message)
     fits, least = _search(query), index.extra["minLength"]
     found = (document for document in _documents(run, collection) if fits(_words(lookup(document, path), least)))
-    return list(islice(found, None if limit is None else max(int(to_number(limit)), 0)))
+    return list(islice(found, None if limit is None else row_count(limit)))
 
 
 def _words(value: Value, least: int) -> set[str]:
