@@ -124,12 +124,14 @@ def test_a_book_is_the_true_one_or_there_is_none(data: st.DataObject) -> None:
         if book.wants_snapshot and data.draw(st.booleans()):
             at = data.draw(st.sampled_from(steps))
             # Of a book of some levels only, so that others are not known.
-            book.take_snapshot(of_plain(at.difference.last_update_id, at.after, data.draw(st.sampled_from([4, 1_000]))))
+            book.take_snapshot(
+                of_plain(at.difference.last_update_id, at.after, data.draw(st.sampled_from([4, 6, 1_000])))
+            )
         is_right = book.take(step.difference)
         assert is_right <= (book.state is BookState.SYNCHRONISED)
         if book.state is BookState.SYNCHRONISED:
             assert book.top() == top(true[book.update_id], LEVELS)
-        if book.state is BookState.LOST or book.wants_snapshot:
+        if book.state is BookState.LOST:
             assert not is_right
 
 
@@ -179,6 +181,25 @@ def test_differences_that_wait_for_a_snapshot_in_vain_are_given_up_aloud() -> No
         book.take(difference("binance", "spot", number, {10.0: 1.0}, {11.0: 1.0}))
     assert (book.losses, book.wants_snapshot) == (1, True)
     assert "none of them leads on" in book.trouble
+
+
+def test_a_book_that_comes_near_to_what_is_not_known_is_renewed_without_being_lost() -> None:
+    rules = STREAM_MARKETS["binance", "spot"].streams["depth"].book
+    assert rules is not None
+    book = Book(rules, LEVELS)
+    plain: Sides = ({float(price): 1.0 for price in range(1, 101)}, {1_000.0: 1.0})
+    book.take(difference("binance", "spot", 1, {}, {}))
+    book.take_snapshot(of_plain(10, plain, 10))
+    renewed = 0
+    for number in range(2, 60):
+        bids = {102.0 - number: 0.0}
+        change(plain, bids.items(), ())
+        assert book.take(difference("binance", "spot", number, bids, {}))
+        assert book.top() == top(plain, LEVELS)
+        if book.wants_snapshot:
+            renewed += 1
+            book.take_snapshot(of_plain(number * 10, plain, 10))
+    assert (book.losses, renewed > 5) == (0, True)
 
 
 def test_a_snapshot_that_no_difference_reaches_is_given_up_too() -> None:
@@ -271,18 +292,16 @@ def follow(
         assert dict(difference.asks) == {float(price): float(quantity) for price, quantity in frame["a"]}
         if snapshot is None or frame["u"] > snapshot[1]["lastUpdateId"]:
             change(plain, frame["b"], frame["a"])
-        losses = book.losses
         book.take(difference)
-        if book.losses > losses:
+        if snapshot is not None and book.wants_snapshot:
             # Of what lies behind the thousand levels of the recorded snapshot nothing is known; asked again, the
             # exchange would answer with the book as it is.
-            assert "left the levels" in book.trouble
-            book.take_snapshot(of_plain(difference.last_update_id, plain, 1_000))
-        elif snapshot is not None and book.wants_snapshot:
-            book.take_snapshot(snapshot[0])
+            is_first = book.state is not BookState.SYNCHRONISED
+            book.take_snapshot(snapshot[0] if is_first else of_plain(difference.last_update_id, plain, 1_000))
         if book.state is BookState.SYNCHRONISED:
             compared += 1
             bids, asks = book.top()
             assert (bids, asks) == top(plain, 20)
             assert bids[0][0] < asks[0][0]
+    assert book.losses == 0, book.trouble
     return compared

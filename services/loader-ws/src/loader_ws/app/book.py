@@ -4,7 +4,8 @@
 
 Differences that come before their snapshot are kept. Each one that follows is checked by the exchange's own rules:
 what does not lie behind the one before, or would cross the book, loses it. A snapshot over REST ends at some level,
-behind which nothing is known: a book whose best levels come too near to that is lost as well.
+behind which nothing is known: a book whose best levels come near to that is built anew from another snapshot beside the
+one that is there, and takes its place; where that comes too late the book is lost as well.
 """
 
 import math
@@ -102,24 +103,30 @@ class Book:
         """Of the update up to which it is right, or was."""
         self.event_time_ms = 0
         """When that was."""
+        self.bids = _Side((), -1, is_cut=False)
+        self.asks = _Side((), 1, is_cut=False)
         self._rules = rules
         self._levels = levels
-        self._bids = _Side((), -1, is_cut=False)
-        self._asks = _Side((), 1, is_cut=False)
         self._snapshot: DepthSnapshot | None = None
         self._differences: list[Depth] = []
         self._passed = 0
         """Differences that were older than the snapshot."""
+        self._spare = levels
+        """So many levels are known at least, or the next book is made ready."""
+        self._next: Book | None = None
+        """Follows the same differences, from a later snapshot on."""
 
     @property
     def wants_snapshot(self) -> bool:
-        """Whether differences wait for a snapshot over REST."""
+        """Whether differences wait for a snapshot over REST, of this book or the next one."""
+        if self._next is not None:
+            return self._next.wants_snapshot
         return self.state is BookState.BUFFERING and self._snapshot is None
 
     def top(self) -> tuple[list[Level], list[Level]]:
         """Return the best bids and asks of a synchronised book."""
         assert self.state is BookState.SYNCHRONISED
-        return self._bids.top(self._levels), self._asks.top(self._levels)
+        return self.bids.top(self._levels), self.asks.top(self._levels)
 
     def take(self, difference: Depth) -> bool:
         """Take the next difference; say whether the book has changed by it and is right."""
@@ -131,7 +138,9 @@ class Book:
 
     def take_snapshot(self, snapshot: DepthSnapshot) -> None:
         """Take a snapshot that was asked for; what differences have made of it is seen with the next one."""
-        if self.wants_snapshot:
+        if self._next is not None:
+            self._next.take_snapshot(snapshot)
+        elif self.wants_snapshot:
             self._snapshot, self._passed = snapshot, 0
             self._join()
 
@@ -158,21 +167,29 @@ class Book:
         if not self._rules.follows(difference, self.update_id):
             self._lose(f"{difference.last_update_id} does not follow {self.update_id}", difference)
             return False
-        return self._apply(difference)
+        return self._apply(difference) and self._renew(difference)
+
+    def _renew(self, difference: Depth) -> bool:
+        """Have the next book ready before this one runs out of levels; it is right behind the same difference."""
+        if self._next is None and not (self.bids.knows(self._spare) and self.asks.knows(self._spare)):
+            self._next = Book(self._rules, self._levels)
+        if self._next is not None and self._next.take(difference):
+            self.bids, self.asks, self._next = self._next.bids, self._next.asks, None
+        return True
 
     def _apply(self, difference: Depth) -> bool:
         for price, quantity in difference.bids:
-            self._bids.set(price, quantity)
+            self.bids.set(price, quantity)
         for price, quantity in difference.asks:
-            self._asks.set(price, quantity)
+            self.asks.set(price, quantity)
         return self._settle(difference)
 
     def _settle(self, difference: Depth) -> bool:
         """Call the book synchronised if it can be."""
-        if -self._bids.best >= self._asks.best:
+        if -self.bids.best >= self.asks.best:
             self._lose(f"crossed at {difference.last_update_id}", difference)
             return False
-        if not (self._bids.knows(self._levels) and self._asks.knows(self._levels)):
+        if not (self.bids.knows(self._levels) and self.asks.knows(self._levels)):
             self._lose(f"the market has left the levels that are known, at {difference.last_update_id}", difference)
             return False
         self.state = BookState.SYNCHRONISED
@@ -219,8 +236,9 @@ class Book:
         return is_right
 
     def _set(self, bids: Sequence[Level], asks: Sequence[Level], limit: int | None) -> None:
-        self._bids = _Side(bids, -1, is_cut=limit is not None and len(bids) >= limit)
-        self._asks = _Side(asks, 1, is_cut=limit is not None and len(asks) >= limit)
+        self.bids = _Side(bids, -1, is_cut=limit is not None and len(bids) >= limit)
+        self.asks = _Side(asks, 1, is_cut=limit is not None and len(asks) >= limit)
+        self._spare = self._levels if limit is None else (self._levels + limit) // 2
 
     def _lose(self, why: str, difference: Depth | None = None) -> None:
         """Forget all levels; the difference may be the first one that the next book is made of."""
@@ -228,7 +246,7 @@ class Book:
         self.losses += 1
         if self.state is BookState.SYNCHRONISED and self.lost_since_ms is None:
             self.lost_since_ms = self.event_time_ms
-        self._snapshot = None
+        self._snapshot = self._next = None
         self._differences = []
         self.state = BookState.LOST
         if difference is not None and self._rules.snapshot_limit is not None:
