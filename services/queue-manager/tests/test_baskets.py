@@ -6,7 +6,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-import arangolite
 from queue_manager.adapters.evidence import ArangoEvidence
 from queue_manager.app.lifecycle import note_event
 from queue_manager.app.missing import Cause
@@ -15,10 +14,9 @@ from queue_manager.app.repairs import find_missing
 from queue_manager.app.requests import InvalidRequestError, WorkflowRequest, check_request
 from queue_manager.app.wishes import NotPossibleError, repair
 from queue_manager.app.workflow import Workflow, WorkflowStatus, new_workflow
-from streamforge_common.arango.database import ensure_collection, ensure_database, open_database
+from streamforge_common.arango.database import ensure_collection
 from streamforge_common.contract.events import Event
-from streamforge_common.ids import COLLECTION_PATTERN, SYMBOL_PATTERN, new_suffix
-from streamforge_common.settings import ArangoSettings
+from streamforge_common.ids import COLLECTION_PATTERN, SYMBOL_PATTERN
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 START_MS, MINUTE_MS, DAY = 1_722_470_400_000, 60_000, 1_440
@@ -91,24 +89,6 @@ def workflow_of(symbols: list[str], *reports: dict, data_type: str = "api_candle
         note_event(workflow, event, 0, offset, NOW)
     workflow.status = WorkflowStatus.COMPLETED
     return workflow
-
-
-@pytest.fixture(scope="module")
-def server():
-    with arangolite.start() as server:
-        yield server
-
-
-@pytest.fixture
-async def database(server):
-    settings = ArangoSettings(
-        arango_url=server.url,
-        arango_username=server.username,
-        arango_password=server.password,
-        arango_database=f"test_{new_suffix()}",
-    )
-    await ensure_database(settings)
-    return open_database(settings)
 
 
 class CountedEvidence(ArangoEvidence):

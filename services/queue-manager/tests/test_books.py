@@ -4,36 +4,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-import arangolite
 from queue_manager.adapters.evidence import ArangoEvidence
 from queue_manager.app.lifecycle import note_event
 from queue_manager.app.quality import DatasetQuality, Verdict, report_quality
 from queue_manager.app.requests import WorkflowRequest, check_request
 from queue_manager.app.workflow import Workflow, WorkflowStatus, new_workflow
-from streamforge_common.arango.database import ensure_database, open_database
 from streamforge_common.contract.events import Event
 from streamforge_common.ids import new_suffix
-from streamforge_common.settings import ArangoSettings
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def server():
-    with arangolite.start() as server:
-        yield server
-
-
-@pytest.fixture
-async def database(server):
-    settings = ArangoSettings(
-        arango_url=server.url,
-        arango_username=server.username,
-        arango_password=server.password,
-        arango_database=f"test_{new_suffix()}",
-    )
-    await ensure_database(settings)
-    return open_database(settings)
 
 
 def workflow_of(exchange: str, market: str, data_type: str) -> Workflow:

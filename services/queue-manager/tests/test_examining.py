@@ -8,7 +8,6 @@ from itertools import groupby, pairwise
 
 import pytest
 
-import arangolite
 from queue_manager.adapters.findings import CHECKS, FINDINGS, ArangoFindings
 from queue_manager.adapters.series import ArangoSeries
 from queue_manager.adapters.store import ArangoWorkflowStore
@@ -18,32 +17,12 @@ from queue_manager.app.examining import Examiner
 from queue_manager.app.quality import QualityReport, Verdict
 from queue_manager.app.requests import WorkflowRequest, check_request
 from queue_manager.app.workflow import Workflow, WorkflowStatus, new_workflow
-from streamforge_common.arango.database import ensure_database, open_database
 from streamforge_common.ids import new_suffix
-from streamforge_common.settings import ArangoSettings
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = "2024-08-01:2024-08-02"
 START_MS, MINUTE_MS, HOUR_MS, DAY_MS = 1_722_470_400_000, 60_000, 3_600_000, 86_400_000
 IDENTITY = {"exchange": "binance", "market": "spot", "symbol": "BTCUSDT"}
-
-
-@pytest.fixture(scope="module")
-def server():
-    with arangolite.start() as server:
-        yield server
-
-
-@pytest.fixture
-async def database(server):
-    settings = ArangoSettings(
-        arango_url=server.url,
-        arango_username=server.username,
-        arango_password=server.password,
-        arango_database=f"test_{new_suffix()}",
-    )
-    await ensure_database(settings)
-    return open_database(settings)
 
 
 @pytest.fixture(autouse=True)
