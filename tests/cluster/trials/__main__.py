@@ -19,7 +19,14 @@ from tests.cluster.conftest import open_administrator
 from tests.cluster.installation import Neighbours, Release, installed, neighbours_in
 from tests.cluster.trials.kinds import KINDS, Kind
 from tests.cluster.trials.replicas import run_replicas
-from tests.cluster.trials.scene import NotFiredError, Scene, find_faults
+from tests.cluster.trials.scene import (
+    LEAVES_WITHIN_S,
+    NotFiredError,
+    Scene,
+    find_faults,
+    leaving_replicas,
+    wait_for,
+)
 
 _REPORTS = Path(__file__).parent / ".reports"
 
@@ -48,6 +55,8 @@ def _run(
         if kind.values != told:
             told = kind.values
             release.bring_about(*(word for value in told.items() for word in ("--set", "=".join(value))))
+            # A replica that leaves still launches jobs, as it was told before.
+            wait_for(lambda: not leaving_replicas(release, administrator), LEAVES_WITHIN_S, "old replicas to be gone")
         for number in range(arguments.trials):
             scene = Scene(release, neighbours, administrator, Random(f"{name}:{arguments.seed}:{number}"))
             outcome = _run_trial(scene, name, kind, f"{arguments.seed}:{number}")

@@ -10,14 +10,14 @@ from typing import Any
 import httpx
 from kubernetes import client
 
-from tests.cluster.installation import Neighbours, Release
+from tests.cluster.installation import RELEASE, Neighbours, Release
 from tests.embedded.workflows import ENDED, Document, Workflows
 
 CANDLES = {"symbol": "BTCUSDT", "type": "api_candles_1m", "time_range": "2024-08-01:2024-08-21"}
 FIRST_MS, STEP_MS, COUNT = 1_722_470_400_000, 60_000, 20 * 1_440
 _SLOW_PAGES = [{"path": "/api/v3/klines", "kind": "slow", "after": 3, "count": 1_000, "seconds": 2}]
 """Some fifteen seconds of work, so that there is time to interfere."""
-UNDER_WAY_WITHIN_S, ENDS_WITHIN_S = 120.0, 600.0
+UNDER_WAY_WITHIN_S, ENDS_WITHIN_S, LEAVES_WITHIN_S = 120.0, 600.0, 60.0
 _FORWARDED_FOR_S = 15.0
 """A way to the API that leads to a pod that is gone is given up after so long."""
 _LOOK_EVERY_S = 0.5
@@ -97,6 +97,13 @@ class Scene:
         jobs = self.batch.list_namespaced_job(self.release.namespace, label_selector=selector).items
         alive = [pod.metadata.name for pod in pods if pod.status.phase not in ("Succeeded", "Failed")]
         return alive + [job.metadata.name for job in jobs if job.status.active]
+
+
+def leaving_replicas(release: Release, administrator: client.ApiClient) -> list[str]:
+    """Name the pods of queue-manager that are told to end and have not yet."""
+    selector = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/name=queue-manager"
+    pods = client.CoreV1Api(administrator).list_namespaced_pod(release.namespace, label_selector=selector).items
+    return [pod.metadata.name for pod in pods if pod.metadata.deletion_timestamp is not None]
 
 
 def wait_for(holds: Callable[[], bool], within_s: float, what: str) -> None:
