@@ -100,9 +100,10 @@ def disconnect(platform: Platform, stream: str) -> None:
     )
 
 
-def reconnects(workflows: Workflows, queue_id: str) -> int:
-    (dataset,) = workflows.find(queue_id, "/quality")["datasets"]
-    return int(dataset["reconnects"] or 0)
+def starts(workflows: Workflows, queue_id: str) -> int:
+    """Count how often a loader has started for a workflow."""
+    told = [item["data"] for item in workflows.audit_trail(queue_id) if item["kind"] == "event"]
+    return sum(it["status"] == "starting" and it["producer"].startswith("loader-ws") for it in told)
 
 
 @pytest.mark.timeout(600)
@@ -123,7 +124,7 @@ def test_three_disconnects_and_a_kill_leave_no_hole(simulated, workflows, databa
         wait_for_more(database, collection, records)
     simulated.kill_job("loader-ws", queue_id)
     # Its successor may take its time, and what is stored until then is the dead one's.
-    wait_until(lambda: reconnects(workflows, queue_id) >= 4, GROWS_WITHIN_S, "the next loader to be connected")
+    wait_until(lambda: starts(workflows, queue_id) == 2, GROWS_WITHIN_S, "the next loader to start")
     wait_for_more(database, collection, records)
     workflows.steer(queue_id, "stop")
     ended = workflows.wait_ended(queue_id, ENDS_WITHIN_S)
@@ -140,7 +141,8 @@ def test_three_disconnects_and_a_kill_leave_no_hole(simulated, workflows, databa
     (quality,) = workflows.find(queue_id, "/quality")["datasets"]
     assert (quality["verdict"], quality["stored"], quality["missing"]) == ("complete", len(ids), 0)
     assert (quality["rejected"], quality["out_of_range"], quality["gaps"]) == (0, 0, [])
-    assert quality["reconnects"] >= 4
+    # A kill leaves out what was not in the checkpoint yet, and is one itself.
+    assert quality["reconnects"] >= 3
     # At this pace hundreds of trades are missed until a connection is opened anew, but seldom the end of a minute.
     assert quality["filled"] or kind == "candles_1m"
 

@@ -11,7 +11,9 @@ from exchange_sim.binance.spot import Spot
 from exchange_sim.errors import ExchangeError
 from exchange_sim.intervals import INTERVALS
 from exchange_sim.market import TimeUnit
+from exchange_sim.message_series import AnsweredMoments
 from exchange_sim.pages import Selection, make_page
+from exchange_sim.simulation.books import SimulatedBooks
 from exchange_sim.simulation.market import SimulatedMarket
 
 AUGUST_2024 = 1_722_470_400_000
@@ -81,7 +83,9 @@ names = ["symbol", "symbols", "interval", "startTime", "endTime", "timeZone", "l
 @pytest.mark.parametrize("mode", ["replay", "simulated"])
 def test_whatever_is_asked_is_answered_or_refused(recorded, mode, data):
     market = recorded if mode == "replay" else SimulatedMarket(seed=0)
-    endpoint = data.draw(st.sampled_from(list(Spot(market, 6000).endpoints.values())))
+    endpoint = data.draw(
+        st.sampled_from(list(Spot(market, 6000, SimulatedBooks(seed=0), AnsweredMoments()).endpoints.values()))
+    )
     wanted = {name: data.draw(values) for name in endpoint.mandatory}
     wanted["symbol"] = data.draw(st.sampled_from(["ABCUSDT", "BTCUSDT", "?"]))
     extra = data.draw(st.dictionaries(st.sampled_from(names), values, max_size=3))

@@ -158,7 +158,7 @@ async def test_candles_that_closed_while_nobody_listened_are_asked_for_before_th
     assert [(gap.start, gap.end, gap.missing) for gap in receiving.untold_exchange_gaps] == [
         (2 * hour_ms, 5 * hour_ms, 3)
     ]
-    assert receiving.mark == (0, 4 * hour_ms, ())
+    assert receiving.mark == Mark(0, 4 * hour_ms)
 
 
 async def test_what_the_exchange_refuses_is_a_gap_and_not_the_end() -> None:
