@@ -12,13 +12,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic
 
-from bench import archive, connector, loader, results, stage, weight, whole_way, workflows
+from bench import archive, connector, live, loader, results, stage, weight, whole_way, workflows
 from bench.results import Section
 
 _SECTIONS: Mapping[str, Callable[[Path, argparse.Namespace], list[Section]]] = {
     "loader": lambda folder, asked: loader.sections(folder, asked.quick),
     "connector": lambda folder, asked: connector.sections(folder, asked.quick),
     "whole-way": lambda folder, asked: whole_way.sections(folder, asked.quick),
+    "live": lambda folder, asked: live.sections(folder, asked.quick),
     "archive": lambda folder, asked: archive.sections(folder, asked.days),
     "weight": lambda folder, asked: weight.sections(folder, asked.quick),
     "workflows": lambda folder, asked: workflows.sections(folder, asked.quick),

@@ -38,6 +38,11 @@ class Rounds:
         pairs = zip(self._told[side], self._told[to], strict=True)
         return Spread.of([ours[name] / theirs[name] for ours, theirs in pairs])
 
+    def difference(self, side: str, to: str, name: str) -> Spread:
+        """Sum up by how much a figure of one side is more than the other's; both always of the same round."""
+        pairs = zip(self._told[side], self._told[to], strict=True)
+        return Spread.of([ours[name] - theirs[name] for ours, theirs in pairs])
+
 
 def run_rounds(sides: Mapping[str, Callable[[], Measured]], rounds: int) -> Rounds:
     """Run all sides in turn, some times; a first time that does not count warms up servers and caches."""

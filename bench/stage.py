@@ -50,9 +50,9 @@ def broker(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def exchange(folder: Path, weight_limit: int = NO_LIMIT) -> Iterator[Server]:
+def exchange(folder: Path, weight_limit: int = NO_LIMIT, options: Sequence[str] = ()) -> Iterator[Server]:
     """Run the simulated exchange."""
-    options = ["serve", "--port", "0", "--weight-limit", str(weight_limit)]
+    options = ["serve", "--port", "0", "--weight-limit", str(weight_limit), *options]
     with _running("exchange_sim", options, folder / "exchange-sim.log") as process:
         assert process.stdout is not None
         yield Server(process.stdout.readline().decode().strip(), process.pid)
