@@ -46,6 +46,18 @@ def option_faults(known: Mapping[str, Option], given: Mapping[str, object]) -> l
     return [(name, fault) for name, fault in faults if fault is not None]
 
 
+def choose(exchange: str, market: str, data_type: DataType, given: Mapping[str, float]) -> dict[str, float]:
+    """Return what is chosen of a type's options by name, or holds where nothing is.
+
+    Raises:
+        ValueError: A value is wrong.
+    """
+    known = options_of(exchange, market, data_type)
+    for name, fault in option_faults(known, given):
+        raise ValueError(f"option {name}: {fault}")
+    return {name: given.get(name, option.default) for name, option in known.items()}
+
+
 def _book_options(rules: BookRules) -> dict[str, Option]:
     def levels_fault(value: object) -> str | None:
         is_one = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= rules.levels_max

@@ -17,7 +17,7 @@ from streamforge_common.contract.data_types import DataType, Source
 from streamforge_common.contract.records import Record
 from streamforge_common.errors import FatalError
 from streamforge_common.exchanges import REST_MARKETS
-from streamforge_common.exchanges.options import option_faults, options_of
+from streamforge_common.exchanges.options import choose
 from streamforge_common.exchanges.rest import Poll, RestMarket
 from streamforge_common.job import Completed, Ending
 
@@ -43,10 +43,10 @@ class MomentDataset:
         """
         data_type = DataType.parse(start.type)
         market = REST_MARKETS[start.exchange, start.market]
-        options = options_of(start.exchange, start.market, data_type)
-        for name, fault in option_faults(options, start.options):
-            raise FatalError(f"option {name}: {fault}", code="unsupported_dataset")
-        limit = int(start.options.get("limit", options["limit"].default))
+        try:
+            limit = int(choose(start.exchange, start.market, data_type, start.options)["limit"])
+        except ValueError as exc:
+            raise FatalError(str(exc), code="unsupported_dataset") from exc
         return cls(market, market.polls[data_type.kind], start.symbol, limit, start.type, start.kafka_topic)
 
 

@@ -10,7 +10,7 @@ from streamforge_common.contract.commands import Command
 from streamforge_common.contract.data_types import DataType, Source
 from streamforge_common.errors import FatalError
 from streamforge_common.exchanges import REST_MARKETS, STREAM_MARKETS
-from streamforge_common.exchanges.options import option_faults, options_of
+from streamforge_common.exchanges.options import choose
 from streamforge_common.exchanges.rest import History, Latest
 from streamforge_common.exchanges.streams import Stream, StreamMarket
 
@@ -96,10 +96,10 @@ def basket_of(start: Command) -> list[str]:
 
 def read_options(start: Command, data_type: DataType) -> dict[str, float]:
     """Return what is chosen of pace and depth, or holds where nothing is. Raises FatalError."""
-    known = options_of(start.exchange, start.market, data_type)
-    for name, fault in option_faults(known, start.options):
-        raise unsupported(f"option {name}: {fault}")
-    return {name: start.options.get(name, option.default) for name, option in known.items()}
+    try:
+        return choose(start.exchange, start.market, data_type, start.options)
+    except ValueError as exc:
+        raise unsupported(str(exc)) from exc
 
 
 def read_duration(start: Command) -> float | None:
